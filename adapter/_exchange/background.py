@@ -1,7 +1,8 @@
-"""Runs in the background: a Response that isn't finished when it comes is asked for until it is.
+"""Background runs: poll a Response that isn't finished until it is.
 
-Only where the caller has asked for that, with `background` and `store`. Anything else that isn't
-finished is an error which the SDK doesn't try again: each try would start another run.
+Only when the caller has requested that, with `background` and `store`. Any other unfinished
+Response is an error that the SDK doesn't retry, since each retry would start another run
+(docs/decisions.md#background-runs).
 """
 
 from __future__ import annotations
@@ -19,35 +20,35 @@ from .effects import READ_REPLY, Effect, ReplyHead, Send, SetCancelPath, Wait, W
 from .error_replies import error_reply
 
 FIRST_WAIT, GROWTH, LONGEST_WAIT = 1.0, 1.5, 10.0
-"""Seconds between two questions: the first, how they grow, and the most."""
+"""Seconds before the first poll, the factor by which the wait grows, and its maximum."""
 
 
 def unfinished_response(raw: bytes) -> dict[str, Any] | None:
-    """Return the Response of a reply that isn't finished yet; None for any other reply."""
+    """Return the Response in a reply if it isn't finished yet, else None."""
     try:
         response = fast_json.loads(raw)
     except ValueError:
         return None
-    under_way = (
+    unfinished = (
         isinstance(response, dict)
         and response.get("status") in UNFINISHED
         and not response.get("error")
     )
-    return response if under_way else None
+    return response if unfinished else None
 
 
 def poll_gen(
     response: dict[str, Any], context: ReplyContext, path: bytes | None
 ) -> Generator[Effect, Any, bytes | WholeReply]:
-    """Ask for a Response until it is finished; give its body, or the error that the caller gets.
+    """Poll a Response until it is finished; return its body, or the error for the caller.
 
-    `path` is that of the request which started it. When the caller leaves, or the call's time is
-    over, the run is cancelled.
+    `path` is the path of the request that started the run. The run is cancelled when the caller
+    leaves or the call times out.
     """
     run = _response_path(response, path)
     if run is None or not (context.background and context.stored):
         return _unfinished_error(
-            response, "nobody can wait for it: that takes background and store, both true"
+            response, "it can't be polled: polling needs background and store, both true"
         )
     yield SetCancelPath(_append_to_path(run, b"/cancel"))
     seconds = FIRST_WAIT
@@ -55,19 +56,19 @@ def poll_gen(
         if not (yield Wait(seconds)):
             yield SetCancelPath(None, cancel_now=True)
             return _unfinished_error(
-                response, "the call's time is over, and it was cancelled", status=504
+                response, "the call timed out, and the response was cancelled", status=504
             )
         try:
             head: ReplyHead = yield Send(path=run, method="GET")
             raw: bytes = yield READ_REPLY
-        except Exception:  # noqa: BLE001  # the run goes on, whatever became of a connection
+        except Exception:  # noqa: BLE001  # a failed connection doesn't end the run
             head, raw = ReplyHead(503, ""), b""
         seconds = min(seconds * GROWTH, LONGEST_WAIT)
         if head.status == 429 or head.status >= 500:
             seconds = max(seconds, head.retry_after or 0.0)
         elif head.status != 200:
             yield SetCancelPath(None)
-            why = f"asked for it, upstream answered with the status {head.status}"
+            why = f"polling it returned status {head.status}"
             return _unfinished_error(
                 response, why, status=head.status if head.status >= 400 else 502
             )
@@ -77,21 +78,21 @@ def poll_gen(
 
 
 def cancel_path(response_id: Any, path: bytes | None) -> bytes | None:
-    """Return where a run is cancelled; None where it has no id that can be asked for."""
+    """Return the path that cancels a run; None if its id can't be put into a path."""
     run = _response_path({"id": response_id}, path)
     return None if run is None else _append_to_path(run, b"/cancel")
 
 
 def _response_path(response: dict[str, Any], path: bytes | None) -> bytes | None:
-    own = response.get("id")
+    response_id = response.get("id")
     if (
         path is None
-        or not isinstance(own, str)
-        or not re.fullmatch(r"[\w.-]{1,512}", own, re.ASCII)
-        or not own.strip(".")
+        or not isinstance(response_id, str)
+        or not re.fullmatch(r"[\w.-]{1,512}", response_id, re.ASCII)
+        or not response_id.strip(".")
     ):
         return None
-    return _append_to_path(path, b"/" + quote(own, safe="").encode())
+    return _append_to_path(path, b"/" + quote(response_id, safe="").encode())
 
 
 def _append_to_path(path: bytes, suffix: bytes) -> bytes:

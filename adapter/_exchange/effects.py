@@ -1,6 +1,6 @@
-"""What a journey asks its door to do, and what the caller gets in the end.
+"""Effects and outcomes: what an exchange asks its performer to do, and what the caller gets.
 
-The journey (exchange.py) yields effects and is told their results; what it returns is an outcome.
+The exchange (call.py) yields effects and is sent their results; it returns an outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .stream import Frame, StreamTranslator
 
 
 class Unread(Enum):
-    """Stands for what nobody has looked at yet."""
+    """The type of UNREAD, the sentinel for a value that has not been read yet."""
 
     UNREAD = "unread"
 
@@ -29,14 +29,14 @@ UNREAD: Final = Unread.UNREAD
 
 @dataclass(frozen=True, slots=True)
 class FlagQuery:
-    """A question to the provider of feature flags: who is asked for, and what else it may choose by."""
+    """A query to the flag provider: the targeting key and the attributes of its context."""
 
     targeting_key: str
     attributes: Mapping[str, str | bool]
 
 
 class Need(Enum):
-    """What is missing for a choice."""
+    """What the router needs to choose a route."""
 
     BODY = "body"
 
@@ -46,7 +46,7 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Say what the settings choose for this call. Result: Choice; or what is missing for one: Need.BODY, or a Flag."""
+    """Choose the route of this call. Result: a Route, or what is missing: Need.BODY, FlagQuery."""
 
     body: Any = UNREAD
     flag: Any = UNREAD
@@ -54,7 +54,7 @@ class Decide:
 
 @dataclass(frozen=True, slots=True)
 class ReadFlag:
-    """Ask the provider of feature flags. Result: its answer, or None."""
+    """Query the flag provider. Result: its answer, or None."""
 
     flag: FlagQuery
 
@@ -65,10 +65,10 @@ class ReadRequest:
 
 
 class Send(NamedTuple):
-    """Send the request, with this body and to this path where they aren't None, else as it came. Result: Head.
+    """Send the request; `body` and `path` replace its own unless None. Result: ReplyHead.
 
-    With a `method` it is another request to the same server, with the same credentials and no body. A reply that an earlier one
-    brought is closed.
+    With a `method`, send another request to the same server, with the same credentials and no
+    body. The reply of an earlier Send is closed.
     """
 
     body: bytes | None = None
@@ -78,14 +78,17 @@ class Send(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for some seconds, and no longer than the call may last. Result: whether there is time left."""
+    """Wait for some seconds, at most until the call times out. Result: whether time is left."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetCancelPath:
-    """Say where to POST if the caller leaves before the journey ends, or None for nowhere any more; `leave` says that it has left."""
+    """Set where to POST if the caller leaves before the exchange ends; None unsets it.
+
+    With `cancel_now`, the POST to the path set before is sent at once.
+    """
 
     path: bytes | None
     cancel_now: bool = False
@@ -93,7 +96,10 @@ class SetCancelPath:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Run several journeys at once. Result: their outcomes; or only that of the first one that failed, the others cancelled."""
+    """Run several exchanges at once. Result: a tuple of their outcomes.
+
+    If one fails, the others are cancelled, and the result holds only the outcome of that one.
+    """
 
     branches: tuple[Exchange, ...]
 
@@ -110,17 +116,18 @@ class ReadChunk:
 
 @dataclass(frozen=True, slots=True)
 class LearnMissingEndpoint:
-    """Remember for some seconds that the endpoint isn't there, or not for one model."""
+    """Remember for some seconds that the server lacks the endpoint, or lacks it for one model."""
 
     seconds: float
     model: str | None = None
 
 
 class RecallResult(NamedTuple):
-    """What the memory has: turns by name, and what was found out about the model at this server.
+    """What the memory returns: turns by name, and what was learned about the model at this server.
 
-    `refused`: it takes no encrypted reasoning; `with_ids`: it insists on the reasoning items' own ids; `suspect`: it has refused
-    a turn that was put back; `stopped`: it has refused more than one, and nothing is carried any more.
+    `refused`: the model takes no encrypted reasoning; `with_ids`: the API requires the reasoning
+    items' own ids; `suspect`: the API has refused a remembered turn; `stopped`: it has refused more
+    than one, and reasoning is no longer sent back.
     """
 
     turns: Mapping[str, RememberedTurn] = MappingProxyType({})
@@ -132,7 +139,7 @@ class RecallResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Ask the memory for turns by their names. Result: Recalled. A memory in trouble has nothing."""
+    """Get turns from the memory by name. Result: RecallResult, empty while the memory fails."""
 
     model: str
     names: tuple[str, ...]
@@ -140,7 +147,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Put a turn into the memory."""
+    """Store a turn in the memory."""
 
     model: str
     entry: MemoryEntry
@@ -148,7 +155,11 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Take turns out of the memory: the API refused them. The second time within a while, nothing is carried to that model."""
+    """Delete turns that the API refused from the memory.
+
+    When that happens twice within a while, reasoning is no longer sent to that model
+    (docs/decisions.md#refused-reasoning).
+    """
 
     model: str
     names: tuple[str, ...]
@@ -156,9 +167,10 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class LearnRefusedReasoning:
-    """Remember for a while what a model at this server doesn't take: `encrypted` reasoning, or reasoning with `no ids`.
+    """Remember for a while what a model at this server refuses.
 
-    `nothing`: it has taken what was put back, and earlier refusals don't count.
+    `encrypted`: encrypted reasoning; `no ids`: reasoning without item ids; `nothing`: it accepted
+    the remembered turns, so that earlier refusals no longer count.
     """
 
     model: str
@@ -167,11 +179,11 @@ class LearnRefusedReasoning:
 
 @dataclass(frozen=True, slots=True)
 class LogCall:
-    """Put the call on record: its journal is as complete as it will be."""
+    """Log the call: its state is complete."""
 
 
 READ_REQUEST, READ_REPLY, READ_CHUNK, LOG_CALL = ReadRequest(), ReadReply(), ReadChunk(), LogCall()
-"""Those that are always the same."""
+"""The effects without parameters."""
 
 Effect = (
     Decide
@@ -193,7 +205,7 @@ Effect = (
 
 
 class ReplyHead(NamedTuple):
-    """The head of a reply; `retry_after` is how many seconds it asks to wait."""
+    """The head of a reply; `retry_after` is the wait that it requests, in seconds."""
 
     status: int
     content_type: str
@@ -205,14 +217,14 @@ class ReplyHead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
-    """Upstream's reply, as it is."""
+    """Upstream's reply, unchanged."""
 
 
 class WholeReply(NamedTuple):
-    """A whole body: with upstream's headers where there is an upstream reply, with none where the call went nowhere.
+    """A complete body, with upstream's headers if the call was sent, else with none.
 
-    `value` is the JSON that it was written from, where nobody else has it; `failure` what upstream said inside a reply that began
-    well.
+    `value` is the JSON value of the body if nothing else refers to it; `failure` is the failure
+    that upstream reported in a reply with a successful status.
     """
 
     status: int
@@ -225,7 +237,7 @@ class WholeReply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamReply:
-    """A stream: what `relay` has put out so far, and a read error that came early and belongs to the reader."""
+    """A stream: its translator, the frames so far, and an early read error for the reader."""
 
     translator: StreamTranslator
     first_frames: list[Frame]
@@ -234,7 +246,7 @@ class StreamReply:
 
 @dataclass(frozen=True, slots=True)
 class MergedStreamReply:
-    """The streams of several requests, to be read as one through `chorus`."""
+    """The streams of several requests, read as one through `merger`."""
 
     parts: tuple[StreamReply | WholeReply, ...]
     merger: StreamMerger
@@ -242,7 +254,7 @@ class MergedStreamReply:
 
 @dataclass(frozen=True, slots=True)
 class FallBack:
-    """A branch's reply for which the whole call is to go to Chat Completions."""
+    """A reply that sends the whole call to Chat Completions (fallback.py)."""
 
     reason: str
     head: ReplyHead

@@ -1,7 +1,7 @@
-"""Where requests go: the paths of Chat Completions, and their counterparts on the Responses API.
+"""The paths of Chat Completions, and their counterparts on the Responses API.
 
-A path is replaced from its end, so that a base path, a gateway's prefix and the query stay what they are, byte for
-byte.
+Only the end of a path is replaced, so that a base path, a gateway's prefix and the query keep their
+bytes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from adapter.translation.ledger import Loss
 RequestKind = Literal["chat", "stored"]
 
 OLDEST_AZURE_VERSION = "2025-03-01-preview"
-"""The first `api-version` that serves the Responses API ("enabled only for api-version 2025-03-01-preview and later", docs/mapping.md#known-errors)."""
+"""The first `api-version` with the Responses API (docs/mapping.md#known-errors)."""
 
 _CHAT = re.compile(
     rb"(?P<base>.*?)(?:/deployments/(?P<deployment>[^/]+))?/chat/completions/*", re.DOTALL
 )
 _END = b"/chat/completions"
-# Without the slash in front: the SDK puts it behind the path of a base URL, and `chat/completions`
-# behind all of it.
+# Without a leading slash: the SDK appends it to the path of a base URL, and `chat/completions` to
+# the whole URL.
 _TARGET = re.compile(rb"chat/completions/*(?=[?&#;]|$)")
 _URL = re.compile(rb"https?://[^&]*" + _TARGET.pattern)
 _STORED = re.compile(
@@ -35,10 +35,10 @@ _VERSION = re.compile(rb"(?<![^&])api-version=([^&]*)")
 
 
 class Endpoint(NamedTuple):
-    """Where a translated request goes.
+    """The target of a translated request.
 
-    `path` is the raw path with its query; `model` the deployment that the chat URL named, which wins over the body's
-    model there; `changes` what had to be changed on the way.
+    `path` is the raw path with its query; `model` is the deployment in the chat URL, which takes
+    precedence over the body's model; `changes` are the losses of the path.
     """
 
     path: bytes
@@ -47,9 +47,9 @@ class Endpoint(NamedTuple):
 
 
 def classify_request(method: str, raw_path: bytes) -> RequestKind | None:
-    """Tell what a request is: a chat call, a question about a stored completion that is a Response, or none of ours."""
+    """Classify a request: a chat call, a request for a stored Response, or neither (None)."""
     if method == "POST" and raw_path.endswith(b"/chat/completions"):
-        return "chat"  # as nearly all of them
+        return "chat"  # nearly all of them
     path, _, query = raw_path.partition(b"?")
     if method == "POST":
         return (
@@ -58,42 +58,43 @@ def classify_request(method: str, raw_path: bytes) -> RequestKind | None:
             else None
         )
     if method in ("GET", "DELETE") and b"/chat/completions/" in path:
-        with suppress(
-            Exception
-        ):  # docs/decisions.md#promises: a request that we fail to read is not ours
+        # A request that the adapter fails to read passes untouched (docs/decisions.md#promises).
+        with suppress(Exception):
             return "stored" if stored_endpoint(method, raw_path) is not None else None
     return None
 
 
 def is_relayed(raw_path: bytes) -> bool:
-    """Tell whether a chat call goes to a relay that is told the target in the query.
+    """Return whether a chat call goes to a relay that takes the target from its query.
 
-    Of such a call (`/fetch?url=https://…/v1/chat/completions`) nothing can be replaced: how the relay reads its query is known to nobody else.
-    A whole URL there is the target whatever the path is.
+    The path of such a call (`/fetch?url=https://…/v1/chat/completions`) can't be replaced, since
+    only the relay knows how it reads the query. A complete URL in the query is the target,
+    whatever the path is.
     """
     path, _, query = raw_path.partition(b"?")
     return _holds_chat_path(query, _URL if path.rstrip(b"/").endswith(_END) else _TARGET)
 
 
 def _holds_chat_path(query: bytes, target: re.Pattern[bytes] = _TARGET) -> bool:
-    """Tell whether a value in a query ends as the path of a chat call does, quoted or not."""
+    """Return whether a value in a query ends like the path of a chat call, quoted or not."""
     return b"completions" in query and any(map(target.search, (query, unquote_to_bytes(query))))
 
 
 def responses_endpoint(raw_path: bytes) -> Endpoint:
     """Return the counterpart of a chat path.
 
-    Azure's `/deployments/NAME` is taken out of the path and becomes the body's model, and an `api-version` from before
-    the Responses API is raised to the first one that has it (docs/mapping.md#azure).
+    Azure's `/deployments/NAME` is removed from the path and becomes the body's model, and an
+    `api-version` older than the Responses API is raised to the first one that has it
+    (docs/mapping.md#azure).
     """
     if raw_path.endswith(_END) and b"?" not in raw_path and b"/deployments/" not in raw_path:
-        return Endpoint(raw_path[: -len(_END)] + b"/responses")  # as nearly all of them
+        return Endpoint(raw_path[: -len(_END)] + b"/responses")  # nearly all of them
     path, mark, query = raw_path.partition(b"?")
     found = _CHAT.fullmatch(path)
     if found is None:
         return Endpoint(raw_path)
     model = found["deployment"]
-    # Deployments are Azure's, behind a gateway as well; elsewhere an `api-version` is none of ours.
+    # Only Azure has deployments, also behind a gateway. Elsewhere `api-version` stays as it is.
     azure = model is not None or b"/openai" in found["base"]
     query, changes = _with_supported_version(query) if azure else (query, ())
     return Endpoint(
@@ -107,9 +108,10 @@ _AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
 
 
 def is_azure(host: str, raw_path: bytes) -> bool:
-    """Tell whether a chat call goes to Azure: by its host or, behind a gateway, by a deployment or an `api-version`.
+    """Return whether a chat call goes to Azure.
 
-    The path alone says nothing: other vendors serve `/openai/v1` as well.
+    The host decides or, behind a gateway, a deployment or an `api-version`. The path alone doesn't:
+    other vendors serve `/openai/v1` as well.
     """
     path, _, query = raw_path.partition(b"?")
     return (
@@ -120,7 +122,7 @@ def is_azure(host: str, raw_path: bytes) -> bool:
 
 
 def azure_deployment(raw_path: bytes) -> str | None:
-    """Return the model that a chat path of Azure names."""
+    """Return the deployment in a chat path of Azure, or None."""
     if b"/deployments/" not in raw_path:
         return None
     found = _CHAT.fullmatch(raw_path.partition(b"?")[0])
@@ -131,7 +133,7 @@ def azure_deployment(raw_path: bytes) -> str | None:
 
 def _with_supported_version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     found = _VERSION.search(query)
-    # Dates sort as text; words (`preview`, `latest`) belong to the v1 path and stay.
+    # Dates sort as text. Words (`preview`, `latest`) belong to the v1 path and stay.
     if (
         found is None
         or not found[1][:4].isdigit()
@@ -145,7 +147,7 @@ def _with_supported_version(query: bytes) -> tuple[bytes, tuple[Loss, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class StoredCompletion:
-    """A question about a stored Response that was asked with a completion's id."""
+    """A request for a stored Response by the id of a completion."""
 
     path: bytes
     operation: Literal["retrieve", "delete", "messages"]
@@ -153,17 +155,17 @@ class StoredCompletion:
     newest_first: bool = False
 
     def page_after(self, item_id: str) -> bytes:
-        """Return the path of the page that begins behind an item."""
+        """Return the path of the page that begins after an item."""
         path, _, query = self.path.partition(b"?")
         kept = [part for part in query.split(b"&") if part and not part.startswith(b"after=")]
         return path + b"?" + b"&".join([*kept, b"after=" + quote(item_id, safe="").encode()])
 
 
 def stored_endpoint(method: str, raw_path: bytes) -> StoredCompletion | None:
-    """Return the counterpart of a path with the id of a completion that is a Response; None for any other.
+    """Return the counterpart of a path with the id of a completion that is a Response, else None.
 
-    Such ids are made here and nowhere else (`chatcmpl-resp_…`), so that Chat Completions can't know them, whatever the
-    flag says.
+    Only the adapter makes such ids (`chatcmpl-resp_…`), so Chat Completions can't know them,
+    whatever the backend is now (docs/mapping.md#stored-completions).
     """
     path, _, query = raw_path.partition(b"?")
     found = _STORED.fullmatch(path)
@@ -180,9 +182,8 @@ def stored_endpoint(method: str, raw_path: bytes) -> StoredCompletion | None:
             return None
         order = re.search(rb"(?<![^&])order=([^&]*)", query)
         if order is None:
-            query = (
-                query + (b"&" if query else b"") + b"order=asc"
-            )  # the default of Chat; the other API's is desc
+            # Chat's default; the default of the Responses API is desc.
+            query = query + (b"&" if query else b"") + b"order=asc"
         newest_first = order is not None and order[1] == b"desc"
         return StoredCompletion(
             base + b"/input_items?" + query, "messages", completion, newest_first

@@ -1,4 +1,4 @@
-"""Replies that are made here: errors in Chat's shape, for calls that went nowhere or came back broken."""
+"""Error replies in Chat's shape, for calls that weren't sent or whose reply can't be used."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from adapter.translation.types import PathMap
 from . import fallback
 from .effects import FallBack, WholeReply
 
-_NO_RETRY = {
-    "x-should-retry": "false"
-}  # the SDK would retry a 5xx; this one would only be paid for twice
+# The SDK would retry a 5xx; a retry of these would only be billed again.
+_NO_RETRY = {"x-should-retry": "false"}
 
 
 def error_reply(status: int, message: str, kind: str, param: str | None, code: str) -> WholeReply:
-    """Make an error of our own, which the SDK doesn't try again."""
+    """Return an error of the adapter, which the SDK doesn't retry."""
     error = {"message": message, "type": kind, "param": param, "code": code}
     return WholeReply(status, json_codec.dumps({"error": error}), headers=_NO_RETRY)
 
 
 def failure_reply(failure: UpstreamFailure) -> WholeReply:
-    """Make the HTTP error of a response that failed; one that never spoke may be tried again."""
-    body, headers = json_codec.dumps({"error": failure.error}), _NO_RETRY if failure.spoke else {}
+    """Return the HTTP error of a failed response; the SDK may retry it if there was no output."""
+    headers = _NO_RETRY if failure.spoke else {}
+    body = json_codec.dumps({"error": failure.error})
     return WholeReply(failure.status, body, headers=headers, failure=failure)
 
 
 def adapter_bug(bug: Exception) -> WholeReply:
-    """Make the error of a reply that we failed to read."""
+    """Return the error for a reply on which the adapter itself failed."""
     why = f"$: the adapter failed on the reply ({type(bug).__name__})"
     return error_reply(502, why, "server_error", None, "adapter_bug")
 
 
 def fallback_impossible(cause: FallBack, paths: PathMap, responses_only_reason: str) -> WholeReply:
-    """Make the error of a call that the Responses API didn't take and Chat can't: upstream's own, and why it ends here."""
+    """Return the error of a call that the Responses API refused and Chat can't serve.
+
+    It is upstream's own error, if there is one, with the reason why there is no fallback.
+    """
     status = cause.head.status if cause.head.status >= 400 else 502
     note = f"the call can't go to Chat Completions instead: {responses_only_reason}"
-    with suppress(Exception):  # a page of HTML, or a bug of ours
+    with suppress(Exception):  # an HTML page, or an adapter bug
         error = error_to_chat(json_codec.loads(cause.raw), paths)["error"]
         if isinstance(error["message"], str):
             made = {"error": {**error, "message": f"{error['message']} ({note})"}}

@@ -1,7 +1,7 @@
-"""When a reply to `POST /responses` means that the call belongs on Chat Completions after all (docs/decisions.md#fallback).
+"""Decide which replies to `POST /responses` send the call to Chat (docs/decisions.md#fallback).
 
-Judged by the head of the reply and, where that isn't enough, by its body; never after the first byte of an answer. What the
-SDK tries again by itself (408, 409, 429, 5xx) is left to it.
+The head of the reply decides or, if that isn't enough, its body; never anything after the first
+byte of an answer. Statuses that the SDK retries by itself (408, 409, 429, 5xx) are left to it.
 """
 
 from __future__ import annotations
@@ -19,36 +19,41 @@ Reason = Literal["missing", "blocked", "rejected"]
 
 REASON_TEXT: dict[str, str] = {
     "missing": "the server has no Responses API",
-    "blocked": "a gateway kept the request from the Responses API",
+    "blocked": "a gateway blocked the request to the Responses API",
     "rejected": "the Responses API refused the request",
 }
-"""What the ledger says of each."""
+"""The ledger's text for each reason."""
 
 UNSERVED_TEXT = "the server doesn't serve this model on the Responses API"
-"""What it says where only a model is missing."""
+"""The ledger's text if only the model is missing."""
 
 _RETRIED = frozenset({408, 409, 429})
 
-# What servers call an unknown route, where they give it a code; any other code names a thing that the route knows: a model, a
-# deployment, a stored response.
-_NO_ROUTE = frozenset({"none", "", "404", "405", "not_found", "notfound", "unknown_url", "invalid_url", "method_not_allowed",
-                       "methodnotallowed", "resourcenotfound", "resource_not_found", "route_not_found",
-                       "route_not_found_error", "not_found_error", "notfounderror"})  # fmt: skip
-# Servers that give an unknown thing no code of its own (vLLM, Ollama, Gemini, OpenRouter) name it, or its kind.
+# Error codes of servers for an unknown route. Any other code means that the route exists, but not
+# the model, deployment or stored response.
+_NO_ROUTE = frozenset({
+    "none", "", "404", "405", "not_found", "notfound", "unknown_url", "invalid_url",
+    "method_not_allowed", "methodnotallowed", "resourcenotfound", "resource_not_found",
+    "route_not_found", "route_not_found_error", "not_found_error", "notfounderror",
+})  # fmt: skip
+# Servers without a code for an unknown resource (vLLM, Ollama, Gemini, OpenRouter) name it or its
+# type in the message.
 _RESOURCE_WORDS = re.compile(
-    r"\b(?:models?|deployments?|engines?|adapters?|no endpoints|no such \w+ object|\w+ with id|previous[ _]response)\b",
+    r"\b(?:models?|deployments?|engines?|adapters?|no endpoints|no such \w+ object|\w+ with id"
+    r"|previous[ _]response)\b",
     re.IGNORECASE,
 )
 _CHAT, _RESPONSES = b"/chat/completions", b"/responses"
 
 
 def chat_path_of(raw_path: bytes) -> bytes | None:
-    """Return the raw path of Chat Completions for a request that came for this one; None where there is none to be found.
+    """Return the raw path of Chat Completions for a request to `raw_path`; None if there is none.
 
-    A request that the HTTP client has redirected comes for `…/responses`, still with its chat body (docs/mapping.md#redirects).
+    A request that the HTTP client has redirected is for `…/responses`, still with its chat body
+    (docs/mapping.md#redirects).
     """
     if raw_path.endswith(_CHAT) and b"?" not in raw_path:
-        return raw_path  # as nearly all of them
+        return raw_path  # nearly all of them
     path, mark, query = raw_path.partition(b"?")
     bare = path.rstrip(b"/")
     if bare.endswith(_CHAT):
@@ -59,10 +64,10 @@ def chat_path_of(raw_path: bytes) -> bytes | None:
 
 
 def loss_of_retry(head: ReplyHead) -> Loss:
-    """Say what Chat Completions made of a request that the Responses API refused."""
+    """Return the loss that says what Chat replied to a request that the Responses API refused."""
     outcome = ""
     if head.status < 400:
-        outcome = ", Chat Completions took it"
+        outcome = ", Chat Completions accepted it"
     elif head.status < 500 and head.status not in _RETRIED:
         outcome = ", and so did Chat Completions"
     return Loss(
@@ -73,18 +78,18 @@ def loss_of_retry(head: ReplyHead) -> Loss:
 
 
 def needs_body(head: ReplyHead) -> bool:
-    """Tell whether a reply may call for a fallback, so that it must be read to judge it."""
+    """Return whether a reply may cause a fallback, so that its body must be read."""
     if head.status in _RETRIED or (head.status >= 500 and head.status not in STATUSES):
         return False
     return head.status >= 400 or _is_html(head)
 
 
 def classify(head: ReplyHead, raw: bytes) -> Reason | None:
-    """Say why a reply calls for a fallback, or None.
+    """Return why a reply causes a fallback, or None.
 
-    `missing`: a 404 or 405 that names nothing but the route, or a reply that says that the model isn't served there (`lacks_model`
-    tells them apart). `blocked`: a 302; a 401, 403 or page of HTML that isn't shaped
-    like the API's errors. `rejected`: a 400 of the API's own.
+    `missing`: a 404 or 405 that names nothing but the route, or a reply which says that the model
+    isn't served there (`lacks_model` tells the two apart). `blocked`: a 302, or a 401, 403 or HTML
+    page without the API's error object. `rejected`: a 400 from the API itself.
     """
     if head.status == 302:
         return "blocked"
@@ -93,7 +98,7 @@ def classify(head: ReplyHead, raw: bytes) -> Reason | None:
         return "missing"
     if head.status >= 500:
         return None
-    shaped = _is_error(body)
+    is_api_error = _is_error(body)
     match head.status:
         case 404 | 405:
             message = (
@@ -103,14 +108,14 @@ def classify(head: ReplyHead, raw: bytes) -> Reason | None:
             )
             return None if _names_a_resource(body) or _RESOURCE_WORDS.search(message) else "missing"
         case 401 | 403:
-            return None if shaped else "blocked"
-        case 400 if shaped:
+            return None if is_api_error else "blocked"
+        case 400 if is_api_error:
             return "rejected"
-    return "blocked" if not shaped and _is_html(head) else None
+    return "blocked" if not is_api_error and _is_html(head) else None
 
 
 def lacks_model(head: ReplyHead, raw: bytes) -> bool:
-    """Tell whether a reply says that one model isn't served on the Responses API; others may be."""
+    """Return whether a reply says that this model, rather than the API, is not served."""
     return is_unserved(head.status, _body_or_text(head, _parse(raw), raw))
 
 
@@ -130,7 +135,7 @@ def _parse(raw: bytes) -> Any:
         body = json_codec.loads(raw)
     except ValueError:
         return None
-    return body[0] if isinstance(body, list) and body else body  # Gemini's errors come in a list
+    return body[0] if isinstance(body, list) and body else body  # Gemini sends errors in a list
 
 
 def _is_error(body: Any) -> bool:
@@ -139,7 +144,7 @@ def _is_error(body: Any) -> bool:
 
 
 def _error_of(body: Any) -> Any:
-    """Return what a body says of its error: an object or a text, in one of the places where servers put it."""
+    """Return the error in a body, an object or a text, from one of the keys that servers use."""
     if not isinstance(body, dict):
         return body
     return next((body[key] for key in ("error", "detail") if body.get(key)), body)

@@ -1,4 +1,4 @@
-"""Several reply streams under way: the Chat bytes of N relays in, those of one stream with N choices out."""
+"""Merge N Chat streams, as bytes, into one stream with N choices."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from adapter.translation.streams.merge import ChoicesFromStreams
 # A bug in the adapter ends the stream with an error, not with an answer
 # (docs/decisions.md#promises). Encoded in advance, since the bug may be in the encoder of frames.
 _BUG_FRAME = (
-    b'data: {"error":{"message":"the adapter failed on one of several streams","type":"server_error","param":null,'
-    b'"code":"adapter_bug"}}\n\n'
+    b'data: {"error":{"message":"the adapter failed on one of several streams",'
+    b'"type":"server_error","param":null,"code":"adapter_bug"}}\n\n'
 )
 
 
 class StreamMerger:
-    """Turn the bytes of N Chat Completions streams into those of one, in which stream k speaks for choice k.
+    """Merge the bytes of N Chat Completions streams into one stream; stream k becomes choice k.
 
-    `feed(k, bytes)` returns what can be passed on. An error frame of any stream is passed on as it is and ends the
-    whole (`failed`): the others' answers are worth nothing without it. `[DONE]` comes once, after the last stream's.
-    When the whole has ended (`done`) everything is skipped. `close(k)` says that stream k has no more bytes, and raises
-    StreamTruncated where its `[DONE]` or error never came.
+    `feed(k, data)` returns the bytes that are complete. An error frame of any stream is passed on
+    unchanged and ends the merged stream (`failed`), since the other choices are useless without
+    that one. `[DONE]` is written once, after the last stream's. After the end (`done`) all input is
+    skipped. `close(k)` ends stream k, and raises StreamTruncated if its `[DONE]` or error is
+    missing.
     """
 
     __slots__ = ("_decoders", "_ended", "_machine", "_strict", "done", "failed")
@@ -36,7 +37,7 @@ class StreamMerger:
         self.failed = False
 
     def feed(self, k: int, data: bytes) -> bytes:
-        """Take the next bytes of stream `k`."""
+        """Feed the next bytes of stream `k`; return the bytes of the merged stream."""
         out: list[bytes] = []
         try:
             for event in self._decoders[k].feed(data):
@@ -53,11 +54,11 @@ class StreamMerger:
         return b"".join(out)
 
     def ended(self, k: int) -> bool:
-        """Tell whether stream `k` has said its last word."""
+        """Return whether stream `k` has ended."""
         return k in self._ended
 
     def close(self, k: int) -> None:
-        """Take the end of stream `k`."""
+        """End stream `k`. Raises StreamTruncated if its terminal event is missing."""
         if self.done or k in self._ended:
             return
         self.done = self.failed = True

@@ -1,4 +1,4 @@
-"""What to do with a request that was chosen for the Responses API: translate it, hold it on Chat, or refuse it."""
+"""The plan for a request routed to the Responses API: translate it, hold it on Chat, or refuse."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .record import Route
 
 
 class Plan(NamedTuple):
-    """What to do with a request: send its translation to `/responses`; or, without one, refuse it or leave it on Chat.
+    """What to do with a request: send its translation, or refuse it, or (neither) keep it on Chat.
 
-    `one_way` says why Chat can't serve the call, where that is so; `droppable` is the translation's.
+    `responses_only_reason` says why Chat can't serve the call, or is None; `droppable` is the
+    translation's.
     """
 
     reason: str
@@ -38,7 +39,7 @@ NOT_JSON = object()
 
 
 def parse_request(raw: bytes) -> Any:
-    """Read a request's JSON; NOT_JSON where it is none."""
+    """Decode a request's JSON; return NOT_JSON if it is not JSON."""
     try:
         return fast_json.loads_strictly(raw)
     except ValueError:
@@ -48,7 +49,7 @@ def parse_request(raw: bytes) -> Any:
 def make_plan(
     body: Any, route: Route, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str
 ) -> Plan:
-    """Say what to do with a request whose JSON is `body`, for a host. Raises nothing where `choice.on_bug` is `chat`."""
+    """Make the plan for the JSON `body` of a request. Raises only if `route.on_bug` is "raise"."""
     if body is NOT_JSON:
         return Plan("not-json", (Loss("$", "held", "not JSON"),))
     responses_only_reason = None
@@ -64,7 +65,7 @@ def make_plan(
         changes = endpoint.changes
         if route.model is not None and isinstance(body, dict) and body.get("model") != route.model:
             body = body | {"model": route.model}
-            changes += (Loss("model", "changed", "to the name that a rule gives"),)
+            changes += (Loss("model", "changed", "to the model that a rule names"),)
         if (
             route.unserved is not None
             and responses_only_reason is None
@@ -81,7 +82,7 @@ def make_plan(
         if capacity is not None and translation.reply_context.n > capacity:
             return _held(
                 "unsupported",
-                (Loss("n", "held", "more requests than can be under way at once"),),
+                (Loss("n", "held", "more requests than the connection pool allows at once"),),
                 responses_only_reason,
             )
         losses = changes + translation.losses
@@ -94,7 +95,7 @@ def make_plan(
         )
     except TranslationError as error:
         return _refused(error.path, error.why, (), responses_only_reason)
-    except Exception as bug:  # noqa: BLE001  # our own bugs are ours
+    except Exception as bug:  # noqa: BLE001  # an adapter bug (docs/decisions.md#internal-errors)
         return plan_for_bug(body, route, bug)
 
 
@@ -104,7 +105,7 @@ def _held(reason: str, losses: tuple[Loss, ...], responses_only_reason: str | No
     first = losses[0]
     return _refused(
         first.path,
-        f"{first.why}, and the call can't stay on Chat Completions: {responses_only_reason}",
+        f"{first.why}, and the call can't be kept on Chat: {responses_only_reason}",
         losses,
         responses_only_reason,
     )
@@ -113,7 +114,8 @@ def _held(reason: str, losses: tuple[Loss, ...], responses_only_reason: str | No
 def _refused(
     path: str, why: str, losses: tuple[Loss, ...], responses_only_reason: str | None
 ) -> Plan:
-    # A reply made here instead of an exception: every SDK version makes the same BadRequestError of it (docs/mapping.md#refused-calls).
+    # A reply instead of an exception: every SDK version makes the same BadRequestError of it
+    # (docs/mapping.md#refused-calls).
     losses = losses or (Loss(path, "held", why),)
     return Plan(
         "refused",
@@ -126,12 +128,12 @@ def _refused(
 
 
 def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
-    """Say what to do with a request on which the adapter itself fails; raises `bug` where `choice.on_bug` says so.
+    """Make the plan for a request on which the adapter itself failed; raise `bug` if set to.
 
-    A request with a number that can be read and not be written again (`1e999` is an infinity) is no bug of ours.
+    A number that can be read but not written again (`1e999` is an infinity) is not an adapter bug.
     """
     if isinstance(bug, json_codec.Unwritable):
-        loss = Loss("$", "held", "holds a value that JSON can't spell")
+        loss = Loss("$", "held", "contains a value that JSON can't represent")
         return _held("not-json", (loss,), _responses_only_reason(body, route))
     if route.on_bug == "raise":
         raise bug
@@ -139,11 +141,11 @@ def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
     losses = (Loss("$", "held", why),)
     try:
         responses_only_reason = _responses_only_reason(body, route)
-    except Exception:  # noqa: BLE001  # the facts may be what is broken; then nothing speaks against Chat
+    except Exception:  # noqa: BLE001  # the bug may be here; then the call is kept on Chat
         responses_only_reason = None
     if responses_only_reason is None:
         return Plan("adapter-bug", losses)
-    message = f"$: {why}, and it can't stay on Chat Completions: {responses_only_reason}"
+    message = f"$: {why}, and the call can't be kept on Chat: {responses_only_reason}"
     return Plan(
         "adapter-bug",
         losses,
@@ -154,7 +156,7 @@ def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
 def _responses_only_reason(
     body: Any, route: Route, azure: Callable[[], bool] | None = None
 ) -> str | None:
-    """Say why Chat can't serve the call as it came, or None."""
+    """Return why Chat can't serve the unchanged call, or None."""
     if not isinstance(body, dict):
         return None
     tools, effort = has_function_tools(body), body.get("reasoning_effort")

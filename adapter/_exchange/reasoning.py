@@ -1,4 +1,7 @@
-"""Reasoning from turn to turn: what a request takes along of what was remembered, and what is done where the API won't have it."""
+"""Insert remembered reasoning into a request, and retry without it if the API refuses it.
+
+Why: docs/decisions.md#continuity and docs/decisions.md#refused-reasoning.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ NOTHING_RECALLED = RecallResult()
 
 
 class PreparedRequest(NamedTuple):
-    """A request as it is sent: `translation` with what was put back, and `body`, written.
+    """A request ready to send: the translation with remembered reasoning, and its encoded body.
 
-    `plain` is the translation without anything put back, `history` what turns are bound to (None where nothing is carried), `put`
-    the indexes of the items that were put in, `names` the turns that they belong to, `losses` what the ledger says of the others.
+    `without_memory` is the translation without remembered reasoning; `history` is the history that
+    turns are bound to (None if the memory isn't used); `inserted` are the indexes of the inserted
+    items, `names` the names of their turns; `losses` are those of turns that weren't inserted.
     """
 
     translation: Translation
@@ -36,19 +40,22 @@ class PreparedRequest(NamedTuple):
 
     @property
     def has_adapter_parts(self) -> bool:
-        """Tell whether it holds anything that the caller didn't write."""
+        """Whether the request contains parts that the caller didn't write."""
         return bool(self.inserted) or self.without_memory.asks_reasoning
 
     @property
     def make_entry(self) -> Callable[[list[Any]], MemoryEntry | None] | None:
-        """What makes the memo of the reply out of the items that were heard; None where nothing is carried. Holds no body."""
+        """Makes the memory entry of the reply from its items, without a reference to the body."""
         return None if self.history is None else self.history.make_entry
 
 
 def prepare_gen(
     translation: Translation, route: Route, *, named: bool = False
 ) -> Generator[Effect, Any, PreparedRequest]:
-    """Make a translated request ready to be sent, with what is remembered of its history; `named`: the conversation has a name."""
+    """Prepare a translated request: insert the reasoning that is remembered of its history.
+
+    `named` is true if the caller has named the conversation.
+    """
     assert translation.body is not None
     if route.policy.carry_reasoning == "never":
         return PreparedRequest(translation, json_codec.dumps(translation.body), translation)
@@ -78,7 +85,7 @@ def prepare_gen(
 _STOPPED = Loss(
     "$",
     "dropped",
-    "reasoning isn't carried from turn to turn: the API has refused it more than once",
+    "reasoning is no longer sent back: the API refused it more than once",
 )
 
 
@@ -118,7 +125,7 @@ def _insert_remembered(
 
 
 def effects_when_accepted(prepared: PreparedRequest) -> list[Effect]:
-    """Return what is to be noted where the API has taken a request: nothing, for most."""
+    """Return the effects to perform when the API has accepted a request; most have none."""
     suspect = prepared.inserted and prepared.recalled.suspect
     return (
         [LearnRefusedReasoning(prepared.without_memory.reply_context.model, "nothing")]
@@ -128,7 +135,7 @@ def effects_when_accepted(prepared: PreparedRequest) -> list[Effect]:
 
 
 class Retry(NamedTuple):
-    """The same request with less of ours in it; what is to be noted before it is sent, and what the ledger says."""
+    """The request without a refused part, the effect that remembers the refusal, and the losses."""
 
     request: PreparedRequest
     effect: Effect
@@ -136,9 +143,10 @@ class Retry(NamedTuple):
 
 
 def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Retry | None:
-    """Judge an error: give the request without what it was refused for, where that is ours; None where it isn't.
+    """Return the request without the part that `error` refuses; None if the caller wrote that part.
 
-    Reasoning that is refused without its items' ids is put back once with them: with some servers it is bound to them.
+    Reasoning that is refused without item ids is sent once more with them, since some servers bind
+    it to its ids (docs/wire-facts.md#dialects-of-requests).
     """
     if refused.history is None:
         return None
@@ -150,7 +158,7 @@ def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Re
     )
     alone = plain.asks_reasoning and plain.body is not None and plain.body["include"] == [ENCRYPTED]
     named = "encrypted content is not supported" in message.lower() or ENCRYPTED in message
-    # About anything else it may quote the caller's own words.
+    # An error about another parameter may quote the caller's own text.
     if (named and (not param or param.startswith("include"))) or (
         alone and param.startswith("include")
     ):
@@ -158,7 +166,7 @@ def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Re
         return Retry(
             request,
             LearnRefusedReasoning(model, "encrypted"),
-            _losses(refused, "the model gives no encrypted reasoning"),
+            _losses(refused, "the model returns no encrypted reasoning"),
         )
     if not refused.inserted or not _is_about_inserted(
         error, message, code, param, refused.inserted
@@ -169,12 +177,13 @@ def without_refused_parts(refused: PreparedRequest, error: dict[str, Any]) -> Re
         if request.body != refused.body:
             return Retry(request, LearnRefusedReasoning(model, "no ids"), ())
     request = _insert_remembered(plain, refused.history, NOTHING_RECALLED)
-    why = "the API refused what was remembered of the model's reasoning"
+    why = "the API refused the remembered reasoning"
     return Retry(request, Forget(model, refused.names), _losses(refused, why))
 
 
 _NAMES_REASONING = re.compile(
-    r"of type ['\"`]?reasoning\b|encrypted[ _]content|\breasoning items?\b|\bitem with id ['\"`]?rs_|['\"`]rs_[0-9a-z]{2}",
+    r"of type ['\"`]?reasoning\b|encrypted[ _]content|\breasoning items?\b"
+    r"|\bitem with id ['\"`]?rs_|['\"`]rs_[0-9a-z]{2}",
     re.IGNORECASE,
 )
 _INPUT_INDEX = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
@@ -183,7 +192,7 @@ _INPUT_INDEX = re.compile(r"\binput(?:\[(\d+)\]|\.(\d+)\b)")
 def _is_about_inserted(
     error: dict[str, Any], message: str, code: str, param: str, inserted: tuple[int, ...]
 ) -> bool:
-    """Tell whether an error is about the reasoning items that were put in, at these places of the input."""
+    """Return whether an error is about the reasoning items inserted at these input indexes."""
     if code == "invalid_encrypted_content" or error.get("type") == "invalid_encrypted_content":
         return True
     found = _INPUT_INDEX.match(param)
@@ -197,16 +206,16 @@ def _is_about_inserted(
 
 
 def _losses(refused: PreparedRequest, why: str) -> tuple[Loss, ...]:
-    """Say which messages go without the reasoning that led to them."""
+    """Return the losses of the messages that are sent without their reasoning."""
     origins = refused.translation.paths.items
     messages = dict.fromkeys(origins[k].message for k in refused.inserted)
     return tuple(
         Loss(f"messages[{m}]", "dropped", f"sent without its reasoning: {why}") for m in messages
-    ) or (Loss("$", "dropped", f"reasoning isn't carried from turn to turn: {why}"),)
+    ) or (Loss("$", "dropped", f"reasoning isn't sent back: {why}"),)
 
 
 def error_in(raw: bytes) -> dict[str, Any]:
-    """Return the error in a reply's body; an empty one where there is none."""
+    """Return the error object in a reply's body; an empty dict if there is none."""
     try:
         body = json_codec.loads(raw)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What was decided for one call, and what came of it."""
+"""The route of a call, its state while it runs, and the decision that users see."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Backend = Literal["chat", "responses"]
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why a call that was chosen for the Responses API stays on Chat Completions: the reason's name, and the ledger's entry.
+    """Why a call whose route is the Responses API is kept on Chat: the reason's name and its loss.
 
-    One that isn't `binding` doesn't hold for models that Chat can't serve.
+    A hold that isn't `unconditional` doesn't apply to models that Chat can't serve.
     """
 
     reason: str
@@ -27,11 +27,12 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What the settings say about one call, before the request itself is translated.
+    """What the settings say about one call, before the request is translated.
 
-    `reason` names where it comes from (`force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, `hosts`); `model` is the name that
-    a rule puts in place of the caller's; `fallback` says which replies send the call to Chat Completions. `unserved` tells whether a
-    model was found not to be served on the Responses API.
+    `reason` names the setting that decided (`force`, `header`, `use`, `flag`, `rule`, `rollout`,
+    `settings`, `hosts`); `model` is the model that a rule sets instead of the caller's; `fallback`
+    are the reasons for which a reply sends the call to Chat. `unserved` returns whether the
+    server is known not to serve a model on the Responses API.
     """
 
     backend: Backend
@@ -50,14 +51,14 @@ class Route:
 class Decision:
     """What was decided for one call.
 
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` says
-    why: `force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, or `hosts` for a host that
-    isn't among those, where the choice stood; `unsupported`, `not-json`, `missing`, `blocked`,
-    `rejected` or `adapter-bug` where the call went to Chat after all; `refused` where it went nowhere.
-    `losses` is the ledger so far, with the paths that held the call on Chat: complete once the reply,
-    or the stream, has been read. `settings_hash` tells settings apart without showing them. `call_site`
-    is the nearest caller, `module:function`: None where nobody is on the stack, as in a task that is the
-    SDK's own coroutine.
+    `asked` is the backend that the settings chose, `backend` the one that got the call. `reason`
+    says why: `force`, `header`, `use`, `flag`, `rule`, `rollout`, `settings`, or `hosts` for a host
+    that isn't listed, if the choice was followed; `unsupported`, `not-json`, `missing`, `blocked`,
+    `rejected` or `adapter-bug` if the call went to Chat after all; `refused` if it wasn't sent.
+    `losses` is the ledger so far, with the paths that kept the call on Chat; it is complete once
+    the reply or the stream has been read. `settings_hash` identifies the settings without showing
+    them. `call_site` is the nearest caller, `module:function`, or None if no caller is on the
+    stack, as in a task that runs the SDK's own coroutine.
     """
 
     backend: Backend
@@ -69,20 +70,20 @@ class Decision:
 
 
 class ReplyInfo(Protocol):
-    """What is known of a translated reply: its part of the ledger, and its usage in Chat's terms, None where there is none yet."""
+    """What is known of a translated reply so far."""
 
     @property
     def losses(self) -> Iterable[Loss]:
-        """The reply's part of the ledger, as far as it goes."""
+        """The reply's losses so far."""
 
     @property
     def usage(self) -> Any:
-        """The usage."""
+        """The usage in Chat's shape, or None."""
 
 
 @dataclass(slots=True)
 class CallState:
-    """The record of one call under way; its retries and redirects share it."""
+    """What is known of a call so far; its retries and redirects share it."""
 
     route: Route | None = None
     backend: Backend = "chat"
@@ -90,22 +91,22 @@ class CallState:
     model: str = ""
     request_losses: tuple[Loss, ...] = ()
     reply: ReplyInfo | None = None
-    translation: Translation | None = None  # of the request that went to the Responses API
-    completion_id: str | None = None  # by whose id the call is known while it is under way
-    logged: bool = False  # into the log: one line per call
-    droppable: Mapping[str, str] | None = None  # of the plan that kept the call on Chat Completions
+    translation: Translation | None = None  # of the request sent to the Responses API
+    completion_id: str | None = None  # identifies the call while it runs
+    logged: bool = False  # one log line per call
+    droppable: Mapping[str, str] | None = None  # from the plan that kept the call on Chat
     call_site: str | None = None  # the nearest caller
 
     def reply_losses(self) -> Iterable[Loss]:
-        """Return the reply's part of the ledger, as far as it goes."""
+        """Return the reply's losses so far."""
         return () if self.reply is None else self.reply.losses
 
     def usage(self) -> Any:
-        """Return the usage of the translated reply, in Chat's terms; None where there is none yet."""
+        """Return the usage of the translated reply in Chat's shape; None if there is none yet."""
         return None if self.reply is None else self.reply.usage
 
     def decision(self) -> Decision | None:
-        """Return the decision as it stands; None before there is one."""
+        """Return the decision so far; None before a route is chosen."""
         if self.route is None:
             return None
         losses = (*self.request_losses, *self.reply_losses())

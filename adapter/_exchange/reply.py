@@ -1,4 +1,4 @@
-"""What came back from the Responses API, made into what Chat Completions would have sent."""
+"""Read a reply of the Responses API and make Chat's reply of it: whole, streamed or an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .stream import Frame, StreamTranslator
 from .unrequested_stream import response_of_stream
 
 EntryMaker = Callable[[list[Any]], MemoryEntry | None]
-"""Makes the memo of a reply out of the items that the caller has heard."""
+"""Makes the memory entry of a reply from the items that the caller has received."""
 
 
 def read_reply_gen(
@@ -47,9 +47,10 @@ def read_reply_gen(
     make_entry: EntryMaker | None = None,
     path: bytes | None = None,
 ) -> Exchange:
-    """Read a reply to a translated request; `raw` is its body where that has been read already, `memo` what makes its memo.
+    """Read the reply to a translated request.
 
-    `path` is where the request was sent: what runs in the background is asked for below it.
+    `raw` is its body if that has been read already; `make_entry` makes its memory entry. `path` is
+    the path of the request: background runs are polled below it.
     """
     kind = head.content_type.lower().partition(";")[0].strip()
     streamed = kind == "text/event-stream"
@@ -59,9 +60,8 @@ def read_reply_gen(
         and not kind.endswith("json")
         and kind != "text/html"
     ):
-        streamed = (
-            True  # the SDK reads a stream whatever it is called, and gateways call it many names
-        )
+        # The SDK reads a stream under any content type, and gateways use many.
+        streamed = True
     if head.status >= 400:
         raw = (yield READ_REPLY) if raw is None else raw
         outcome: Outcome = upstream_error(head, raw, translation.paths)
@@ -69,13 +69,13 @@ def read_reply_gen(
         return (yield from _stream_gen(state, route, translation, make_entry, path))
     else:
         raw = (yield READ_REPLY) if raw is None else raw
-        under_way = (
+        unfinished = (
             _unfinished_response(route, raw)
             if translation.reply_context.background and not streamed
             else None
         )
-        if under_way is not None:
-            finished = yield from poll_gen(under_way, translation.reply_context, path)
+        if unfinished is not None:
+            finished = yield from poll_gen(unfinished, translation.reply_context, path)
             if isinstance(finished, WholeReply):
                 return finished
             raw = finished
@@ -100,7 +100,7 @@ def read_reply_gen(
 def _unfinished_response(route: Route, raw: bytes) -> dict[str, Any] | None:
     try:
         return unfinished_response(raw)
-    except Exception:  # a bug of ours: it is read as it came
+    except Exception:  # an adapter bug: the reply is read as a finished one
         if route.on_bug == "raise":
             raise
         return None
@@ -117,8 +117,8 @@ def _remember_gen(
 
 
 def upstream_error(head: ReplyHead, raw: bytes, paths: PathMap) -> WholeReply:
-    """Give an error of upstream's Chat's shape; its status and code stay."""
-    # HTML from a gateway, or a bug of ours: upstream's own words are still the best answer.
+    """Return upstream's error in Chat's shape, with its status and code."""
+    # On HTML from a gateway, or an adapter bug, upstream's own error is still the best answer.
     with suppress(Exception):
         body = json_codec.loads(raw)
         translated = error_to_chat(body, paths)
@@ -127,7 +127,7 @@ def upstream_error(head: ReplyHead, raw: bytes, paths: PathMap) -> WholeReply:
 
 
 class _WholeReplyInfo(NamedTuple):
-    """What is known of a whole reply (journal.Answer); its text is the caller's alone."""
+    """The `ReplyInfo` of a whole reply; it holds none of the reply's text."""
 
     losses: tuple[Loss, ...]
     usage: Any
@@ -161,20 +161,19 @@ def _translate_whole(
     if make_entry is not None:
         try:
             entry = make_entry(delivered_items(response["output"] or [], reply.body))
-        except (
-            Exception
-        ):  # docs/decisions.md#promises: the answer is worth more than the memory of it
+        except Exception:  # costs continuity, never the answer (docs/decisions.md#promises)
             if route.on_bug == "raise":
                 raise
     return WholeReply(200, fast_json.dumps(reply.body), value=reply.body), entry
 
 
 def parse_reply(raw: bytes) -> Any:
-    """Read a reply's JSON; raises TranslationError for what is none."""
+    """Decode a reply's JSON. Raises TranslationError if it is not JSON."""
     try:
         return fast_json.loads(raw)
     except ValueError:
-        # Chat's own reply would come up as plain text; an answer it isn't (a proxy's page, an empty body).
+        # For Chat's own reply the SDK would return the text, though it is no answer (a proxy's
+        # page, an empty body).
         raise TranslationError("$", "the reply to POST /responses is not JSON") from None
 
 
@@ -198,13 +197,13 @@ def _stream_gen(
         return adapter_bug(bug)
     state.reply = translator
     frames: list[Frame] = []
-    # A failure that came with the first event, usually `created`, becomes a status, as Chat's own do. Nothing else is waited
-    # for, but for what a failure that says nothing of itself is followed by: whatever a slow model has still to say, its stream
-    # is there.
+    # A failure before the first output becomes an HTTP status, as Chat's own failures do
+    # (docs/decisions.md#early-failures). So wait for the first event, usually `created`, and, after
+    # a failure without details, for what follows it. Nothing else delays the stream.
     while not translator.started or (translator.failing and not frames):
         try:
             data: bytes | None = yield READ_CHUNK
-        except Exception as error:  # noqa: BLE001  # Chat's headers would be up by now: the reader gets it
+        except Exception as error:  # noqa: BLE001  # for the reader, as after Chat's headers
             if not translator.failing:
                 return StreamReply(translator, frames, error)
             data = None

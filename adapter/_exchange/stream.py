@@ -1,4 +1,4 @@
-"""One reply stream under way: Responses bytes in, Chat bytes out."""
+"""Translate one reply stream: bytes of Responses events in, frames of a Chat stream out."""
 
 from __future__ import annotations
 
@@ -16,35 +16,40 @@ from adapter.translation.streams.events_to_chunks import OPENING, ChunksFromEven
 from adapter.translation.types import PathMap, ReplyContext
 
 Frame = Chunk | TextChunk | bytes
-"""What a stream is made of: a chunk as a JSON object, or as what it doesn't share with others, or an event as it is written."""
+"""One piece of a Chat stream: a chunk as a dict, a text chunk without shared fields, or bytes."""
 
 # A bug in the adapter ends the stream with an error, not with an answer
 # (docs/decisions.md#promises). Encoded in advance, since the bug may be in the encoder of frames.
 BUG_FRAME = (
-    b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error","param":null,'
-    b'"code":"adapter_bug"}}\n\n'
+    b'data: {"error":{"message":"the adapter failed on the stream","type":"server_error",'
+    b'"param":null,"code":"adapter_bug"}}\n\n'
 )
 
 
-# In a JSON text an object's key stands nowhere else: quotes inside strings are escaped.
+# Matches only a key: quotes inside JSON strings are escaped.
 _TYPE = re.compile(rb'[{,]\s*"type"\s*:\s*"([a-z._]{1,40})"')
-_LONGEST_ERROR = 1000  # of an error event that is a text, in bytes
+_LONGEST_ERROR = 1000  # bytes of an error event that is not JSON
 
 _LAST_CALL_WITH_OWN_ENTRY = 16
-"""After each of how many calls a turn is remembered; with more, whenever there are twice as many, and at the end."""
+"""A memory entry is made after each of so many calls, then whenever their number has doubled, and
+at the end."""
 
 
 class StreamTranslator:
-    """Turn the bytes of a Responses stream into the frames of a Chat Completions stream, event by event.
+    """Translate the bytes of one Responses stream into the frames of a Chat stream.
 
-    `feed(bytes)` returns what can be passed on: chunks as JSON objects, and as bytes what is no chunk; `written` makes bytes of it. Where it
-    is known who reads (`as_bytes`, or by chunk), text comes the short way: as bytes too, or as what its chunks don't share. A failure is passed on as Chat's own error frame, on which the SDK
-    raises; it is kept in `failure` too, so that one that comes before any output can still become an HTTP status. `heard`
-    tells that the stream has begun: an event has come, or a comment. After the end (`done`; `broken` where it was an error) everything is skipped; `hang_up` tells that the answer ended before upstream did, so that
-    reading on would only cost. `failing` tells that it has failed, and that what comes next may say why.
-    `close()` raises StreamTruncated where the terminal event never came, and gives the error of a failure that nothing has explained.
+    `feed(data)` returns the frames that are complete: chunks as dicts, everything else as bytes;
+    `encode` makes bytes of them. Once `as_bytes` is set (does the reader want bytes or chunks?),
+    text takes the fast path: as bytes, or as TextChunk (docs/performance.md#text-deltas).
 
-    `memo` makes the memo of what was heard; whenever there is a new one, `unsaved` holds it until it is taken.
+    `started`: an event or a comment has arrived. `done`: the stream has ended, and all further
+    input is skipped; `failed`: it ended with an error. `close_early`: the answer ended before
+    upstream did, so reading on would only cost. A failure becomes Chat's error frame, on which the
+    SDK raises, and is kept in `failure`, so that one before any output can become an HTTP status.
+    `failing`: the stream has failed, and the next event may say why.
+
+    `make_entry` makes the memory entry of the items that were delivered; a new one is kept in
+    `pending_entry` until `take_entry` takes it.
     """
 
     __slots__ = (
@@ -76,7 +81,7 @@ class StreamTranslator:
         self.model = context.model
         self._make_entry = make_entry
         self._last_entry: MemoryEntry | None = None
-        self._entry_due_at = 1  # with how many finished calls there is something to remember
+        self._entry_due_at = 1  # number of finished calls at which the next entry is made
         self.pending_entry: MemoryEntry | None = None
         self._decoder = sse.Decoder()
         self._machine = ChunksFromEvents(context, paths)
@@ -91,26 +96,26 @@ class StreamTranslator:
 
     @property
     def response_id(self) -> Any:
-        """The id of the Response, as upstream gave it; None before."""
+        """The id of the Response; None before upstream has sent it."""
         return self._machine.response_id
 
     @property
     def losses(self) -> list[Any]:
-        """The ledger so far."""
+        """The losses so far."""
         return self._machine.losses
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """The usage of the finished response, in Chat's terms."""
+        """The usage of the finished response in Chat's shape."""
         return self._machine.usage
 
     @property
     def failing(self) -> bool:
-        """Tell whether it has failed without saying why."""
+        """Whether the stream has failed without details so far."""
         return self._machine.state is State.FAILING
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes of the stream."""
+        """Feed the next bytes of the stream; return the frames that are complete."""
         out: list[Frame] = []
         try:
             fast_path = self._machine.fast_path
@@ -143,19 +148,19 @@ class StreamTranslator:
         if self._make_entry is not None and not self.failed:
             finished = self._machine.finished_calls
             if finished >= self._entry_due_at or (finished and self.done):
-                # Each time anew from the first call on: of many calls not after every one, so that it stays linear.
+                # Each entry is made from all calls; not after every one of many, to stay linear.
                 self._entry_due_at = (
                     finished + 1 if finished < _LAST_CALL_WITH_OWN_ENTRY else 2 * finished
                 )
                 try:
                     self._update_entry()
-                except Exception:  # the answer is worth more than the memory of it
+                except Exception:  # costs continuity, never the answer
                     if self._strict:
                         raise
         return out
 
     def reader_left(self) -> None:
-        """Take note that the caller reads no more: what it has seen may be complete though upstream hasn't said so yet."""
+        """Make a memory entry if the caller stops reading: it may have received everything."""
         if self._make_entry is not None and not self.done:
             self._update_entry()
 
@@ -166,24 +171,30 @@ class StreamTranslator:
             self.pending_entry = self._last_entry = entry
 
     def take_entry(self) -> MemoryEntry | None:
-        """Take the memo that is to be remembered now, if there is one."""
+        """Return the pending memory entry, if any, and reset it."""
         entry, self.pending_entry = self.pending_entry, None
         return entry
 
     def finish(self, response: dict[str, Any]) -> list[Frame]:
-        """Take a whole Response in place of a stream: some servers answer so. Raises what the machine raises."""
+        """Translate a whole Response that a server sent instead of a stream.
+
+        Raises what the translation raises.
+        """
         self.done = True
         chunks = self._machine.feed({"type": "response.completed", "response": response})
         if self._make_entry is not None:
             try:
                 self._update_entry()
-            except Exception:  # as above
+            except Exception:  # costs continuity, never the answer
                 if self._strict:
                     raise
         return [*chunks, sse.DONE]
 
     def close(self) -> Sequence[Frame]:
-        """Take the end of the stream."""
+        """End the stream; return the error frame of a failure without details.
+
+        Raises StreamTruncated if the terminal event is missing.
+        """
         if self.done:
             return ()
         self.done = True
@@ -199,7 +210,7 @@ class StreamTranslator:
             ) from error
 
     def encode(self, frames: list[Frame]) -> bytes:
-        """Write frames as they stand in a stream."""
+        """Encode frames as server-sent events."""
         try:
             return b"".join(
                 [
@@ -214,16 +225,15 @@ class StreamTranslator:
             return BUG_FRAME
 
     def _event(self, name: str, data: bytes) -> Sequence[Frame]:
-        if not data or data.startswith(
-            b"[DONE]"
-        ):  # some servers send one; the end is the terminal event
+        if not data or data.startswith(b"[DONE]"):
+            # Some servers send `[DONE]`; the terminal event is what ends the stream.
             return self.close() if data and self.failing else ()
         try:
             event = fast_json.loads(data)
         except ValueError:
             event = None
         if event is None and (name in OPENING or is_opening_event(data)):
-            return ()  # what it says isn't needed
+            return ()  # its contents aren't needed
         if not isinstance(event, dict) and (is_keepalive(name) or not data.strip()):
             return ()
         if name == "error":
@@ -262,7 +272,7 @@ class StreamTranslator:
 
 
 def is_opening_event(data: bytes) -> bool:
-    """Tell whether an event that can't be read is one that says nothing but that a response is under way."""
+    """Return whether the data of an invalid event names a type that only opens a response."""
     found = _TYPE.search(data)
     return found is not None and found[1].decode() in OPENING
 

@@ -1,4 +1,7 @@
-"""A whole answer out of a stream that nobody asked for: some servers always stream (docs/mapping.md#stream-ends)."""
+"""Read a whole Response from a stream that wasn't requested: some servers always stream.
+
+See docs/mapping.md#stream-ends.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from .stream import is_opening_event
 
 
 def response_of_stream(raw: bytes) -> dict[str, Any]:
-    """Return the finished Response of a stream; raises what the stream's own reader would raise.
+    """Return the finished Response of a stream. Raises what the translation of a stream raises.
 
-    Where the finished Response lists no items, or there is none, they are those that came one by one.
+    If the terminal event has no Response, or one without items, the items of the stream are used.
     """
     finished: dict[int, Any] = {}
-    begun: dict[str, Any] = {}
+    opened: dict[str, Any] = {}
     response: dict[str, Any] | None = None
     failed: UpstreamFailure | None = None
     for number, (name, event) in enumerate(_events(raw)):
@@ -36,13 +39,13 @@ def response_of_stream(raw: bytes) -> dict[str, Any]:
             index = event.get("output_index")
             finished[index if isinstance(index, int) else number] = event.get("item")
         elif kind in OPENING and isinstance(given, dict):
-            begun = given
+            opened = given
         elif kind == "response.failed" and event.get("error"):
             raise response_failure(
                 given if isinstance(given, dict) else {}, event_error=event["error"]
             )
         elif kind in TERMINAL and (isinstance(given, dict) or (given is None and finished)):
-            response = given or begun | {"status": _STATUS.get(kind, "completed")}
+            response = given or opened | {"status": _STATUS.get(kind, "completed")}
         elif isinstance(event, dict) and is_terminal(event):
             response = event.get("response", event)
     if failed is not None and (response is None or not response.get("error")):

@@ -166,7 +166,7 @@ def recover_before_sending(
                 return _error_reply(
                     request,
                     500,
-                    f"{bug_message(bug, 'call')}, and it can't stay on Chat Completions: {one_way}",
+                    f"{bug_message(bug, 'call')}, and the call can't be kept on Chat: {one_way}",
                 )
     state.backend, state.reason, state.request_losses = "chat", "adapter-bug", _losses(bug)
     state.reply = state.translation = None

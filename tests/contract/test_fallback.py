@@ -659,7 +659,7 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, strea
     [
         (
             200,
-            "translation-suspect: the Responses API refused the request, Chat Completions took it",
+            "translation-suspect: the Responses API refused the request, Chat Completions accepted it",
         ),
         (400, "the Responses API refused the request, and so did Chat Completions"),
         (401, "the Responses API refused the request, and so did Chat Completions"),

@@ -144,7 +144,7 @@ def test_more_answers_than_connections_have_no_remedy(
     sdk.create(client, n=2)
     (line,) = told(caplog)
     assert line.startswith(
-        "asked for responses, kept on chat: n (unsupported: more requests than can be under way at once)"
+        "asked for responses, kept on chat: n (unsupported: more requests than the connection pool allows at once)"
     )
 
 
@@ -157,7 +157,7 @@ BAD = Reply.of_json(
 )
 REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
     "missing": (MISSING, {}, "$ (missing: the server has no Responses API)"),
-    "blocked": (PAGE, {}, "$ (blocked: a gateway kept the request from the Responses API)"),
+    "blocked": (PAGE, {}, "$ (blocked: a gateway blocked the request to the Responses API)"),
     "rejected": (
         BAD,
         {"fallback": ["rejected"]},
