@@ -48,20 +48,40 @@ ALL = (
 # What says nothing about an SDK: the tests' own support, pure functions, settings and the choice made by them, documentation, the
 # command line.
 EVERYWHERE_THE_SAME = (
-    "test_support", "test_testing", "test_corpus_requests", "test_laws", "test_docs", "test_demo", "test_rules",
-    "test_models", "test_cut", "test_several", "test_telemetry", "test_own_bugs",
-    "test_settings_file", "test_settings_live", "test_precedence", "test_rollout", "test_flags", "test_flag_providers", "test_flips", "test_typing",
-    "test_doctor", "test_environments", "test_plugin", "test_plugin_service", "test_same_turn", "test_made_responses", "test_stores", "test_stores_files", "test_store_trouble", "test_memory_values", "test_turns",
+    "contract/test_flags", "contract/test_own_bugs", "corpus/test_corpus_requests",
+    "docs/test_docs", "docs/test_typing", "integration/test_flag_providers",
+    "integration/test_flips", "integration/test_settings_live", "integration/test_store_trouble",
+    "integration/test_stores", "integration/test_stores_files", "plugin/test_made_responses",
+    "plugin/test_plugin", "plugin/test_plugin_service", "plugin/test_testing", "property/test_laws",
+    "support/test_support", "test_environments", "tools/test_demo", "tools/test_doctor",
+    "unit/memory/test_serialization", "unit/reading/test_same_turn", "unit/routing/test_precedence",
+    "unit/routing/test_rollout", "unit/settings/test_settings_file",
+    "unit/telemetry/test_telemetry", "unit/translation/test_merge",
+    "unit/translation/test_model_profiles", "unit/translation/test_parameters",
+    "unit/translation/test_reasoning", "unit/translation/test_stop_sequences",
 )  # fmt: skip
 SHORT = (
-    "test_edge_replies",
-    "test_edge_streams",
-    "test_edge_errors",
-    "test_made_replies",
-    "test_off",
-    "test_helpers",
-    "test_clients",
-    "test_decisions",
+    "contract/http/test_response_class",
+    "contract/sdk/test_clients",
+    "contract/sdk/test_decisions",
+    "contract/sdk/test_helpers",
+    "contract/test_edge_errors",
+    "contract/test_edge_replies",
+    "contract/test_edge_streams",
+    "contract/test_off",
+)
+
+# The folders of tests that run in one environment; the others bring their own (frameworks, tracers, apps).
+FOLDERS = (
+    "unit",
+    "contract",
+    "integration",
+    "property",
+    "corpus",
+    "plugin",
+    "tools",
+    "docs",
+    "support",
 )
 
 ALWAYS_TOLD = ("openai", "httpx2", "pydantic", "pytest", "pip")
@@ -93,6 +113,24 @@ def prepare(lane: Lane) -> bool:
         return False
 
 
+def files(*, everything: bool, short: bool) -> list[str]:
+    """Name the test files of a lane, relative to the repository."""
+    tests = ROOT / "tests"
+    found = [
+        *tests.glob("test_*.py"),
+        *(path for folder in FOLDERS for path in (tests / folder).rglob("test_*.py")),
+    ]
+    named = {path.relative_to(tests).with_suffix("").as_posix() for path in found}
+    if gone := {*EVERYWHERE_THE_SAME, *SHORT} - named:
+        message = f"tests/lanes.py names files that are not there: {', '.join(sorted(gone))}"
+        raise SystemExit(message)
+    if not everything:
+        named -= set(EVERYWHERE_THE_SAME)
+    if short:
+        named &= set(SHORT)
+    return [f"tests/{name}.py" for name in sorted(named)]
+
+
 def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str], int]:
     """Run a lane's tests; give its line of the table and pytest's exit code."""
     found = interpreter(lane.python)
@@ -104,16 +142,8 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
         print(f"{lane.name}: {error}", flush=True)
         return _untested(lane, "no environment"), 1
     report.unlink(missing_ok=True)
-    tests = sorted((ROOT / "tests").glob("test_*.py"))
-    if lane.requirements:
-        tests = [path for path in tests if path.stem not in EVERYWHERE_THE_SAME]
-    chosen = [str(path.relative_to(ROOT)) for path in tests if not short or path.stem in SHORT]
-    spread = [
-        "-n",
-        "auto",
-        "--dist",
-        "worksteal",
-    ]  # as `make test` does; a -n among the options wins
+    chosen = files(everything=not lane.requirements, short=short)
+    spread = ["-n", "auto", "--dist", "worksteal"]  # a -n among the options wins
     command = [
         str(python),
         "-m",
