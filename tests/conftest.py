@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -43,10 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-def pytest_collection_finish() -> None:
-    """Take what is there by now out of the garbage collector's sight: tests that collect would walk all of it each time."""
-    gc.collect()
-    gc.freeze()
+_ran: list[Path] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before a module's first test, take what is there by now out of the garbage collector's sight.
+
+    Tests that collect would else walk all of it each time: what is imported, and what earlier modules have loaded and kept.
+    """
+    if _ran[-1:] != [item.path]:
+        _ran[:] = [item.path]
+        gc.collect()
+        gc.freeze()
 
 
 def _register_hypothesis_profiles() -> None:
