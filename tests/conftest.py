@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from adapter._memory import service, stores
 from adapter._runtime import missing_endpoints
-from tests.support import network
+from tests.support import network, tier
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
+from tests.support.tls import make_certificate
 
 # A service and a suite that mocks HTTP, which test_plugin_service.py and test_chat_mocks_suite.py run.
 collect_ignore = ["service", "mocking"]
@@ -35,8 +37,48 @@ _LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; else the order stays."""
+TESTS = Path(__file__).parent
+
+# What `--quick` takes: folders, of which all but what carries one of the marks.
+_QUICK = ("unit", "contract", "docs")
+_NOT_QUICK = frozenset({"slow", "property", "server", "corpus"})
+_MARK_OF_FOLDER = {"integration": "slow", "property": "property", "corpus": "corpus"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only the first tier of the tests, as `make test` does"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--quick`, don't even read the other folders."""
+    if (
+        not config.getoption("--quick")
+        or not collection_path.is_relative_to(TESTS)
+        or collection_path == TESTS
+    ):
+        return None
+    return None if collection_path.relative_to(TESTS).parts[0] in _QUICK else True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what its folder marks; put the longest tests first, else the order stays."""
+    for item in items:
+        if mark := _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0]):
+            item.add_marker(mark)
+        if hypothesis.is_hypothesis_test(getattr(item, "function", None)):
+            item.add_marker("property")
+    if config.getoption("--quick"):
+        left_out = [
+            item
+            for item in items
+            if not _NOT_QUICK.isdisjoint(mark.name for mark in item.iter_markers())
+        ]
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
     items.sort(
         key=lambda item: (
             _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST)
@@ -72,9 +114,14 @@ def _register_hypothesis_profiles() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    tier.QUICK = config.getoption("--quick")
     for name in list(os.environ):
         if name.startswith(_PRIVATE_PREFIXES) or name.lower() in _PROXIES:
             del os.environ[name]
+    # A client without an `http_client` of its own reads all certificates of the system: thirty times what else it costs.
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    os.environ["SSL_CERT_FILE"] = str(make_certificate(Path(folder.name)).certificate)
     network.block()
     _register_hypothesis_profiles()
 

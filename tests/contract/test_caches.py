@@ -92,6 +92,7 @@ each_way = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
+@pytest.mark.slow
 @each_way
 @each_kind
 def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> None:
@@ -121,6 +122,7 @@ def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> Non
     assert found == set()
 
 
+@pytest.mark.slow
 @each_way
 @each_kind
 def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:

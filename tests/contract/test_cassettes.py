@@ -14,7 +14,7 @@ import pytest
 import adapter
 from adapter.testing import cassette_check, stream_pieces
 from adapter.testing.cassettes import Serializer, use_cassette
-from tests.support import openapi
+from tests.support import openapi, tier
 from tests.support.comparing import Comparison, compare, facts
 from tests.support.differences import DIFFERENCES
 from tests.support.http import CONNECTION_ERRORS
@@ -40,7 +40,7 @@ CUTS: Mapping[str, stream_pieces.Cut] = {
     "whole": stream_pieces.whole,
     "per event": stream_pieces.per_event,
     "per 97 bytes": stream_pieces.per_size(97),
-    "per byte": stream_pieces.per_byte,
+    **tier.pick({"per byte": stream_pieces.per_byte}, {}),
 }
 
 
@@ -279,6 +279,7 @@ def test_the_demo_uses_its_cassettes() -> None:
     assert set(DEMO.rglob("*")) == wanted
 
 
+@pytest.mark.slow
 def test_cassettes_hold_nothing_private() -> None:
     users = [ROOT.parent / "tests", ROOT.parent / "adapter"]
     assert [str(finding) for finding in cassette_check.check(ROOT, users)] == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from tests.support import rich
+from tests.support import rich, tier
 from tests.support.answers import CHAT, RESPONSES, Sdk, error, sdk
 from tests.support.calls import WAYS, Upstream, Way
 from tests.support.loopback import Reply, Request
@@ -80,7 +80,7 @@ def _call(
     return upstream.requests
 
 
-OWN = [way for way in WAYS if way.kind != "transport"]
+OWN = [way for way in tier.two(WAYS) if way.kind != "transport"]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -104,7 +104,7 @@ def test_a_retry_sends_what_the_call_sent(way: Way, change: str, stream: bool) -
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("way", tier.two(WAYS), ids=lambda way: way.name)
 def test_a_fallback_sends_what_the_call_was(way: Way, change: str) -> None:
     given = _given()
 

@@ -232,6 +232,7 @@ def test_what_is_no_client() -> None:
         Settings(flags="openai-backend")
 
 
+@pytest.mark.slow
 def test_openfeature_is_not_imported_until_a_flag_is_used(loopback: Loopback) -> None:
     loopback.answer = both
     code = (

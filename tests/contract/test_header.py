@@ -15,6 +15,7 @@ import adapter
 from adapter import Settings
 from adapter._routing import router
 from adapter._util.log_once import Once
+from tests.support import tier
 from tests.support.answers import (
     CALL,
     CHAT,
@@ -163,6 +164,10 @@ PLACES: dict[str, tuple[Given, Given]] = {
 }
 
 
+WAYS = tier.pick(["client", "install", "transport"], ["client", "transport"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["client", "install", "transport", "azure"])
 @pytest.mark.parametrize("place", PLACES)
 def test_it_is_never_sent_on(sdk: Sdk, place: str, way: str, upstream: Upstream) -> None:
@@ -199,7 +204,7 @@ def test_another_client_of_the_same_http_client_keeps_its_own(sdk: Sdk, upstream
     assert upstream.headers == ["mine"]
 
 
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_retry_and_a_fallback_are_without_it_too(
     sdk: Sdk, way: str, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +218,7 @@ def test_a_retry_and_a_fallback_are_without_it_too(
     assert upstream.headers == [None] * 3
 
 
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("backend", ["chat", "responses"])
 def test_a_redirect_is_without_it_too(sdk: Sdk, backend: str, way: str, upstream: Upstream) -> None:
     upstream.moved = 2
@@ -232,7 +237,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("anew")
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 def test_what_means_nothing_is_said_once_for_each_kind(
     sdk: Sdk, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,7 +259,7 @@ def test_what_means_nothing_is_said_once_for_each_kind(
 
 
 @pytest.mark.usefixtures("anew")
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("backend", ["chat", "responses"])
 def test_a_value_that_is_not_allowed_chooses_nothing_and_is_not_complained_of(
     sdk: Sdk, backend: Any, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture

@@ -10,7 +10,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from tests.contract.test_header import HEADER, Upstream, client_of, upstream
+from tests.contract.test_header import HEADER, WAYS, Upstream, client_of, upstream
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, sdk
 
 __all__ = ["sdk", "upstream"]
@@ -48,7 +48,7 @@ def _plainly(request: Any) -> Any:
     return request.method, str(request.url), request.content, sorted(request.headers.multi_items())
 
 
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_to_another_host_is_left_as_it_is(
     sdk: Sdk, way: str, call: str, upstream: Upstream
@@ -91,7 +91,7 @@ def test_a_flag_is_not_asked_about_another_host(sdk: Sdk, upstream: Upstream) ->
     assert upstream.paths == [CHAT]
 
 
-@pytest.mark.parametrize("way", ["client", "install", "transport"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_rule_matches_a_host(sdk: Sdk, way: str, upstream: Upstream) -> None:
     rules: Any = [{"match": {"host": ["*.test"], "api": "chat"}, "backend": "responses"}]
     for base_url in ("https://api.test/v1", "https://api.other/v1"):

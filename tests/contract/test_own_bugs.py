@@ -42,6 +42,7 @@ HOW_MUCH = os.environ.get("OWN_BUGS", "once")
 TABLE = os.environ.get("OWN_BUGS_TABLE")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         SDK < (3, 25), reason="older SDKs let what a transport raises through, in streams"
     ),

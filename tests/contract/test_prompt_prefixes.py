@@ -63,6 +63,7 @@ def _two_workers(
 CONVERSATIONS = 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_chat", [0.0, 0.2], ids=["on Responses alone", "with turns on Chat"])
 def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
     """Each request begins with all of an earlier one.
@@ -87,6 +88,7 @@ def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
     assert reasons > CONVERSATIONS, "and what is put back is worth it"
 
 
+@pytest.mark.slow
 def test_two_workers_in_turns_extend_each_request() -> None:
     """Where a balancer gives each turn to the other worker, nobody knows the turn before."""
     for seed in range(CONVERSATIONS):

@@ -903,10 +903,12 @@ def _assert_all_there(inputs: list[Any]) -> None:
     assert inputs[1][1:] == inputs[2][1 : len(inputs[1])]
 
 
+@pytest.mark.slow
 def test_in_another_process(tmp_path: Path, loopback: Loopback) -> None:
     _assert_all_there(_loop_over_processes(sqlite_url(tmp_path), loopback))
 
 
+@pytest.mark.slow
 @needs_redis
 def test_on_another_machine(shared_redis: RedisServer, loopback: Loopback) -> None:
     _assert_all_there(_loop_over_processes(shared_redis.url, loopback))

@@ -425,6 +425,7 @@ def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None
     assert seen.open_on_return == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_server_sees_that_nobody_listens(mode: str) -> None:
     """On a real connection: the model writes on until its client hangs up."""

@@ -18,6 +18,7 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.endpoints import classify_request, is_relayed
+from tests.support import tier
 from tests.support.answers import CALL, KEY, Sdk, chat_events, completion, events, response, sdk
 from tests.support.http import http as sdks_http
 
@@ -44,8 +45,8 @@ class Server:
 
 
 WAYS = ["client", "install", "transport"]
-each_way = pytest.mark.parametrize("way", WAYS)
-each_library = pytest.mark.parametrize("library", LIBRARIES)
+each_way = pytest.mark.parametrize("way", tier.pick(WAYS, ["client", "transport"]))
+each_library = pytest.mark.parametrize("library", tier.pick(LIBRARIES, LIBRARIES[:1]))
 
 
 def client_of(sdk: Sdk, way: str, server: Server, settings: Settings, **given: Any) -> Any:

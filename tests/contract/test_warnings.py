@@ -21,6 +21,7 @@ from adapter._routing import reload
 from adapter._runtime import log
 from adapter._settings import log_handler
 from adapter._util.log_once import Once
+from tests.support import tier
 from tests.support.answers import CHAT, RESPONSES, Sdk, completion, events, response, sdk
 from tests.support.answers import both as native
 from tests.support.http import http as sdks_http
@@ -90,7 +91,7 @@ HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, t
 WHOLE = [
     (WAYS_IN[number % len(WAYS_IN)], case) for number, case in enumerate(HELD)
 ]  # each call through one way in
-EACH = [(way_in, "a message's name") for way_in in WAYS_IN]
+EACH = [(way_in, "a message's name") for way_in in tier.two(WAYS_IN)]
 
 
 @pytest.mark.parametrize(

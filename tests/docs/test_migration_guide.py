@@ -16,6 +16,8 @@ import pytest
 from tests.support import answers
 from tests.support.loopback import Loopback, Reply, Request
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 GUIDE = (ROOT / "MIGRATION.md").read_text(encoding="utf-8")

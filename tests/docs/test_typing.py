@@ -29,7 +29,10 @@ PROGRAMS = sorted((ROOT / "tests" / "typing").glob("[!_]*.py"))
 # The same checker, once with its own defaults and once with stricter ones, of which only the errors count.
 PYRIGHTS = {"pyright": (), "basedpyright": ("--level", "error")}
 
-pytestmark = pytest.mark.skipif(SDK < (3, 0), reason="an older SDK has other types")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SDK < (3, 0), reason="an older SDK has other types"),
+]
 
 # `{0}` is `openai`, and `adapter`: calls that the SDK's own classes refuse, or take.
 LIKE_THE_SDKS = {

@@ -6,7 +6,9 @@ Parameters that are left out are never made: to make a test and deselect it cost
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 QUICK = False  # set by tests/conftest.py before it imports any test
 
@@ -14,12 +16,12 @@ QUICK = False  # set by tests/conftest.py before it imports any test
 _TWO = {("client", False), ("transport", True)}
 
 
-def pick[T](every: T, quick: T) -> T:
+def pick(every: T, quick: T) -> T:
     """Give everything, or with `--quick` its part."""
     return quick if QUICK else every
 
 
-def two[T: Any](ways: Sequence[T]) -> list[T]:
+def two(ways: Sequence[Any]) -> list[Any]:
     """Give all ways in, or with `--quick` two of them: the client, sync, and the transport, async."""
     library = getattr(ways[0], "library", None)
     few = [

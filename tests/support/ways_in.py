@@ -21,6 +21,7 @@ import pytest
 
 import adapter
 from adapter import Decision, Settings
+from tests.support import tier
 from tests.support.http import arguments, helpers_of
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 
@@ -297,7 +298,7 @@ WAYS_IN = tuple(
     for kind in ("client", "install", "transport")
 )
 
-each_way_in = pytest.mark.parametrize("way_in", WAYS_IN, ids=[way_in.name for way_in in WAYS_IN])
+each_way_in = pytest.mark.parametrize("way_in", tier.two(WAYS_IN), ids=lambda way_in: way_in.name)
 """Run a test through each way in; the test takes `way in`."""
 
 

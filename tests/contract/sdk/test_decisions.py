@@ -272,6 +272,7 @@ def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> 
         assert adapter.decision(same) is None or adapter.decision(same) == adapter.decision(one)
 
 
+@pytest.mark.slow
 def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
     from adapter._runtime import decisions
 

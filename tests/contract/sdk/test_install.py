@@ -84,6 +84,7 @@ def before_and_after(sdk: Sdk, client: Any) -> Any:
 # Transports
 
 
+@pytest.mark.slow
 def test_a_proxy(sdk: Sdk, loopback: Loopback) -> None:
     client = plain(
         sdk,

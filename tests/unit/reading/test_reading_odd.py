@@ -696,6 +696,7 @@ def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "write",
     [answer_forms.completion, answer_forms.response, answer_forms.chunks, answer_forms.events],

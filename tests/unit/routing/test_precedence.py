@@ -218,6 +218,7 @@ def check(case: Case, router: Router, answer: Any) -> None:
     assert one_way.to is not None or one_way.outcome.status == 400
 
 
+@pytest.mark.slow
 def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
     count = 0
     for combination in itertools.product(

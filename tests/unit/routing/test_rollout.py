@@ -80,6 +80,7 @@ def places() -> array[float]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_the_share_of_a_million_conversations(share: float, places: array[float]) -> None:
     moved = sum(place < share for place in places) * 100 / MILLION
@@ -87,6 +88,7 @@ def test_the_share_of_a_million_conversations(share: float, places: array[float]
     assert moved == pytest.approx(share, abs=0.1)
 
 
+@pytest.mark.slow
 def test_places_are_spread_evenly(places: array[float]) -> None:
     counts = [0] * 100
     for place in places:

@@ -118,6 +118,7 @@ def test_a_wrong_environment_names_the_setting(name: str, monkeypatch: pytest.Mo
         adapter.OpenAI(api_key=KEY)
 
 
+@pytest.mark.slow
 def test_a_wrong_environment_does_not_break_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "PATH": "/usr/bin",
@@ -142,6 +143,7 @@ def test_the_hash_tells_settings_apart() -> None:
     assert all(len(made.hash) == 12 and int(made.hash, 16) >= 0 for made in different)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1", "77"])
 def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
     code = "import adapter; print(adapter.Settings(backend='responses', drop={'seed', 'stop', 'n'}).hash)"

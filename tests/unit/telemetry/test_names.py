@@ -273,6 +273,7 @@ in_two = pytest.mark.parametrize("way_in", TWO, ids=[way_in.name for way_in in T
 FINE = Reply.of_json(response())
 
 
+@pytest.mark.slow
 @in_two
 @pytest.mark.parametrize("place", REQUESTS)
 def test_names_in_requests(sinks: Sinks, way_in: WayIn, place: str) -> None:

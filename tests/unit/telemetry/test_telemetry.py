@@ -227,6 +227,7 @@ def test_one_without_weak_references_is_dropped_in_its_place(
     assert len(warnings(caplog)) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     gc.collect()
     before = len(observers._DROPPED)

@@ -22,6 +22,7 @@ from adapter.translation.parameters import (
     UNSUPPORTED_MESSAGE_FIELDS,
     Conversion,
 )
+from tests.support import tier
 from tests.support.answers import CALL, CHAT, RESPONSES, completion, response
 from tests.support.http import arguments, http
 from tests.support.ways_in import Reply, Seen, Sent, WayIn, each_way_in, plain_body
@@ -232,7 +233,7 @@ DROPPING: dict[str, Callable[[str], Made]] = {
 
 
 @each_policy
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", tier.pick(list(WAYS), ["by a rule, by parameter", "by use()"]))
 @each_case
 def test_other_ways_to_say_it(case: Case, way: str, policy: str) -> None:
     settings, using = WAYS[way](case.parameter, policy)

@@ -210,6 +210,7 @@ class Counted(str):
         return super().__getitem__(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SLOW)
 def test_every_character_is_looked_at_a_few_times_at_most(case: str) -> None:
     sequences, pieces = SLOW[case]
@@ -219,6 +220,7 @@ def test_every_character_is_looked_at_a_few_times_at_most(case: str) -> None:
     assert shown == "".join(pieces)[: cut.position]
 
 
+@pytest.mark.slow
 def test_many_tokens() -> None:
     spelled = tokens("ab👋" * 30_000)
     shown, kept, _ = run(("x" * 1000,), [TextPiece("ab👋" * 30_000, spelled)])
