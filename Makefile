@@ -14,7 +14,7 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo environment test cover soak matrix frameworks tracers apps lanes packages setup-check bench audit lint types fmt clean
+.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,10 +27,15 @@ environment: ## make the environment of the tests, and nothing else
 	$(call environment,dev)
 	$(call environment,servers --optional)
 
-test: ## run the tests, on all cores; ARGS= goes to pytest (-n 0 shows the figures that tests print)
+test: ## run the first tier of the tests, on all cores: units, and contracts through two ways in; ARGS= goes to pytest (-n 0 shows the figures that tests print)
+	$(call environment,dev)
+	$(BIN)/python -m pytest --quick -n auto --dist worksteal $(ARGS)
+
+# Three processes for two cores: tests wait for servers and for processes of their own a quarter of the time.
+test-all: ## run all tests; ARGS= goes to pytest
 	$(call environment,dev)
 	$(call environment,servers --optional)
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 # Without our own pytest plugin: pytest would import it before the measuring begins.
 cover: ## run the tests and measure the branches they take

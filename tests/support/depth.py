@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-DEPTH = int(
-    os.environ.get("ADAPTER_TEST_DEPTH") or 1
-)  # read at once: conftest removes all variables of this prefix
+# Read at once: conftest removes all variables of this prefix. Worker processes, which start after that, find it under another name.
+DEPTH = int(os.environ.get("ADAPTER_TEST_DEPTH") or os.environ.get("TEST_DEPTH") or 1)
+os.environ["TEST_DEPTH"] = str(DEPTH)
 
 
 def examples(usual: int) -> int:
