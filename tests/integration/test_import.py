@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import subprocess
 import sys
@@ -176,17 +175,17 @@ import openai, pydantic, pydantic_settings
 
 assert not [name for name in sys.modules if name.partition(".")[0] == "adapter"]
 failed = {}
-for name in NAMES:
+for statement in STATEMENTS:
     reading, writing = os.pipe()
     if not os.fork():
         try:
-            exec(f"from adapter import {name}; assert {name} is not None")
+            exec(statement)
         except BaseException as error:
             os.write(writing, repr(error).encode()[:4000] or b"?")
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        failed[name] = pipe.read()
+        failed[statement] = pipe.read()
     assert os.wait()[1] == 0
 print(json.dumps(failed))
 """
@@ -195,7 +194,16 @@ print(json.dumps(failed))
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str]:
     names = sorted(adapter._LAZY)
-    found = json.loads(run(f"NAMES = {[*names, 'nonsense']!r}\n{EACH_FIRST}"))
+    statements = [
+        f"from adapter import {name}; assert {name} is not None" for name in [*names, "nonsense"]
+    ]
+    found = dict(
+        zip(
+            [*names, "nonsense"],
+            json.loads(run(f"STATEMENTS = {statements!r}\n{EACH_FIRST}")).values(),
+            strict=True,
+        )
+    )
     assert "nonsense" in found.pop("nonsense")  # a failure is seen
     assert sorted(found) == names
     return found
@@ -269,25 +277,15 @@ def test_missing_extra_is_an_import_error() -> None:
 
 def test_every_module_can_be_imported_first() -> None:
     """Find circular imports: each module of the core, alone in a process."""
-    names = [f"adapter.{path.stem}" for path in (ROOT / "adapter").glob("[a-z]*.py")]
-    names += [
-        f"adapter.translation.{path.stem}"
-        for path in (ROOT / "adapter" / "translation").glob("[a-z]*.py")
-    ]
-    names += [
-        f"adapter._runtime.{path.stem}" for path in (ROOT / "adapter" / "ways_in").glob("[a-z]*.py")
-    ]
-    for name in names:
-        assert importlib.import_module(name)
-    code = f"""
-import ast
-import importlib
-for name in {names!r}:
-    for loaded in [one for one in sys.modules if one.partition(".")[0] == "adapter"]:
-        del sys.modules[loaded]
-    importlib.import_module(name)
-"""
-    run(code)
+    aside = tuple(f"adapter.{name}" for name in ("__main__", "kit", "testing", "tools"))
+    names = sorted(_module(path) for path in (ROOT / "adapter").rglob("*.py"))
+    names = [name for name in names if not name.startswith(aside)]
+    assert len(names) > 100
+    code = f"STATEMENTS = {[f'import {name}' for name in [*names, 'adapter.nonsense']]!r}\n{EACH_FIRST}"
+    found = json.loads(run(code))
+    assert "nonsense" in found.pop("import adapter.nonsense")  # a failure is seen
+    assert {statement: error for statement, error in found.items() if error} == {}
+    assert len(found) == len(names)
 
 
 def test_every_module_is_seen_by_what_makes_one_executable() -> None:
