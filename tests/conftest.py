@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     ):
         return None
     return None if collection_path.relative_to(TESTS).parts[0] in _QUICK else True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With `--quick`, run what takes the fixture `sdk` in one mode: half of the tests sync, the others async."""
+    if tier.QUICK and "sdk" in metafunc.fixturenames:
+        mode = ("sync", "async")[zlib.crc32(metafunc.definition.nodeid.encode()) % 2]
+        metafunc.definition.add_marker(pytest.mark.parametrize("sdk", [mode], indirect=True), append=False)
 
 
 @pytest.hookimpl(tryfirst=True)
