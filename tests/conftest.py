@@ -68,7 +68,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """With `--quick`, run what takes the fixture `sdk` in one mode: half of the tests sync, the others async."""
     if tier.QUICK and "sdk" in metafunc.fixturenames:
         mode = ("sync", "async")[zlib.crc32(metafunc.definition.nodeid.encode()) % 2]
-        metafunc.definition.add_marker(pytest.mark.parametrize("sdk", [mode], indirect=True), append=False)
+        metafunc.definition.add_marker(
+            pytest.mark.parametrize("sdk", [mode], indirect=True), append=False
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -386,7 +386,9 @@ LEAVING: dict[str, int | None] = {"unread": 0, "after one": 1, "after some": 4}
 
 
 @pytest.mark.parametrize("how", ["close", "dropped", "exception"])
-@pytest.mark.parametrize("after", tier.pick(list(LEAVING), ["after one"]))  # it takes two seconds each
+@pytest.mark.parametrize(
+    "after", tier.pick(list(LEAVING), ["after one"])
+)  # it takes two seconds each
 def test_leaving_early(sdk: Sdk, loopback: Loopback, after: str, how: str) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
     client = emulating(sdk, loopback, timeout=2)

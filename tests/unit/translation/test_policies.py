@@ -294,9 +294,7 @@ def test_one_way_models_are_refused_where_others_stay_on_chat(case: Case, policy
     assert seen.sent == []
     assert isinstance(seen.error, openai.BadRequestError)
     assert (seen.error.code, seen.error.param) == ("unsupported_by_responses", case.path)
-    assert ("can't be kept on Chat" in str(seen.error.body)) is (
-        _outcome(case, policy) == "chat"
-    )
+    assert ("can't be kept on Chat" in str(seen.error.body)) is (_outcome(case, policy) == "chat")
     assert (seen.decision.backend, seen.decision.reason) == ("responses", "refused")
     assert seen.ledger == [(case.path, "held")]
 
