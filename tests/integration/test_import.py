@@ -106,7 +106,7 @@ def loaded():
 import adapter
 seen = dict(imported=loaded())
 on = adapter.Settings(backend="responses")
-ways in = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
+ways_in = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
 seen["ways in"] = loaded()
 
 import openai

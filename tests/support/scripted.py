@@ -1,0 +1,200 @@
+"""A scripted performer: drives the generator of a call without a network, and writes down each effect.
+
+run = perform(exchange(state, PATH), body=CALL, replies=[Scripted(200, response())])
+run.steps      # ["decide", "read request", "send /v1/responses", "read reply", "log"]
+run.outcome    # WholeReply(…)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter._exchange.effects import (
+    UNREAD,
+    Decide,
+    Effect,
+    Exchange,
+    FanOut,
+    FlagQuery,
+    Forget,
+    LearnMissingEndpoint,
+    LearnRefusedReasoning,
+    LogCall,
+    Need,
+    Outcome,
+    ReadChunk,
+    ReadFlag,
+    ReadReply,
+    ReadRequest,
+    Recall,
+    RecallResult,
+    Remember,
+    ReplyHead,
+    Send,
+    SetCancelPath,
+    Wait,
+)
+from adapter._exchange.reasoning import NOTHING_RECALLED
+from adapter._exchange.record import Route
+from adapter._runtime.fan_out_results import ends_call
+from adapter._runtime.run import drive
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """One reply of the server: JSON, bytes, or the pieces of a stream; an exception among them is raised."""
+
+    status: int = 200
+    body: Any = None
+    content_type: str = "application/json"
+    pieces: tuple[Any, ...] = ()
+
+    @classmethod
+    def stream(cls, *pieces: Any, content_type: str = "text/event-stream") -> Scripted:
+        """Make a stream of these pieces."""
+        return cls(200, None, content_type, tuple(pieces))
+
+    def raw(self) -> bytes:
+        """Return the whole body."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"".join(self.pieces) if self.pieces else json.dumps(self.body).encode()
+
+
+@dataclass(slots=True)
+class Run:
+    """What a driven generator asked for, and what it returned."""
+
+    steps: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
+    """The JSON of each request that was changed; None for one that went out as it came."""
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+
+
+class Performer:
+    """Performs effects by a script. What it has no script for fails the test."""
+
+    def __init__(
+        self,
+        *,
+        body: Any = None,
+        replies: Iterable[Scripted | Exception] = (),
+        decide: Callable[[Decide], Route | Need | FlagQuery] | None = None,
+        flag: Any = None,
+        recall: RecallResult | Exception = NOTHING_RECALLED,
+        failing: Mapping[type, Exception] | None = None,
+        time_left: Iterable[bool] = (),
+    ) -> None:
+        self.run = Run()
+        self._body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._replies = iter(replies)
+        self._decide, self._flag, self._recall = decide, flag, recall
+        self._failing = failing or {}
+        self._time_left = iter(time_left)
+        self._reply: Scripted | None = None
+        self._pieces: Iterator[Any] = iter(())
+
+    def perform(self, effect: Effect) -> Any:
+        """Write an effect down and give its scripted result."""
+        self.run.effects.append(effect)
+        self.run.steps.append(step_of(effect))
+        for kind, error in self._failing.items():
+            if isinstance(effect, kind):
+                raise error
+        match effect:
+            case Decide():
+                assert self._decide is not None, "no route is scripted"
+                return self._decide(effect)
+            case ReadFlag():
+                return self._flag
+            case ReadRequest():
+                return self._body
+            case Send():
+                return self._send(effect)
+            case ReadReply():
+                assert self._reply is not None
+                return self._reply.raw()
+            case ReadChunk():
+                piece = next(self._pieces, None)
+                if isinstance(piece, Exception):
+                    raise piece
+                return piece
+            case Recall():
+                if isinstance(self._recall, Exception):
+                    raise self._recall
+                return self._recall
+            case Wait():
+                return next(self._time_left, True)
+            case FanOut(branches):
+                return self._fan_out(branches)
+        return None
+
+    def _fan_out(self, branches: tuple[Exchange, ...]) -> tuple[Outcome, ...]:
+        """Run the branches one after the other; the first that ends the call is the result."""
+        outcomes: list[Outcome] = []
+        for branch in branches:
+            outcomes.append(drive(branch, self.perform))
+            if ends_call(outcomes[-1]):
+                return (outcomes[-1],)
+        return tuple(outcomes)
+
+    def _send(self, effect: Send) -> ReplyHead:
+        self.run.sent.append(None if effect.body is None else json.loads(effect.body))
+        reply = next(self._replies, None)
+        assert reply is not None, f"no reply is scripted for {step_of(effect)}"
+        if isinstance(reply, Exception):
+            raise reply
+        self._reply, self._pieces = reply, iter(reply.pieces)
+        return ReplyHead(reply.status, reply.content_type)
+
+
+def perform(generator: Exchange, **script: Any) -> Run:
+    """Drive a generator by a script; an exception that leaves it is in `error`."""
+    performer = Performer(**script)
+    try:
+        performer.run.outcome = drive(generator, performer.perform)
+    except Exception as error:  # noqa: BLE001  # what the tests look at
+        performer.run.error = error
+    return performer.run
+
+
+def step_of(effect: Effect) -> str:
+    """Name an effect in a word or two."""
+    match effect:
+        case Decide(body=body, flag=flag):
+            known = [
+                name for name, value in (("body", body), ("flag", flag)) if value is not UNREAD
+            ]
+            return " ".join(["decide", *(["with", *known] if known else [])])
+        case Send(path=path, method=method):
+            where = "as it came" if path is None else path.decode()
+            return f"send {where}" if method is None else f"{method} {where}"
+        case LearnMissingEndpoint(model=model):
+            return "learn missing" if model is None else f"learn missing {model}"
+        case LearnRefusedReasoning(refused=refused):
+            return f"learn refused {refused}"
+        case SetCancelPath(path=path):
+            return f"cancel at {None if path is None else path.decode()}"
+        case FanOut(branches=branches):
+            return f"fan out {len(branches)}"
+        case Recall(names=names):
+            return f"recall {len(names)}"
+        case Wait(seconds=seconds):
+            return f"wait {seconds:g}"
+    return _PLAIN[type(effect)]
+
+
+_PLAIN: dict[type, str] = {
+    Forget: "forget",
+    LogCall: "log",
+    ReadChunk: "read chunk",
+    ReadFlag: "read flag",
+    ReadReply: "read reply",
+    ReadRequest: "read request",
+    Remember: "remember",
+}
