@@ -41,6 +41,22 @@ from adapter._exchange.reasoning import NOTHING_RECALLED
 from adapter._exchange.record import Route
 from adapter._runtime.fan_out_results import ends_call
 from adapter._runtime.run import drive
+from adapter.translation import Policy
+
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
+
+
+def route(**changes: Any) -> Route:
+    """Make a route to the Responses API."""
+    given: dict[str, Any] = {
+        "backend": "responses",
+        "reason": "settings",
+        "policy": Policy(),
+        "on_bug": "chat",
+        "settings_hash": "h",
+        "fallback": frozenset({"missing", "blocked"}),
+    }
+    return Route(**given | changes)
 
 
 @dataclass(frozen=True, slots=True)

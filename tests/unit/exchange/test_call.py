@@ -48,13 +48,12 @@ from tests.support.answers import (
     response,
     short_events,
 )
-from tests.support.scripted import Run, Scripted, perform
+from tests.support.scripted import TOOLS, Run, Scripted, perform, route
 
 PATH = b"/v1/chat/completions"
 NAMED_CALL = "call_Ab3dEf6hIj9kLm2nOp5qRs8t"
 """An id that can't be guessed, so that reasoning is kept under it."""
 
-TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
 REASONING = {"type": "reasoning", "id": "rs_1", "encrypted_content": "E1", "summary": []}
 TOOL_TURN = response(REASONING, call_item() | {"call_id": NAMED_CALL})
 HISTORY = CALL | {
@@ -76,19 +75,6 @@ HISTORY = CALL | {
 }
 ALWAYS = Policy(carry_reasoning="always")
 TWO = Policy(emulate=frozenset({"n"}))
-
-
-def route(**changes: Any) -> Route:
-    """Make a route to the Responses API."""
-    given: dict[str, Any] = {
-        "backend": "responses",
-        "reason": "settings",
-        "policy": Policy(),
-        "on_bug": "chat",
-        "settings_hash": "h",
-        "fallback": frozenset({"missing", "blocked"}),
-    }
-    return Route(**given | changes)
 
 
 def run(
