@@ -3,8 +3,8 @@
     - from openai import OpenAI
     + from adapter import OpenAI
 
-With `ADAPTER_BACKEND=responses`, or `Settings(backend="responses")`, the same call sites speak to `/responses` and see
-what they always saw: the SDK's own types, streams, tool calls and exceptions.
+With `ADAPTER_BACKEND=responses`, or `Settings(backend="responses")`, the same call sites use
+`/responses` and get the same types, streams, tool calls and exceptions of the SDK as before.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ __all__ = [
     "use",
 ]
 
-# Where the names live that bring the SDK, pydantic-settings or the translation with them: imported on first use.
+# The modules of names that need the SDK, pydantic-settings or the translation: imported on first
+# use.
 _LAZY = {
     "AsyncAzureOpenAI": "_sdk.client",
     "AsyncOpenAI": "_sdk.client",
@@ -139,21 +140,21 @@ _LAZY = {
 }
 
 
-if not TYPE_CHECKING:  # a checker would take every name for one that there is
+if not TYPE_CHECKING:  # for a type checker, every name would exist
 
     def __getattr__(name: str) -> Any:
-        home = "translation" if name == "translate" else _LAZY.get(name)
-        if home is None:
+        path = "translation" if name == "translate" else _LAZY.get(name)
+        if path is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = _imported(home)
+        module = _imported(path)
         value = module if name == "translate" else getattr(module, name)
         globals()[name] = value
         return value
 
 
-def _imported(home: str) -> Any:
-    """Import a module by a statement of its own: what makes one executable of a program (Nuitka) sees no other import."""
-    match home:
+def _imported(path: str) -> Any:
+    """Import a module by an import statement: compilers such as Nuitka find no other imports."""
+    match path:
         case "_sdk.client":
             from ._sdk import client
 
@@ -206,7 +207,7 @@ def _imported(home: str) -> Any:
             from .translation import ledger
 
             return ledger
-    raise AssertionError(home)
+    raise AssertionError(path)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Be the command `adapter`, as `python -m adapter`."""
+"""The command `adapter`, as `python -m adapter`."""
 
 from __future__ import annotations
 

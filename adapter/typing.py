@@ -1,4 +1,4 @@
-"""The types of what users may give to the settings: `Store` for `memory`, `Observer` for `observers`."""
+"""Types that users implement for the settings: `Store` for `memory`, `Observer` for `observers`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the adapter: JSON, server-sent events, threads, files, safe names."""
+"""Helpers that don't depend on the rest of the package: JSON, SSE, threads, files, safe names."""

@@ -1,4 +1,4 @@
-"""What was found out and holds for a while: a bounded set whose members expire. Safe from any thread, and after a fork."""
+"""A bounded set whose members expire. Safe to use from any thread, and after a fork."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ _ALL: weakref.WeakSet[ExpiringSet] = weakref.WeakSet()
 
 
 class ExpiringSet:
-    """Remember things for some seconds each; beyond a thousand the oldest are forgotten.
+    """A set of at most 1000 members, each with its own time to live; the oldest is evicted first.
 
-    They are told by what their `repr` says, of which only a keyed digest is kept: there may be keys in it, of any length.
+    Members are identified by a keyed digest of their `repr`, which may be long or contain secrets.
     """
 
     def __init__(self) -> None:
         self._expiry: dict[bytes, float] = {}
-        self._lock = threading.RLock()  # a signal's handler may come back in the middle
+        self._lock = threading.RLock()  # a signal handler may re-enter
         _ALL.add(self)
 
     def add(self, member: object, seconds: float) -> None:
-        """Remember one more."""
-        name = _digest(member)
+        """Add a member for so many seconds."""
+        digest = _digest(member)
         with self._lock:
-            self._expiry.pop(name, None)
+            self._expiry.pop(digest, None)
             while len(self._expiry) >= _MAX_MEMBERS:
                 self._expiry.pop(next(iter(self._expiry)), None)
-            self._expiry[name] = time.monotonic() + seconds
+            self._expiry[digest] = time.monotonic() + seconds
 
     def __bool__(self) -> bool:
         return bool(self._expiry)
 
     def contains(self, member: object) -> bool:
-        """Tell whether it was remembered, and not too long ago."""
-        until = self._expiry.get(_digest(member)) if self._expiry else None
-        return until is not None and time.monotonic() < until
+        """Return whether the set has this member and it hasn't expired."""
+        expiry = self._expiry.get(_digest(member)) if self._expiry else None
+        return expiry is not None and time.monotonic() < expiry
 
     def discard(self, member: object) -> None:
-        """Forget one."""
+        """Remove a member, if present."""
         with self._lock:
             self._expiry.pop(_digest(member), None)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all members."""
         with self._lock:
             self._expiry.clear()
 
@@ -60,7 +60,7 @@ def _digest(member: object) -> bytes:
     ).digest()
 
 
-@in_forked_child  # a thread that the child doesn't have may hold the lock
+@in_forked_child  # the lock may be held by a thread that doesn't exist in the child
 def _renew_locks() -> None:
     for one in list(_ALL):
         one._lock = threading.RLock()

@@ -1,7 +1,8 @@
-"""JSON by Pydantic's own reader and writer, which take a quarter of the standard library's time.
+"""JSON by pydantic-core, which takes a quarter of the standard library's time.
 
-They read and write the same values (every recorded reply is compared in the tests), and what they can't (lone surrogates, for one) is left to
-the codec. Requests are written by the codec alone: their bytes are what the SDK itself would write. The translation has the codec alone, too.
+It reads and writes the same values (the tests compare all recorded replies); what it can't, such as
+lone surrogates, falls back on `json_codec`. Requests are written by `json_codec` alone, with the
+bytes that the SDK would write (docs/decisions.md#standard-library).
 """
 
 from __future__ import annotations
@@ -14,17 +15,16 @@ from . import json_codec
 
 
 def loads(text: bytes | str) -> Any:
-    """Read JSON. Raises ValueError for what is none."""
+    """Decode JSON. Raises ValueError for anything else."""
     try:
-        return pydantic_core.from_json(
-            text, cache_strings="keys"
-        )  # kept for the process: names, not what was said
-    except (ValueError, TypeError):  # of a text with lone surrogates it says that it is none
+        # Cached strings stay in memory: only keys, no contents.
+        return pydantic_core.from_json(text, cache_strings="keys")
+    except (ValueError, TypeError):  # also for text with lone surrogates
         return json_codec.loads(text)
 
 
 def loads_strictly(text: bytes) -> Any:
-    """Read JSON as the APIs do; see the codec's."""
+    """Decode JSON as the APIs do; see `json_codec.loads_strictly`."""
     try:
         return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
@@ -32,8 +32,8 @@ def loads_strictly(text: bytes) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Write a value as compact UTF-8 JSON."""
+    """Encode a value as compact UTF-8 JSON."""
     try:
         return pydantic_core.to_json(value)
-    except ValueError:  # pydantic-core's own is one
+    except ValueError:  # a PydanticSerializationError is one
         return json_codec.dumps(value)

@@ -1,4 +1,7 @@
-"""Forked processes: what a child must reset, since it has none of its parent's other threads."""
+"""Reset state in a forked process, which has none of its parent's other threads.
+
+See docs/decisions.md#forks.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from collections.abc import Callable
 
 
 def in_forked_child(reset: Callable[[], object]) -> Callable[[], object]:
-    """Call `reset` in every child of a fork, and return it; usable as a decorator.
+    """Register `reset` to be called in every forked child, and return it; usable as a decorator.
 
-    Where the platform can't fork, nothing is registered.
+    Does nothing on platforms without fork.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=reset)

@@ -1,4 +1,4 @@
-"""JSON text ⇄ Python values, the way the SDK writes it."""
+"""Encode and decode JSON by the standard library, as the SDK writes it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow
 
 
 def _encoder() -> Callable[[Any], str]:
-    """Return an encoder of the standard library's that isn't set up anew for each value, which takes longer than a short request does."""
+    """Return an encoder that is set up once; `JSONEncoder.encode` sets one up for each value.
+
+    For a short request the setup takes longer than the encoding.
+    """
     plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    make = getattr(
-        json.encoder, "c_make_encoder", None
-    )  # CPython's, without a name of its own in the documentation
+    make = getattr(json.encoder, "c_make_encoder", None)  # CPython only, undocumented
     if make is None:
         return plain.encode
     pieces = make(
@@ -27,7 +28,7 @@ _encode = _encoder()
 
 
 def loads(text: str | bytes) -> Any:
-    """Read JSON. Raises ValueError for what is none, and for what is nested deeper than Python can go."""
+    """Decode JSON. Raises ValueError for anything else, and for JSON that is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -35,7 +36,10 @@ def loads(text: str | bytes) -> Any:
 
 
 def loads_strictly(text: bytes) -> Any:
-    """Read JSON as the APIs do: UTF-8 without a byte order mark, no NaN, no infinities. Raises ValueError for anything else."""
+    """Decode JSON as the APIs do: UTF-8 without a byte order mark, no NaN, no infinities.
+
+    Raises ValueError for anything else.
+    """
     try:
         return _decode(text.decode())
     except RecursionError:
@@ -43,22 +47,22 @@ def loads_strictly(text: bytes) -> Any:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 class Unwritable(ValueError):
-    """A value that JSON has no spelling for: NaN, an infinity, an integer beyond Python's limit, or nested too deeply."""
+    """A value that can't be encoded: NaN, infinity, a huge integer, or nested too deeply."""
 
 
 def dumps(value: Any) -> bytes:
-    r"""Write `value` as compact UTF-8 JSON.
+    r"""Encode `value` as compact UTF-8 JSON.
 
-    Same separators and escapes as the SDK's own encoder (`openai/_utils/_json.py`). Text with a lone surrogate, which
-    JSON can spell (`"\ud83d"`) and UTF-8 can't, is written in ASCII escapes instead. Raises Unwritable, a ValueError, for NaN and
-    infinities, and for what holds itself.
+    Separators and escapes are those of the SDK's own encoder (`openai/_utils/_json.py`). Text with
+    a lone surrogate, which JSON can represent (`"\ud83d"`) but UTF-8 can't, is written with ASCII
+    escapes. Raises Unwritable, a ValueError, for NaN, infinities and circular references.
     """
     try:
         return _encode(value).encode()
@@ -74,7 +78,7 @@ _encode_anything = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).en
 
 
 def dumps_reply(value: Any) -> bytes:
-    """Write what a server has said; also NaN and infinities, which servers send as logprobs and the SDK reads."""
+    """Encode a server's reply, also NaN and infinities, which some send as logprobs."""
     try:
         return dumps(value)
     except Unwritable:

@@ -1,9 +1,10 @@
-"""What of a name that comes from outside may be shown: in logs, ledgers, records, counters, reports and on terminals.
+"""Names from outside, made safe for logs, ledgers, records, counters, reports and terminals.
 
-A request, a reply, a log, a settings file may hold anything in any place: a prompt for a key, a key for a model, a line of its own for a log.
-So a name is shown where it looks like one, and not like a credential, an address or a number of somebody's; else `other` stands in its
-place, where it would stand. Text that has to be shown as it is (a file's name, a value to the one who wrote it) is at least bounded, on
-one line, and without characters that terminals act on.
+A request, a reply, a log or a settings file may contain anything anywhere: a prompt as a key, an
+API key as a model, a line break that forges a log line. So a name is shown only if it looks like
+one, and not like a credential, an address or a personal number; otherwise it is replaced by
+`other`. Text that must be shown unchanged (a file name, a value to the user who wrote it) is at
+least bounded, on one line, and without control characters (docs/decisions.md#privacy).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 
 OTHER = "other"
-"""What stands for every name that isn't shown."""
+"""Replaces every name that isn't shown."""
 
 _NAME = re.compile(r"[A-Za-z_@][\w.:/+-]{0,99}", re.ASCII)
 _SETTING = re.compile(r"[\w.:/+*?-]{1,100}", re.ASCII)
@@ -23,19 +24,20 @@ _PIECE = re.compile(r"(\w+)(?:\[\d{0,9}\])*", re.ASCII)
 _INDEX = re.compile(r"\[\d+\]")
 _LONGEST_PATH = 300
 
-# Keys of APIs, tokens, hashes, long numbers: nothing is called like that. A date (20241022) has eight digits.
+# API keys, tokens, hashes, long numbers. A date (20241022), which names may have, has eight digits.
 _SECRET = re.compile(
-    r"(?i)^(?:sk|pk|rk|ak)[-_][-\w]{8,}|^(?:gh[pousr]_|xox[a-z]-|akia|eyj|bearer)[-\w]{8,}|[0-9a-f]{24,}|\d{9,}"
+    r"(?i)^(?:sk|pk|rk|ak)[-_][-\w]{8,}|^(?:gh[pousr]_|xox[a-z]-|akia|eyj|bearer)[-\w]{8,}"
+    r"|[0-9a-f]{24,}|\d{9,}"
     r"|\d(?:[-._]?\d){12,}"
 )
-# Controls but for the end of a line and the tab, marks that turn the direction of writing, other ends of lines.
+# Control characters except line feed and tab, bidirectional marks, other line separators.
 _ACTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 _DENSE = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
 _MAX_DIGITS = 4
 
-# What a path leads through, so that it still says where a key stands that isn't shown.
+# Known keys of paths: they are shown in front of a key that isn't.
 _CONTAINERS = frozenset({
     "messages", "tools", "functions", "function", "custom", "content", "tool_calls",
     "function_call", "tool_choice", "stream_options", "response_format", "json_schema", "schema",
@@ -46,7 +48,7 @@ _CONTAINERS = frozenset({
 
 
 def name(value: object) -> str:
-    """Return a name as it may be shown: of a model, a type, a code."""
+    """Return a name (of a model, a type, a code) if it may be shown, else `other`."""
     return (
         value
         if isinstance(value, str) and _NAME.fullmatch(value) and not _is_secret(value)
@@ -55,19 +57,19 @@ def name(value: object) -> str:
 
 
 def model(value: object) -> str:
-    """Return a model's name as it may be shown to anybody: of a fine-tuned one only what it was made from."""
+    """Return a model's name if it may be shown; of a fine-tuned model only its base model."""
     shown = name(value)
-    # Behind it stand an organisation, its own name and an id.
+    # The rest is an organisation, a suffix and an id.
     return "ft:" + shown.split(":")[1] if shown.startswith("ft:") else shown
 
 
 def key(value: str) -> str:
-    """Return a key as it may be shown."""
+    """Return a key if it may be shown, else `other`."""
     return value if _is_key(value) else OTHER
 
 
 def path(value: str) -> str:
-    """Return a JSON path as it may be shown: `messages[3].other` for a key that may not."""
+    """Return a JSON path with `other` for what may not be shown: `messages[3].other`."""
     if len(value) <= _LONGEST_PATH and _PATH.fullmatch(value):
         parts = _INDEX.sub("", value).replace("[]", "").split(".")
         if all(part in {"", "$"} or _is_key(part) for part in parts):
@@ -82,7 +84,7 @@ def path(value: str) -> str:
 
 
 def setting(value: object) -> str:
-    """Return a part of a setting's place as it may be shown: also a pattern, or a number."""
+    """Return a part of a setting's path if it may be shown, also a pattern or a number."""
     shown = isinstance(value, int) or (
         isinstance(value, str) and _SETTING.fullmatch(value) and not _is_secret(value)
     )
@@ -90,12 +92,12 @@ def setting(value: object) -> str:
 
 
 def without_indexes(value: str) -> str:
-    """Return a path without its indexes, so that many are counted as one: `messages[].name`."""
+    """Replace the indexes of a path by `[]`, so that paths can be counted: `messages[].name`."""
     return _INDEX.sub("[]", value)
 
 
 def printable(value: object, limit: int = 200) -> str:
-    """Return a text on one line, bounded, with every character escaped that isn't to be seen."""
+    """Return a text on one line of bounded length, with unprintable characters escaped."""
     text = str(value)
     if len(text) > limit:
         text = text[:limit] + "…"
@@ -107,12 +109,12 @@ def printable(value: object, limit: int = 200) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text of many lines without the characters that a terminal acts on; its width is nearly the same."""
+    """Replace the control characters of a text of several lines; its width hardly changes."""
     return text if text.isprintable() else _ACTIVE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def in_json(text: str) -> str:
-    """Escape what isn't to be seen in a JSON document, which says the same then."""
+    """Escape the unprintable characters of a JSON document without changing its value."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\n" else _json_escaped(one) for one in text)
@@ -141,7 +143,7 @@ def _is_key(value: str) -> bool:
 def _is_secret(value: str) -> bool:
     if _SECRET.search(value):
         return True
-    # A long run of letters and digits mixed is nobody's word.
+    # A long run of mixed letters and digits isn't a word.
     return any(
         re.search(r"\d", run) and re.search(r"[A-Za-z]", run) for run in _DENSE.findall(value)
     )

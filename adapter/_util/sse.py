@@ -1,10 +1,10 @@
-"""Server-sent events: bytes ⇄ events, incrementally.
+"""Decode server-sent events incrementally, and encode them.
 
 Rules, from the WHATWG specification ("Interpreting an event stream"):
 1. A line ends with LF, CR or CRLF; CR and LF of one CRLF may arrive in different reads.
 2. An event ends with a blank line; several `data` lines are joined with LF.
 3. A line that begins with a colon is a comment; a field's value loses one leading space.
-4. An event without data is no event. What follows the last blank line at the end of the stream is no event either.
+4. An event without data is ignored, and so is an unfinished event at the end of the stream.
 """
 
 from __future__ import annotations
@@ -17,25 +17,23 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Event(NamedTuple):
-    """One event as it stood on the wire: its name ("" when there was none) and its raw data."""
+    """One event: its name ("" if it has none) and its raw data."""
 
     name: str
     data: bytes
 
 
 class Decoder:
-    """Cut a byte stream into events.
+    """Decode a byte stream into events.
 
-    `feed(chunk)` returns the events that the chunk completed. What is left unfinished at the end of the stream is
-    dropped, as the specification and the SDK's own decoder do.
+    `feed(chunk)` returns the events that the chunk completed. An unfinished event at the end of the
+    stream is dropped, as in the specification and the SDK's own decoder.
     """
 
     __slots__ = ("_data", "_name", "_pieces", "_skip_lf", "_started")
 
     def __init__(self) -> None:
-        self._pieces: list[
-            bytes
-        ] = []  # of the unfinished line; joined only when a line end arrives
+        self._pieces: list[bytes] = []  # the unfinished line; joined when its end arrives
         self._name = b""
         self._data: list[bytes] = []
         self._started = False
@@ -43,11 +41,11 @@ class Decoder:
 
     @property
     def between_events(self) -> bool:
-        """Tell whether what comes next begins an event."""
+        """Whether the next byte begins an event."""
         return self._started and not (self._pieces or self._data or self._name or self._skip_lf)
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take the next bytes; return the events that are now complete."""
+        """Feed the next bytes; return the events that are complete."""
         if self._skip_lf and chunk:
             # The LF of a CRLF whose CR ended the previous chunk.
             self._skip_lf = False
@@ -65,7 +63,7 @@ class Decoder:
         if not text.endswith((b"\n", b"\r")):
             self._pieces.append(lines.pop())
         self._skip_lf = text.endswith(b"\r")
-        del text  # a line may be very long: no more copies of it than need be
+        del text  # a line may be very long: keep few copies of it
         events: list[Event] = []
         for i, line in enumerate(lines):
             lines[i] = b""
@@ -91,5 +89,8 @@ class Decoder:
 
 
 def frame(payload: object) -> bytes:
-    """Write one event of a Chat Completions stream: `data:` only, never an `event:` line (docs/mapping.md#sse-framing)."""
+    """Encode one event of a Chat stream: `data:` only, no `event:` line.
+
+    See docs/mapping.md#sse-framing.
+    """
     return b"data: " + json_codec.dumps_reply(payload) + b"\n\n"

@@ -1,6 +1,7 @@
-"""Threads that other people's code may block: work in bounded time, for sync and async callers.
+"""Run code that may hang (stores, flag providers) in threads, for sync and async callers.
 
-What doesn't come back in time is left behind in its thread; a few stuck ones, and nothing new is started.
+Work that doesn't return in time is abandoned in its thread; when all threads are blocked, no more
+work is started.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ _ALL: weakref.WeakSet[WorkerThreads] = weakref.WeakSet()
 
 
 class WorkerThreads:
-    """Threads that work may block: some at once; more work waits for its turn, as long as its askers do.
+    """A bounded pool of daemon threads for work that may hang.
 
-    Not an executor's: those are joined when the interpreter ends, however long they are stuck. A thread without work waits for
-    more of it for `linger` seconds, and ends.
+    Extra work queues until its future is cancelled. It is not an executor: the threads of those are
+    joined when the interpreter exits, even if they are blocked. An idle thread ends after
+    `idle_timeout` seconds.
     """
 
     def __init__(self, max_workers: int, name: str, *, idle_timeout: float = 0.0) -> None:
@@ -32,34 +34,34 @@ class WorkerThreads:
         _ALL.add(self)
 
     def reset(self) -> None:
-        """Begin anew: a forked process has none of its parent's threads."""
-        self._lock = (
-            threading.Condition()
-        )  # a signal's handler, or the garbage collector, may come back in the middle
+        """Reset after a fork: the child process has none of these threads."""
+        # Re-entrant: a signal handler or the garbage collector may call again.
+        self._lock = threading.Condition()
         self._idle = 0
         self._running: set[Future[Any]] = set()
         self._waiting: dict[Future[Any], Callable[[], Any]] = {}
 
     def start(self, work: Callable[[], Any]) -> Future[Any]:
-        """Run in a thread, in this context: others' code looks into it. Whoever stops waiting cancels the future.
+        """Run `work` in a thread, with the caller's context variables.
 
-        Raises TimeoutError when nobody waits any more for what all the threads are doing: it is stuck.
+        A caller that stops waiting cancels the future. Raises TimeoutError if all threads are busy
+        with work whose future is cancelled.
         """
         future: Future[Any] = Future()
         context = contextvars.copy_context()
         with self._lock:
-            fresh = False
+            starts_thread = False
             if self._idle > len(self._waiting):
                 self._waiting[future] = lambda: context.run(work)
                 self._lock.notify()
             elif len(self._running) < self._max_workers:
                 self._running.add(future)
-                fresh = True
+                starts_thread = True
             elif all(one.cancelled() for one in self._running):
-                raise TimeoutError("all threads are stuck")
+                raise TimeoutError("all worker threads are blocked")
             else:
                 self._waiting[future] = lambda: context.run(work)
-        if not fresh:
+        if not starts_thread:
             future.add_done_callback(lambda done: self._waiting.pop(done, None))
             return future
         try:
@@ -76,11 +78,13 @@ class WorkerThreads:
         while future is not None:
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001  # it is the asker's
-                # A provider that would end its thread, or the program, doesn't end the call.
-                its = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-                with suppress(InvalidStateError):  # nobody waits any more
-                    future.set_exception(its)
+            except BaseException as error:  # noqa: BLE001  # it is raised to the caller
+                # A provider that exits its thread, or the program, must not end the call.
+                raised = (
+                    error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+                )
+                with suppress(InvalidStateError):  # cancelled
+                    future.set_exception(raised)
             else:
                 with suppress(InvalidStateError):
                     future.set_result(result)
@@ -89,29 +93,29 @@ class WorkerThreads:
     def _next(self, done: Future[Any]) -> tuple[Future[Any] | None, Callable[[], Any]]:
         with self._lock:
             self._running.discard(done)
-            woken = self._idle_timeout > 0
+            notified = self._idle_timeout > 0
             while True:
                 for future in list(self._waiting):
                     work = self._waiting.pop(future, None)
                     if work is not None and not future.cancelled():
                         self._running.add(future)
                         return future, work
-                if not woken:
+                if not notified:
                     return None, lambda: None
                 self._idle += 1
-                woken = self._lock.wait(self._idle_timeout)
+                notified = self._lock.wait(self._idle_timeout)
                 self._idle -= 1
 
 
 async def await_future(future: Future[Any]) -> Any:
-    """Wait for what runs in a thread, in any event loop; a cancelled task cancels it."""
+    """Await a future of a worker thread, in any event loop; a cancelled task cancels it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         import anyio
 
         try:
-            while not future.done():  # noqa: ASYNC110  # what runs in the thread knows of no event loop
+            while not future.done():  # noqa: ASYNC110  # the thread knows no event loop
                 await anyio.sleep(0.001)
         finally:
             future.cancel()

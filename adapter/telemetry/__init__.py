@@ -1,4 +1,4 @@
-"""What observers are told of calls: `Record`, one for each call, and `Counters`, which counts them."""
+"""What observers get: a `Record` for each call, and `Counters`, which counts them."""
 
 from __future__ import annotations
 

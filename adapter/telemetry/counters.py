@@ -1,7 +1,4 @@
-"""What came of each call, for those who watch: one frozen record per call, told to observers; and counters over them.
-
-Nothing that a user or a model wrote is in a record: names, paths, classes, numbers.
-"""
+"""Counters over records: calls, reasons, losses, outcomes, tokens and latencies."""
 
 from __future__ import annotations
 
@@ -23,13 +20,14 @@ logger = logging.getLogger("adapter")
 
 
 BUCKETS: tuple[float, ...] = tuple(0.01 * (1 << k) for k in range(17))
-"""Upper bounds in seconds: those of OpenTelemetry's `gen_ai.client.operation.duration`, and on to 655 s, past the SDK's timeout."""
+"""Upper bounds in seconds: those of OpenTelemetry's `gen_ai.client.operation.duration`, continued
+to 655 s, beyond the SDK's timeout."""
 
 _QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
 class Histogram:
-    """Count seconds in fixed buckets, as Prometheus does: `count`, `sum`, and buckets by their upper bound (`le`)."""
+    """A histogram of seconds with fixed buckets, as in Prometheus: `count`, `sum`, and `counts`."""
 
     __slots__ = ("count", "counts", "sum")
 
@@ -39,15 +37,16 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1)
 
     def add(self, seconds: float) -> None:
-        """Count one value."""
+        """Add one value."""
         self.count += 1
         self.sum += seconds
         self.counts[bisect_left(BUCKETS, seconds)] += 1
 
     def quantile(self, q: float) -> float | None:
-        """Estimate a quantile, as `histogram_quantile` does: linear inside a bucket, the last bound beyond it.
+        """Estimate a quantile as `histogram_quantile` does: linear within a bucket.
 
-        It lies in the same bucket as the true one, so it is between half and twice of that.
+        The estimate lies in the bucket of the true value, so it is between half and twice that;
+        beyond the last bound it is that bound.
         """
         if not self.count:
             return None
@@ -60,7 +59,7 @@ class Histogram:
         return BUCKETS[-1]
 
     def snapshot(self) -> dict[str, Any]:
-        """Give the figures as JSON; the buckets are cumulative."""
+        """Return the figures as JSON; the buckets are cumulative."""
         bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
         return {
             "count": self.count,
@@ -77,17 +76,16 @@ _COUNTERS: weakref.WeakSet[Counters] = weakref.WeakSet()
 
 
 class Counters:
-    """Count records: an observer to give to the settings, with figures to print (`str`) or to send on (`snapshot`).
+    """Count records: an observer for the settings, with figures to print (`str`) or to export.
 
-    Each table keeps `limit` keys; what comes after those is counted under "other". Any number of threads may tell it
-    records.
+    Each table keeps `limit` keys; any more are counted as "other". Safe to call from any thread.
     """
 
     def __init__(self, *, limit: int = 200) -> None:
         self._limit = limit
-        # Records may come from anywhere, also from a finalizer that interrupts the counting in this very thread: they are put
-        # down first, and whoever has the lock counts them. So nobody waits, nothing is counted twice or by halves.
-        self._inbox: deque[Record] = deque()
+        # Records are queued first and counted by the thread that gets the lock: no thread blocks,
+        # and no record is counted twice, even if a finalizer interrupts this thread.
+        self._queue: deque[Record] = deque()
         self._lock = RLock()
         self._counting = False
         self._clear()
@@ -95,7 +93,7 @@ class Counters:
 
     def __call__(self, record: Record) -> None:
         """Count a record."""
-        self._inbox.append(record)
+        self._queue.append(record)
         if self._lock.acquire(blocking=False):
             try:
                 self._count_all()
@@ -103,19 +101,21 @@ class Counters:
                 self._lock.release()
 
     def reset(self) -> None:
-        """Begin at zero."""
+        """Set all figures to zero."""
         with self._lock:
-            self._inbox.clear()
+            self._queue.clear()
             self._clear()
 
     def snapshot(self) -> dict[str, Any]:
-        """Give all figures as JSON.
+        """Return all figures as JSON.
 
-        `calls` is their number; `routes` (asked -> actual backend), `reasons`, `held` (places in requests), `losses` (path and
-        action) and `outcomes` (status and error) are tables of counts; `tokens` sums per backend; `latency_seconds` and
-        `first_token_seconds` a histogram per backend: `count`, `sum`, cumulative `buckets` by upper bound, and
-        `p50`, `p90`, `p99`: estimates from the buckets, which may be wrong by a factor of two (each bucket is twice as
-        wide as the one before); beyond the last bound they are that bound, 655.36.
+        `calls` is their number. `routes` (asked -> actual backend), `reasons`, `held` (paths that
+        kept calls on Chat), `losses` (path and action) and `outcomes` (status and error) are tables
+        of counts. `tokens` are sums per backend. `latency_seconds` and `first_token_seconds` are
+        histograms per backend: `count`, `sum`, cumulative `buckets` by upper bound, and `p50`,
+        `p90`, `p99`. Those are estimates from the buckets, which may be wrong by a factor of two
+        (each bucket is twice as wide as the one before); beyond the last bound they are that bound,
+        655.36.
         """
         with self._lock:
             self._count_all()
@@ -144,12 +144,12 @@ class Counters:
         self._first_token: dict[str, Histogram] = {}
 
     def _count_all(self) -> None:
-        if self._counting:  # this thread was interrupted in the midst of it, and goes on afterwards
+        if self._counting:  # this thread was interrupted while counting, and continues afterwards
             return
         self._counting = True
         try:
-            while self._inbox:
-                self._count(self._inbox.popleft())
+            while self._queue:
+                self._count(self._queue.popleft())
         finally:
             self._counting = False
 
@@ -178,12 +178,12 @@ class Counters:
 
 
 def _as_tables(figures: Mapping[str, Any]) -> Iterable[list[list[str]]]:
-    """Put a snapshot into tables of text, the most frequent first; what is empty is left out."""
+    """Yield a snapshot as tables of text, the most frequent first, without empty tables."""
     yield [["calls", str(figures["calls"])]]
     for name, title in (
         ("routes", "asked->backend"),
         ("reasons", "reason"),
-        ("held", "held on chat by"),
+        ("held", "kept on Chat by"),
         ("losses", "loss"),
         ("outcomes", "status, error"),
     ):
@@ -214,7 +214,7 @@ def _timing_cells(figures: Mapping[str, Any]) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in columns, the first on the left, figures on the right."""
+    """Format a table with aligned columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *cells in rows:
@@ -223,7 +223,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-@in_forked_child  # a thread that the child doesn't have may hold the lock
+@in_forked_child  # the lock may be held by a thread that doesn't exist in the child
 def _renew_locks() -> None:
     for one in list(_COUNTERS):
         one._lock, one._counting = RLock(), False

@@ -1,4 +1,4 @@
-"""Observers: who is told of calls, and that none of them can break one."""
+"""Call observers with records, so that no observer can break a call."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ Observer = Callable[[Record], object]
 _Key = tuple[int, int]
 
 
-# The observers that have raised, in any client of this process: by identity, since they need not be hashable. An entry leaves
-# with its observer. No lock: the callbacks run wherever the collector does, and a dict's single operations are atomic.
-_DROPPED: dict[_Key, Any] = {}
+# The observers that have raised, in any client of this process, by identity, since they need not be
+# hashable. An entry is removed with its observer. No lock: weakref callbacks run wherever the
+# garbage collector does, and single operations on a dict are atomic.
+_REMOVED: dict[_Key, Any] = {}
 
 
-# Those that are told of the calls of every client; see observing.
+# The observers of the calls of every client; see `observing`.
 _GLOBAL: tuple[tuple[_Key, Observer], ...] = ()
 
 
 class Observers:
-    """Tell records to observers, in order.
+    """Call observers with records, in order.
 
-    An observer that raises is dropped for good, in the whole process, with one warning: the call is never lost for it.
-    What isn't an Exception (an interrupt, a cancellation) passes. One that can't be referred to weakly is dropped here
-    only. Falsy where there are none, so that no record need be made.
+    An observer that raises an Exception is removed in the whole process, with one warning, and the
+    call continues (docs/decisions.md#records). Other exceptions (an interrupt, a cancellation)
+    propagate. An observer without weak references is only removed here. Falsy if there are no
+    observers, so that no record need be made.
     """
 
-    __slots__ = ("_dropped", "_observers")
+    __slots__ = ("_observers", "_removed")
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple((_key(observer), observer) for observer in observers)
-        self._dropped: dict[_Key, Any] = {}
+        self._removed: dict[_Key, Any] = {}
 
     def __bool__(self) -> bool:
         return bool(self._observers or _GLOBAL)
@@ -49,20 +51,20 @@ class Observers:
     def notify(self, record: Record) -> None:
         """Call each observer with a record."""
         for key, observer in (*self._observers, *_GLOBAL):
-            if key in _DROPPED or key in self._dropped:
+            if key in _REMOVED or key in self._removed:
                 continue
             try:
-                made = observer(record)
-                if inspect.iscoroutine(made):
-                    made.close()
-                    raise TypeError("an observer gave a coroutine, which nobody awaits")
-            except Exception as error:  # noqa: BLE001  # whatever it was: it is not the call's
-                self._drop(key, observer, error)
+                result = observer(record)
+                if inspect.iscoroutine(result):
+                    result.close()
+                    raise TypeError("an observer returned a coroutine, which is never awaited")
+            except Exception as error:  # noqa: BLE001  # must not fail the call
+                self._remove(key, observer, error)
 
-    def _drop(self, key: _Key, observer: Observer, error: Exception) -> None:
-        def forget(gone: Any, home: dict[_Key, Any] = _DROPPED) -> None:
-            if home.get(key) is gone:
-                del home[key]
+    def _remove(self, key: _Key, observer: Observer, error: Exception) -> None:
+        def forget(reference: Any, removed: dict[_Key, Any] = _REMOVED) -> None:
+            if removed.get(key) is reference:
+                del removed[key]
 
         entry: Any
         try:
@@ -70,18 +72,17 @@ class Observers:
                 observer, forget
             )
         except TypeError:
-            home, entry = self._dropped, observer
+            removed, entry = self._removed, observer
         else:
-            home = _DROPPED
-        if (
-            home.setdefault(key, entry) is entry
-        ):  # of the threads in which it raises at once, one says so
-            logger.warning("an observer raised %s and is dropped", type(error).__name__)
+            removed = _REMOVED
+        # If it raises in several threads at once, one of them warns.
+        if removed.setdefault(key, entry) is entry:
+            logger.warning("an observer raised %s and was removed", type(error).__name__)
 
 
 @contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """Tell an observer of the calls of every client in this process, for a test run."""
+    """Add an observer of the calls of every client in this process, for a test run."""
     global _GLOBAL  # noqa: PLW0603
     entry = (_key(observer), observer)
     _GLOBAL = (*_GLOBAL, entry)
@@ -92,18 +93,19 @@ def observing(observer: Observer) -> Iterator[None]:
 
 
 def _key(observer: Observer) -> _Key:
-    """Return what an observer is known by: bound methods are made anew with each access."""
+    """Return the identity of an observer; a bound method is a new object on each access."""
     if isinstance(observer, MethodType):
         return id(observer.__self__), id(observer.__func__)
     return id(observer), 0
 
 
 def check(observers: Sequence[Any]) -> None:
-    """Raise ValueError for an observer that can't be called, or would have to be awaited."""
+    """Raise ValueError for an observer that isn't callable or is async."""
     for i, observer in enumerate(observers):
         if not callable(observer):
             raise ValueError(f"observers[{i}]: expected a callable, got {type(observer).__name__}")
-        for function in (observer, getattr(type(observer), "__call__", None)):  # noqa: B004  # an async method of its class
+        its_call = getattr(type(observer), "__call__", None)  # noqa: B004  # may be async
+        for function in (observer, its_call):
             if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
                 raise ValueError(
                     f"observers[{i}]: async callables are not supported: give a plain function"

@@ -1,4 +1,8 @@
-"""What is known of one call when it is over."""
+"""The record of one call, for observers.
+
+It contains nothing that a user or a model wrote: only names, paths, classes and numbers
+(docs/decisions.md#privacy).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,15 @@ _LONGEST_TAG = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What became of one call.
+    """The record of one call.
 
-    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason` why. `held` are the
-    places in the request that held it on Chat, `losses` all of the ledger's, without indexes (`messages[].name`), each with what
-    happened there. `status` is the HTTP status, None where no reply came; `error` the class of the exception that the
-    caller got. `latency` and `first_token` are seconds from the call's beginning, to its end and to the first piece of
-    the answer; tokens are None where the server told of none. `call_site` is the nearest caller,
-    `module:function`, None where nobody is on the stack.
+    `asked` is the backend that the settings chose, `backend` the one that got the call, `reason`
+    why. `held` are the paths that kept the call on Chat; `losses` are all losses, each a path
+    without indexes (`messages[].name`) and its action. `status` is the HTTP status, None if there
+    was no reply; `error` is the class of the exception that the caller got. `latency` and
+    `first_token` are seconds from the start of the call to its end and to the first piece of the
+    answer. Token counts are None if the server sent none. `call_site` is the nearest caller,
+    `module:function`, None if no caller is on the stack.
     """
 
     asked: Backend
@@ -58,9 +63,9 @@ class Record:
         error: BaseException | str | None = None,
         usage: Any = None,
     ) -> Record:
-        """Make the record of a call from its decision and what else is known; `usage` is that of a Chat reply, as JSON.
+        """Make the record of a call from its decision and the other facts.
 
-        `error` is the exception, or its class's name.
+        `usage` is that of a Chat reply, as JSON; `error` is the exception or the name of its class.
         """
         usage = usage if isinstance(usage, dict) else {}
         held = [

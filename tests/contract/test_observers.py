@@ -260,7 +260,7 @@ def test_an_observer_that_raises_is_dropped(
             sdk.create(client)
     assert len(seen) == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "an observer raised ValueError and is dropped"
+        "an observer raised ValueError and was removed"
     ]
     assert CANARY not in caplog.text
 

@@ -76,7 +76,7 @@ THINGS: dict[str, tuple[Callable[[Path], object], str | None]] = {
         "not a regular file: a device",
     ),
     "an empty device": (lambda path: path.symlink_to("/dev/null"), "not a regular file: a device"),
-    "fifty gigabytes of nothing": (_sparse, "a sparse file: nearly all of it is a hole"),
+    "fifty gigabytes of nothing": (_sparse, "a sparse file with almost no data"),
 }
 SOME = (
     "a named pipe",

@@ -200,7 +200,7 @@ def test_one_that_raises_is_dropped_everywhere(caplog: pytest.LogCaptureFixture)
         observers.notify(RECORD)
     assert failing.calls == 1
     assert seen == [RECORD] * 4
-    assert warnings(caplog) == ["an observer raised ValueError and is dropped"]
+    assert warnings(caplog) == ["an observer raised ValueError and was removed"]
     assert CANARY not in caplog.text
 
 
@@ -230,12 +230,12 @@ def test_one_without_weak_references_is_dropped_in_its_place(
 @pytest.mark.slow
 def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     gc.collect()
-    before = len(observers._DROPPED)
+    before = len(observers._REMOVED)
     for make in (lambda one: one, lambda one: one.method, functools.partial):
         for _ in range(100):
             Observers((make(Failing(ValueError())),)).notify(RECORD)
     gc.collect()
-    assert len(observers._DROPPED) == before
+    assert len(observers._REMOVED) == before
     assert len(warnings(caplog)) == 300  # none was mistaken for one that had its address before
 
 
@@ -270,7 +270,7 @@ def test_a_coroutine_in_disguise_is_dropped(caplog: pytest.LogCaptureFixture) ->
     observers = Observers((functools.partial(lambda told, record: told(record), tell),))
     observers.notify(RECORD)
     observers.notify(RECORD)
-    assert warnings(caplog) == ["an observer raised TypeError and is dropped"]
+    assert warnings(caplog) == ["an observer raised TypeError and was removed"]
 
 
 def plain(_: Record) -> None: ...
@@ -381,7 +381,7 @@ reason       calls
 settings         7
 unsupported      1
 
-held on chat by  calls
+kept on Chat by  calls
 n                    1
 stop                 1
 
