@@ -1,4 +1,4 @@
-"""What files a scan looks at, how it says what it found, and what it does with files that it can't read."""
+"""The files that a scan reads or skips, its output, and files that it can't read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEED = "client.chat.completions.create(model='m', messages=[], seed=1)\n"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder, and work in it."""
+    """Return an empty folder, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,7 +52,8 @@ def files(*arguments: str) -> list[str]:
 
 def test_other_peoples_code_is_left_out_unless_it_is_named(project: Path) -> None:
     put(project, {
-        "a.py": CALL, "pkg/b.py": CALL, ".venv/lib/c.py": CALL, "node_modules/d.py": CALL, "x/site-packages/e.py": CALL, ".git/f.py": CALL,
+        "a.py": CALL, "pkg/b.py": CALL, ".venv/lib/c.py": CALL, "node_modules/d.py": CALL,
+        "x/site-packages/e.py": CALL, ".git/f.py": CALL,
         "env/pyvenv.cfg": "", "env/g.py": CALL, "notes.txt": CALL,
     })  # fmt: skip
     assert files() == ["a.py", "pkg/b.py"]
@@ -69,10 +70,13 @@ def test_exclude(project: Path, glob: str, left: list[str]) -> None:
     assert files("--exclude", glob) == left
 
 
-def test_what_cant_be_read_is_listed(project: Path) -> None:
+def test_unreadable_files_are_listed(project: Path) -> None:
     put(project, {
-        "broken.py": "client.chat.completions.create(", "latin.py": b"# completions caf\xe9 chat.completions\n", "zero.py": b"x = 'chat.completions\x00'\n",
-        "strange.py": b"# coding: nonesuch\n# chat.completions\n", "good.py": CALL, "not.ipynb": '{"OpenAI": 1}',
+        "broken.py": "client.chat.completions.create(",
+        "latin.py": b"# completions caf\xe9 chat.completions\n",
+        "zero.py": b"x = 'chat.completions\x00'\n",
+        "strange.py": b"# coding: nonesuch\n# chat.completions\n", "good.py": CALL,
+        "not.ipynb": '{"OpenAI": 1}',
         "deep.py": "# chat.completions\nx = " + "(" * 3000 + ")" * 3000,
     })  # fmt: skip
     shown = document()
@@ -91,14 +95,16 @@ def test_what_cant_be_read_is_listed(project: Path) -> None:
 def test_a_module_that_is_called_stops_nothing(project: Path, called: str) -> None:
     put(project, {
         "app/__init__.py": "", "app/task.py": f"{CALL}\n",
-        "app/use.py": f"import app.task\nfrom . import task\nmade = {called}\nmade.client\n{CALL}\n",
+        "app/use.py": (
+            f"import app.task\nfrom . import task\nmade = {called}\nmade.client\n{CALL}\n"
+        ),
     })  # fmt: skip
     shown = document()
     assert shown["unread"] == []
     assert sorted({one["file"] for one in shown["calls"]}) == ["app/task.py", "app/use.py"]
 
 
-def test_what_is_no_file_stops_nothing(project: Path) -> None:
+def test_special_files_stop_nothing(project: Path) -> None:
     put(project, {"good.py": CALL})
     (project / "circle.py").symlink_to("circle.py")
     os.mkfifo(project / "pipe.py")
@@ -114,7 +120,8 @@ def test_what_is_no_file_stops_nothing(project: Path) -> None:
 
 def test_encodings_and_line_endings(project: Path) -> None:
     put(project, {
-        "mark.py": b"\xef\xbb\xbf" + CALL.encode(), "latin.py": b"# -*- coding: latin-1 -*-\nx = '\xe9'\n" + CALL.encode(),
+        "mark.py": b"\xef\xbb\xbf" + CALL.encode(),
+        "latin.py": b"# -*- coding: latin-1 -*-\nx = '\xe9'\n" + CALL.encode(),
         "crlf.py": ("x = 1\r\n" + CALL).encode(),
     })  # fmt: skip
     assert [(one["file"], one["line"]) for one in document()["calls"]] == [
@@ -153,8 +160,11 @@ def test_notebooks(project: Path) -> None:
 
 def test_recordings(project: Path) -> None:
     put(project, {
-        "tests/cassettes/one.yaml": "uri: https://host.example/v1/chat/completions\nx: 1\nuri: /v1/chat/completions\n",
-        "tests/two.json": '{"uri": "/v1/responses"}', "tests/test_a.py": "mock.post('https://host.example/v1/chat/completions')\n",
+        "tests/cassettes/one.yaml": (
+            "uri: https://host.example/v1/chat/completions\nx: 1\nuri: /v1/chat/completions\n"
+        ),
+        "tests/two.json": '{"uri": "/v1/responses"}',
+        "tests/test_a.py": "mock.post('https://host.example/v1/chat/completions')\n",
     })  # fmt: skip
     shown = document()
     assert shown["recordings"] == [{"file": "tests/cassettes/one.yaml", "lines": [1, 3]}]
@@ -178,18 +188,19 @@ def test_the_input_of_a_batch_is_no_recording(project: Path) -> None:
     shown = document()
     assert shown["batches"] == [{"file": "in.jsonl", "lines": [1, 2]}]
     assert [one["file"] for one in shown["recordings"]] == ["log.jsonl", "own.json"]
-    said = "the input of a batch, 2 × /chat/completions: the Batch API isn't moved"
-    assert f"in.jsonl:1: {said}" in run().stdout
+    text = "the input of a batch, 2 × /chat/completions: the Batch API isn't moved"
+    assert f"in.jsonl:1: {text}" in run().stdout
     (sarif,) = json.loads(run("--sarif").stdout)["runs"]
     assert [one["ruleId"] for one in sarif["results"]] == ["recording", "recording", "batch"]
-    assert sarif["results"][2]["message"]["text"] == said
+    assert sarif["results"][2]["message"]["text"] == text
 
 
 def test_the_summary(project: Path) -> None:
     put(project, {"a.py": CALL + SEED + SEED, "b.py": "x = 1"})
     summary = document()["summary"]
     assert summary == {
-        "files": 2, "parsed": 1, "calls": 3, "verdicts": {"moves": 1, "unless": 0, "setting": 2, "unclear": 0, "stays": 0, "refused": 0},
+        "files": 2, "parsed": 1, "calls": 3,
+        "verdicts": {"moves": 1, "unless": 0, "setting": 2, "unclear": 0, "stays": 0, "refused": 0},
         "parameters": {"messages": {"moves": 3}, "model": {"moves": 3}, "seed": {"holds": 2}},
     }  # fmt: skip
     shown = run("--details").stdout
@@ -209,7 +220,7 @@ def test_fail_on(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (["none"], "none: no such file or folder"),
         (["--fail-on", "never"], "--fail-on: never is none of moves"),
@@ -219,21 +230,20 @@ def test_fail_on(project: Path) -> None:
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
 )
-def test_mistakes(project: Path, arguments: list[str], said: str) -> None:
-    assert said in str(run(*arguments).exception)
+def test_mistakes(project: Path, arguments: list[str], error: str) -> None:
+    assert error in str(run(*arguments).exception)
 
 
 def test_without_contents(project: Path) -> None:
-    put(
-        project,
-        {
-            "a.py": "c.chat.completions.create(messages=[{'role': 'user', 'content': 'secret'}], user='somebody', seed=1)\n"
-        },
+    code = (
+        "c.chat.completions.create("
+        "messages=[{'role': 'user', 'content': 'secret'}], user='customer-7', seed=1)\n"
     )
+    put(project, {"a.py": code})
     for arguments in (["--json"], ["--details"], ["--sarif"]):
         shown = run(*arguments).output
         assert "secret" not in shown
-        assert "somebody" not in shown
+        assert "customer-7" not in shown
 
 
 def test_several_processes_find_the_same(project: Path) -> None:
@@ -243,62 +253,77 @@ def test_several_processes_find_the_same(project: Path) -> None:
     assert document("--jobs", "2") == alone
 
 
-# The parts of SARIF 2.1.0 that are used here, as its schema has them.
-_MESSAGE = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {"text": {"type": "string", "minLength": 1}},
-    "additionalProperties": False,
-}
-_LOCATION = {
-    "type": "object", "required": ["physicalLocation"], "additionalProperties": False,
-    "properties": {"physicalLocation": {
-        "type": "object", "required": ["artifactLocation"], "additionalProperties": False,
-        "properties": {
-            "artifactLocation": {
-                "type": "object", "required": ["uri"], "additionalProperties": False,
-                "properties": {"uri": {"type": "string", "pattern": r"^[^/\\ ][^\\ ]*$"}, "uriBaseId": {"const": "%SRCROOT%"}},
-            },
-            "region": {
-                "type": "object", "required": ["startLine"], "additionalProperties": False,
-                "properties": {"startLine": {"type": "integer", "minimum": 1}, "startColumn": {"type": "integer", "minimum": 1}},
-            },
-        },
-    }},
-}  # fmt: skip
+# The parts of the schema of SARIF 2.1.0 that are used here.
+def _object(required: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required.split(),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _array(items: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items, **more}
+
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 1}
 _LEVEL = {"enum": ["none", "note", "warning", "error"]}
-_LOCATIONS = {"type": "array", "items": _LOCATION, "minItems": 1}
-SARIF: dict[str, Any] = {
-    "type": "object", "required": ["version", "runs", "$schema"], "additionalProperties": False,
-    "properties": {"$schema": {"type": "string", "format": "uri"}, "version": {"const": "2.1.0"}, "runs": {"type": "array", "minItems": 1, "items": {
-        "type": "object", "required": ["tool", "results"], "additionalProperties": False,
-        "properties": {
-            "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-            "tool": {"type": "object", "required": ["driver"], "additionalProperties": False, "properties": {"driver": {
-                "type": "object", "required": ["name"], "additionalProperties": False,
-                "properties": {"name": {"type": "string"}, "version": {"type": "string"}, "rules": {
-                    "type": "array", "uniqueItems": True, "items": {
-                        "type": "object", "required": ["id"], "additionalProperties": False,
-                        "properties": {"id": {"type": "string"}, "name": {"type": "string"}, "shortDescription": _MESSAGE,
-                                       "defaultConfiguration": {"type": "object", "properties": {"level": _LEVEL}, "additionalProperties": False}},
-                    },
-                }},
-            }}},
-            "invocations": {"type": "array", "items": {
-                "type": "object", "required": ["executionSuccessful"], "additionalProperties": False,
-                "properties": {"executionSuccessful": {"type": "boolean"}, "toolExecutionNotifications": {"type": "array", "items": {
-                    "type": "object", "required": ["message"], "additionalProperties": False,
-                    "properties": {"message": _MESSAGE, "level": _LEVEL, "locations": _LOCATIONS},
-                }}},
-            }},
-            "results": {"type": "array", "items": {
-                "type": "object", "required": ["message", "ruleId", "ruleIndex", "level", "locations"], "additionalProperties": False,
-                "properties": {"message": _MESSAGE, "ruleId": {"type": "string"}, "ruleIndex": {"type": "integer", "minimum": 0},
-                               "level": _LEVEL, "locations": _LOCATIONS},
-            }},
-        },
-    }}},
-}  # fmt: skip
+_MESSAGE = _object("text", text={"type": "string", "minLength": 1})
+_LOCATION = _object(
+    "physicalLocation",
+    physicalLocation=_object(
+        "artifactLocation",
+        artifactLocation=_object(
+            "uri",
+            uri={"type": "string", "pattern": r"^[^/\\ ][^\\ ]*$"},
+            uriBaseId={"const": "%SRCROOT%"},
+        ),
+        region=_object("startLine", startLine=_COUNT, startColumn=_COUNT),
+    ),
+)
+_LOCATIONS = _array(_LOCATION, minItems=1)
+_RULE = _object(
+    "id",
+    id=_TEXT,
+    name=_TEXT,
+    shortDescription=_MESSAGE,
+    defaultConfiguration=_object("", level=_LEVEL),
+)
+_NOTIFICATION = _object("message", message=_MESSAGE, level=_LEVEL, locations=_LOCATIONS)
+_RESULT = _object(
+    "message ruleId ruleIndex level locations",
+    message=_MESSAGE,
+    ruleId=_TEXT,
+    ruleIndex={"type": "integer", "minimum": 0},
+    level=_LEVEL,
+    locations=_LOCATIONS,
+)
+_RUN = _object(
+    "tool results",
+    columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+    tool=_object(
+        "driver",
+        driver=_object("name", name=_TEXT, version=_TEXT, rules=_array(_RULE, uniqueItems=True)),
+    ),
+    invocations=_array(
+        _object(
+            "executionSuccessful",
+            executionSuccessful={"type": "boolean"},
+            toolExecutionNotifications=_array(_NOTIFICATION),
+        )
+    ),
+    results=_array(_RESULT),
+)
+SARIF = _object(
+    "version runs $schema",
+    **{
+        "$schema": {"type": "string", "format": "uri"},
+        "version": {"const": "2.1.0"},
+        "runs": _array(_RUN, minItems=1),
+    },
+)
 
 
 def test_sarif(project: Path) -> None:
@@ -322,7 +347,8 @@ def test_sarif(project: Path) -> None:
     )
     place = only["results"][0]["locations"][0]["physicalLocation"]
     assert place == {
-        "artifactLocation": {"uri": "a%20b/%C3%A4.py", "uriBaseId": "%SRCROOT%"}, "region": {"startLine": 2, "startColumn": 1},
+        "artifactLocation": {"uri": "a%20b/%C3%A4.py", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 2, "startColumn": 1},
     }  # fmt: skip
     assert len(only["invocations"][0]["toolExecutionNotifications"]) == 1
 
@@ -345,8 +371,8 @@ def test_the_real_command(project: Path) -> None:
     done = real("--fix")  # piped: only shown
     assert done.returncode == 1
     assert (
-        done.stdout
-        == "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-from openai import OpenAI as O; O()\n+from adapter import OpenAI as O; O()\n"
+        done.stdout == "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n"
+        "-from openai import OpenAI as O; O()\n+from adapter import OpenAI as O; O()\n"
     )
     assert (project / "b.py").read_text() == "from openai import OpenAI as O; O()\n"
 

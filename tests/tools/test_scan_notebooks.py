@@ -1,4 +1,4 @@
-"""Notebooks that `adapter scan --fix` changes: cells, and not a byte else."""
+"""Notebooks that `adapter scan --fix` changes: only cells change, byte for byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adapter.tools.scan.rewrite import find_changes
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder, and work in it."""
+    """Return an empty folder, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -29,7 +29,13 @@ def run(*arguments: str) -> Result:
 def notebook(*cells: tuple[str, list[str] | str], **how: Any) -> str:
     made = {
         "cells": [
-            {"cell_type": kind, "execution_count": 3, "metadata": {"é": "<b>"}, "outputs": [{"text": ["openai\n"]}], "source": source}
+            {
+                "cell_type": kind,
+                "execution_count": 3,
+                "metadata": {"é": "<b>"},
+                "outputs": [{"text": ["openai\n"]}],
+                "source": source,
+            }
             if kind == "code"
             else {"cell_type": kind, "metadata": {}, "source": source}
             for kind, source in cells
@@ -37,7 +43,7 @@ def notebook(*cells: tuple[str, list[str] | str], **how: Any) -> str:
         "metadata": {"kernelspec": {"name": "python3"}, "source": "from openai import OpenAI"},
         "nbformat": 4,
         "nbformat_minor": 5,
-    }  # fmt: skip
+    }
     return json.dumps(made, **{"indent": 1, "ensure_ascii": False, **how})
 
 
@@ -48,14 +54,19 @@ def lines(*texts: str) -> list[str]:
 CALL = "client = OpenAI()"
 # The cells of a notebook, before and after.
 CHANGED: dict[str, tuple[list[Any], list[Any]]] = {
-    "one line": (lines("from openai import OpenAI", CALL), lines("from adapter import OpenAI", CALL)),
+    "one line": (
+        lines("from openai import OpenAI", CALL), lines("from adapter import OpenAI", CALL),
+    ),
     "a line more": (
         lines("from openai import APIError, OpenAI", CALL),
         lines("from adapter import OpenAI", "from openai import APIError", CALL),
     ),
     "a line less": (
         lines("from openai import (", "    APIError,", "    OpenAI,  # é", ")", CALL),
-        lines("from adapter import (", "    OpenAI,  # é", ")", "from openai import (", "    APIError,", ")", CALL),
+        lines(
+            "from adapter import (", "    OpenAI,  # é", ")",
+            "from openai import (", "    APIError,", ")", CALL,
+        ),
     ),
     "the first line less": (
         lines("from openai import (", "    OpenAI,", "    APIError)", CALL),
@@ -65,11 +76,19 @@ CHANGED: dict[str, tuple[list[Any], list[Any]]] = {
         lines("import openai", "client = openai.OpenAI()"),
         lines("import adapter", "import openai", "client = adapter.OpenAI()"),
     ),
-    "in one string": (["from openai import OpenAI\nOpenAI()\n"], ["from adapter import OpenAI\nOpenAI()\n"]),
+    "in one string": (
+        ["from openai import OpenAI\nOpenAI()\n"], ["from adapter import OpenAI\nOpenAI()\n"],
+    ),
     "an import alone in its cell": (["from openai import OpenAI"], ["from adapter import OpenAI"]),
-    "behind magics": (
-        lines("%pip install openai", "!ls", "x = !pwd", "files, = %sx ls", "from openai import OpenAI", "OpenAI?", CALL),
-        lines("%pip install openai", "!ls", "x = !pwd", "files, = %sx ls", "from adapter import OpenAI", "OpenAI?", CALL),
+    "after magics": (
+        lines(
+            "%pip install openai", "!ls", "x = !pwd", "files, = %sx ls",
+            "from openai import OpenAI", "OpenAI?", CALL,
+        ),
+        lines(
+            "%pip install openai", "!ls", "x = !pwd", "files, = %sx ls",
+            "from adapter import OpenAI", "OpenAI?", CALL,
+        ),
     ),
     "timed": (
         lines("%%time", "from openai import OpenAI", CALL),
@@ -98,7 +117,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_cells_change_and_not_a_byte_else(project: Path, style: dict[str, Any]) -> None:
+def test_only_cells_change(project: Path, style: dict[str, Any]) -> None:
     for before, after in CHANGED.values():
         check(project, before, after, style)
 
@@ -144,13 +163,15 @@ def test_cells_are_named_where_something_is_left(project: Path) -> None:
 
 
 NOT_ONE = {
-    "no object": b"[]", "no cells": b'{"openai": 1}', "cells twice": b'{"cells": [], "cells": []}', "cut": b'{"cells": [{"source": ["openai',
-    "numbers": b'{"cells": [{"cell_type": "code", "source": [1]}]}', "other bytes": b'{"cells": "\xff"}', "words": b'{"cells": [{"source" 1}]}',
+    "no object": b"[]", "no cells": b'{"openai": 1}', "cells twice": b'{"cells": [], "cells": []}',
+    "cut": b'{"cells": [{"source": ["openai',
+    "numbers": b'{"cells": [{"cell_type": "code", "source": [1]}]}',
+    "other bytes": b'{"cells": "\xff"}', "words": b'{"cells": [{"source" 1}]}',
     "deep": b'{"cells": [{"x": ' + b"[" * 100_000,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("raw", NOT_ONE.values(), ids=NOT_ONE)
-def test_what_is_no_notebook_is_refused(raw: bytes) -> None:
+def test_other_files_are_refused(raw: bytes) -> None:
     with pytest.raises(Unreadable):
         Notebook(raw)

@@ -1,4 +1,4 @@
-"""A scan across files: wrappers, clients and dictionaries of parameters that other modules of the project have."""
+"""A scan across files: wrappers, clients and dictionaries of parameters in other modules."""
 
 from __future__ import annotations
 
@@ -40,30 +40,69 @@ def scanned(tmp_path: Path, files: dict[str, str]) -> Report:
     return report
 
 
-# A module that isn't worth a look by itself, what is found on its last line, and the verdict.
+# A module without a sign of Chat of its own, the site on its last line, and the verdict.
 CALLS = {
     "a name": ("pkg/a.py", "from .llm import ask\nask('q', seed=1)", "wrapper ask", "setting"),
     "a module": ("pkg/a.py", "from . import llm\nllm.ask('q', stop=None)", "wrapper ask", "moves"),
-    "by its whole name": ("main.py", "import pkg.llm\npkg.llm.ask('q', seed=1)", "wrapper ask", "setting"),
-    "under another name": ("main.py", "import pkg.llm as x\nx.ask('q', seed=1)", "wrapper ask", "setting"),
-    "from the parent": ("pkg/sub/a.py", "from ..llm import (\n  ask,\n)\nask('q', seed=1)", "wrapper ask", "setting"),
-    "an instance": ("pkg/a.py", "from pkg.llm import LLM\nLLM().chat('q', 2)", "wrapper chat", "setting"),
-    "an instance there": ("pkg/a.py", "from .llm import llm\nllm.chat('q')", "wrapper chat", "moves"),
-    "an instance of self": ("pkg/a.py", "from .llm import LLM\nclass A:\n  def __init__(self): self.m = LLM()\n  def f(self): self.m.chat('q', seed=1)", "wrapper chat", "setting"),
-    "a parameter": ("pkg/a.py", "from .llm import LLM\ndef f(m: LLM): m.chat('q', seed=1)", "wrapper chat", "setting"),
-    "inherited": ("pkg/a.py", "from .llm import Base\nclass A(Base):\n  def f(self): self.chat('q', seed=1)", "wrapper chat", "setting"),
-    "super": ("pkg/a.py", "from .llm import Base\nclass A(Base):\n  def f(self): super().chat('q', seed=1)", "wrapper chat", "setting"),
-    "handed on by the package": ("main.py", "from pkg import ask\nask('q', seed=1)", "wrapper ask", "setting"),
-    "handed on, renamed": ("main.py", "import pkg\npkg.Model().chat('q', seed=1)", "wrapper chat", "setting"),
+    "by its whole name": (
+        "main.py", "import pkg.llm\npkg.llm.ask('q', seed=1)", "wrapper ask", "setting",
+    ),
+    "under another name": (
+        "main.py", "import pkg.llm as x\nx.ask('q', seed=1)", "wrapper ask", "setting",
+    ),
+    "from the parent": (
+        "pkg/sub/a.py",
+        "from ..llm import (\n  ask,\n)\nask('q', seed=1)", "wrapper ask", "setting",
+    ),
+    "an instance": (
+        "pkg/a.py", "from pkg.llm import LLM\nLLM().chat('q', 2)", "wrapper chat", "setting",
+    ),
+    "an instance there": (
+        "pkg/a.py", "from .llm import llm\nllm.chat('q')", "wrapper chat", "moves",
+    ),
+    "an instance of self": (
+        "pkg/a.py",
+        ("from .llm import LLM\nclass A:\n  def __init__(self): self.m = LLM()\n"
+         "  def f(self): self.m.chat('q', seed=1)"), "wrapper chat", "setting",
+    ),
+    "a parameter": (
+        "pkg/a.py",
+        "from .llm import LLM\ndef f(m: LLM): m.chat('q', seed=1)", "wrapper chat", "setting",
+    ),
+    "inherited": (
+        "pkg/a.py", "from .llm import Base\nclass A(Base):\n  def f(self): self.chat('q', seed=1)",
+        "wrapper chat", "setting",
+    ),
+    "super": (
+        "pkg/a.py",
+        "from .llm import Base\nclass A(Base):\n  def f(self): super().chat('q', seed=1)",
+        "wrapper chat", "setting",
+    ),
+    "re-exported by the package": (
+        "main.py", "from pkg import ask\nask('q', seed=1)", "wrapper ask", "setting",
+    ),
+    "re-exported under another name": (
+        "main.py", "import pkg\npkg.Model().chat('q', seed=1)", "wrapper chat", "setting",
+    ),
     "everything": ("pkg/a.py", "from .llm import *\nask('q', seed=1)", "wrapper ask", "setting"),
-    "a resource": ("pkg/a.py", "from .llm import completions\ncompletions.create(seed=1)", "chat chat.completions.create", "setting"),
-    "parameters": ("pkg/a.py", "from .llm import PARAMS, llm\nllm.client.chat.completions.create(**PARAMS)", "chat chat.completions.create", "setting"),
-    "a function's": ("pkg/a.py", "from . import llm\nllm.llm.client.chat.completions.create(**llm.params(stop=['a']))", "chat chat.completions.create", "setting"),
+    "a resource": (
+        "pkg/a.py", "from .llm import completions\ncompletions.create(seed=1)",
+        "chat chat.completions.create", "setting",
+    ),
+    "parameters": (
+        "pkg/a.py", "from .llm import PARAMS, llm\nllm.client.chat.completions.create(**PARAMS)",
+        "chat chat.completions.create", "setting",
+    ),
+    "a function's": (
+        "pkg/a.py",
+        "from . import llm\nllm.llm.client.chat.completions.create(**llm.params(stop=['a']))",
+        "chat chat.completions.create", "setting",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "code", "what", "verdict"), CALLS.values(), ids=CALLS)
-def test_what_other_files_define(
+def test_definitions_in_other_files(
     tmp_path: Path, name: str, code: str, what: str, verdict: str
 ) -> None:
     found = [one for one in scanned(tmp_path, {name: code}).findings if one.file.endswith(name)]
@@ -85,9 +124,11 @@ def test_wrappers_of_wrappers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["pkg.w1:ask", "pkg.w2:ask", "main:f"])
-def test_rules_may_name_any_function_on_the_way_to_chat(tmp_path: Path, named: str) -> None:
+def test_rules_may_match_any_function_between_site_and_sdk(tmp_path: Path, named: str) -> None:
     scanned(tmp_path, {
-        "pkg/w1.py": "def ask(**kw):\n  import openai\n  return openai.chat.completions.create(**kw)",
+        "pkg/w1.py": (
+            "def ask(**kw):\n  import openai\n  return openai.chat.completions.create(**kw)"
+        ),
         "pkg/w2.py": "from .w1 import ask as a\ndef ask(**kw): a(**kw)",
         "main.py": "from pkg.w2 import ask\ndef f(): ask(seed=1)",
     })  # fmt: skip
@@ -106,8 +147,11 @@ def test_another_vendors_client_is_known_across_files(tmp_path: Path) -> None:
     assert (found.site.kind, found.assessment.verdict) == ("other client", "stays")
 
 
-def test_a_client_of_the_projects_own_is_none_of_the_sdks(tmp_path: Path) -> None:
-    own = "class Chat:\n  @property\n  def completions(self): return Done()\nclass Done:\n  def create(self, **kw): ...\nclass Client:\n  chat = Chat()\n"
+def test_a_client_class_of_the_project_is_not_the_sdks(tmp_path: Path) -> None:
+    own = (
+        "class Chat:\n  @property\n  def completions(self): return Done()\n"
+        "class Done:\n  def create(self, **kw): ...\nclass Client:\n  chat = Chat()\n"
+    )
     files = {
         "pkg/own.py": own,
         "pkg/a.py": "from .own import Client\nClient().chat.completions.create(seed=1)",
@@ -119,7 +163,10 @@ def test_a_client_of_the_projects_own_is_none_of_the_sdks(tmp_path: Path) -> Non
 
 def test_files_that_import_one_another(tmp_path: Path) -> None:
     files = {
-        "pkg/a.py": "from .b import g\nfrom openai import OpenAI\ndef f(**kw): return OpenAI().chat.completions.create(**kw)\ng(seed=1)",
+        "pkg/a.py": (
+            "from .b import g\nfrom openai import OpenAI\n"
+            "def f(**kw): return OpenAI().chat.completions.create(**kw)\ng(seed=1)"
+        ),
         "pkg/b.py": "from .a import f\ndef g(**kw): return f(**kw)\nfrom .b import g as h\n",
     }
     found = [one for one in scanned(tmp_path, files).findings if not one.file.endswith("llm.py")]

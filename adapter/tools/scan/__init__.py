@@ -1,1 +1,1 @@
-"""Find in Python source what calls Chat Completions, say what becomes of each call, and change imports."""
+"""Find calls of Chat Completions in Python source, assess each call, and change imports."""

@@ -1,4 +1,4 @@
-"""What `--fix` doesn't change, and the owner of the code should know of."""
+"""Notes on code that `adapter scan --fix` doesn't change, for the code's owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .module_tree import ModuleTree
 from .symbols import Collector, text_of
 
 CLIENT_ALIASES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
-"""What the SDK calls its clients besides; the adapter doesn't."""
+"""The SDK's aliases of its clients, which the adapter doesn't export."""
 
 _MODULE_CLIENT = ("openai.chat.completions.", "openai.beta.chat.completions.")
 _TAKES_TYPES = frozenset({"isinstance", "issubclass", "cast", "TypeVar", "NewType"})
@@ -18,17 +18,17 @@ _SPEC_KEYWORDS = frozenset({"spec", "spec_set", "autospec"})
 
 
 def alias_note(name: str) -> str | None:
-    """Say of a client under its other name what to write instead."""
-    ours = CLIENT_ALIASES.get(name)
+    """Return a note on an alias of a client, or None if the name is no alias."""
+    client = CLIENT_ALIASES.get(name)
     return (
         None
-        if ours is None
-        else f"{name} is the SDK's other name of {ours}: write {ours}, and run this again"
+        if client is None
+        else f"{name} is the SDK's alias of {client}: use {client} and run this again"
     )
 
 
 def passes_class_on(tree: ModuleTree, node: cst.BaseExpression) -> bool:
-    """Tell of a class that is named whether it is given to somebody who may make a client of it."""
+    """Return whether a reference passes the class to code that may instantiate it."""
     above = tree.outermost_value(node)[1]
     if isinstance(above, cst.Arg):
         if above.keyword is not None and above.keyword.value in _SPEC_KEYWORDS:
@@ -50,15 +50,21 @@ def passes_class_on(tree: ModuleTree, node: cst.BaseExpression) -> bool:
 
 
 def module_client_note(node: cst.Call) -> str | None:
-    """Say of a call of the module-level client, where openai is the SDK, how it comes along."""
+    """Return a note on a call of the SDK's module-level client, or None for any other call."""
     name = helpers.get_full_name_for_node(node.func) or ""
     if not name.startswith(_MODULE_CLIENT):
         return None
-    return "calls the SDK's module-level client, which no import changes: adapter.install(openai), once it is configured"
+    return (
+        "calls the SDK's module-level client, which no import can change: "
+        "call adapter.install(openai) once it is configured"
+    )
 
 
 def text_reference_note(module: cst.Module, node: cst.Call) -> str | None:
-    """Say of a call that gets the SDK, or a client's class, by its name as text that no import is there to change."""
+    """Return a note on a call that gets the SDK or a client class by a name in a string, or None.
+
+    There is no import statement that `--fix` could change.
+    """
     texts = [text_of(arg.value) for arg in node.args[:2]]
     last = _last(node.func)
     if last in ("import_module", "__import__") and texts[:1] == ["openai"]:
@@ -66,7 +72,7 @@ def text_reference_note(module: cst.Module, node: cst.Call) -> str | None:
             return None
     elif last != "getattr" or len(texts) < 2 or texts[1] not in CLIENTS:
         return None
-    return "gets the SDK, or its client, by name as text: no import is there to change"
+    return "gets the SDK or its client by a name in a string: there is no import to change"
 
 
 def _last(node: cst.BaseExpression) -> str:
@@ -74,20 +80,20 @@ def _last(node: cst.BaseExpression) -> str:
 
 
 def name_conflicts(module: cst.Module, name: str) -> list[tuple[cst.CSTNode, str]]:
-    """Say where a module calls something else by a module's name."""
-    finder = _Names(name)
+    """Return the first place where `name` isn't the module of that name, with a note."""
+    finder = _NameConflicts(name)
     finder.walk(module)
-    return [(node, f"{name} names something else here") for node in finder.found[:1]]
+    return [(node, f"{name} is bound to something else here") for node in finder.found[:1]]
 
 
-class _Names(Collector):
+class _NameConflicts(Collector):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.found: list[cst.CSTNode] = []
         self._name = name
 
     def visit_Name(self, node: cst.Name) -> None:
-        """Take note of the name, but for attributes and keywords."""
+        """Record the name, unless it is an attribute or a keyword."""
         above = self.stack[-1]
         if (
             node.value != self._name

@@ -1,4 +1,9 @@
-"""What calls are given: their keywords, and the dictionaries that are spread into them, as the statements before the call have made them."""
+"""Read the arguments of calls: keywords, and dictionaries spread into the call.
+
+A dictionary is followed through the statements that make and change it before the call.
+`ArgumentReader` is the outermost of three readers, each built on the one below: `Literals` reads
+single values, `ModelFields` the fields of model objects, `ArgumentReader` whole dictionaries.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,12 @@ from typing import Any
 
 import libcst as cst
 
-from .arguments import (
-    ABSENT,
-    UNKNOWN,
-    Arguments,
-    ParameterSource,
-    Unknown,
-    either_arguments,
-    merge_sources,
-)
-from .literals import Definitions, is_field
+from .arguments import UNKNOWN, Arguments, ParameterSource, either_arguments
+from .definitions import Definitions
+from .literals import is_field
 from .model_classes import DUMP_FUNCTIONS, DUMP_METHODS, ModelFields
 from .scopes import Binding, Change, Place, Scope, key_of, text_of
+from .substitution import substitute_arguments
 from .symbols import Symbols
 
 _MAX_DEPTH = 24
@@ -29,14 +28,14 @@ _COPIERS = frozenset(
 
 
 class ArgumentReader(ModelFields):
-    """Read what calls of one module are given."""
+    """Read the arguments of one module's calls."""
 
     def __init__(self, symbols: Symbols, module: cst.Module) -> None:
         super().__init__(symbols, module)
         self._dictionaries: dict[tuple[int, int, int], Arguments] = {}  # by node, scope and place
 
     def read(self, args: Sequence[cst.Arg], scope: Scope, place: Place | None = None) -> Arguments:
-        """Read a call's arguments; positional ones are no parameters of Chat."""
+        """Read a call's keyword arguments; Chat's methods take no positional ones."""
         found = Arguments()
         for arg in args:
             if arg.star == "**":
@@ -51,15 +50,13 @@ class ArgumentReader(ModelFields):
     def dictionary(
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
     ) -> Arguments:
-        """Return what is known of a dictionary where it is spread."""
+        """Return what is known of a dictionary at the place where it is spread."""
         if depth > _MAX_DEPTH:
             return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         key = (id(node), id(scope), place.order if place is not None else 0)
         known = self._dictionaries.get(key)
         if known is None:
-            self._dictionaries[key] = Arguments(
-                sources=[ParameterSource("what leads back to itself")]
-            )
+            self._dictionaries[key] = Arguments(sources=[ParameterSource("a circular definition")])
             known = self._dictionaries[key] = self._expression_dictionary(
                 node, scope, place, depth + 1
             )
@@ -121,7 +118,7 @@ class ArgumentReader(ModelFields):
         scope: Scope,
         place: Place | None,
     ) -> None:
-        """Give a key of a dictionary a value; what is in `extra_body` is looked at by itself."""
+        """Set a key of a dictionary; the contents of `extra_body` are read as well."""
         if key is None:
             found.sources.append(ParameterSource("a key that isn't literal"))
             return
@@ -142,13 +139,12 @@ class ArgumentReader(ModelFields):
     def _name_dictionary(
         self, node: cst.Name | cst.Attribute, scope: Scope, place: Place | None, depth: int
     ) -> Arguments:
-        """Follow a dictionary through the statements that make it and add to it."""
+        """Follow a dictionary through the statements that make it and change it."""
         found = self.definitions(node, scope, place)
         symbol = self._symbols.of(node, scope)
         if found is None and symbol.defined is not None and symbol.defined.kind == "function":
-            return self._returned_dictionary(
-                symbol.defined, None, scope, place, depth
-            )  # a property
+            # A property: its value is what the function returns.
+            return self._returned_dictionary(symbol.defined, None, scope, place, depth)
         if found is None:
             return Arguments(sources=[ParameterSource(f"**{self._code(node)}")])
         state: Arguments | None = None
@@ -228,7 +224,7 @@ class ArgumentReader(ModelFields):
         return state
 
     def _set_under_computed_key(self, change: Change, depth: int) -> Arguments:
-        """Return what `made[key] = value` gives: in a loop over names, or over another dictionary, what that holds."""
+        """Return what `made[key] = value` sets, also in a loop over names or a dictionary."""
         bindings = self._symbols.lookup(change.by, change.scope) if change.by else []
         if len(bindings) == 1 and bindings[0].value is not None:
             key = self.value(bindings[0].value, bindings[0].scope, bindings[0].place)
@@ -257,15 +253,15 @@ class ArgumentReader(ModelFields):
     def _filtered_dictionary(
         self, node: cst.DictComp, scope: Scope, place: Place | None, depth: int
     ) -> Arguments:
-        """Return what is left of a dictionary whose items are looked through."""
+        """Return the dictionary that a comprehension over `.items()` keeps."""
         source = node.for_in.iter
         match source:
             case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value="items"))):
-                left = self.dictionary(inner, scope, place, depth)
+                items = self.dictionary(inner, scope, place, depth)
             case _:
                 return Arguments(sources=[ParameterSource("keys that aren't literal")])
         if not node.for_in.ifs:
-            return left
+            return items
         keys: frozenset[str] | None = None
         without: frozenset[str] = frozenset()
         for one in node.for_in.ifs:
@@ -278,7 +274,7 @@ class ArgumentReader(ModelFields):
                         keys = names
                     elif names is not None and isinstance(target.operator, cst.NotIn):
                         without = names
-        return left.limited(keys, without).as_optional()
+        return items.limited(keys, without).as_optional()
 
     def _entry(
         self, node: cst.Subscript, scope: Scope, place: Place | None, depth: int
@@ -291,7 +287,7 @@ class ArgumentReader(ModelFields):
     def _literal_entry(
         self, node: cst.Subscript, scope: Scope, place: Place | None
     ) -> tuple[cst.BaseExpression, Scope, Place | None] | None:
-        """Return the value under a key of a dictionary that is written out."""
+        """Return the value under a key of a literal dictionary."""
         key = key_of(node)
         found = self.definitions(node.value, scope, place) if key is not None else None
         reaching = found.reaching()[0] if found is not None and not found.changes else []
@@ -356,7 +352,7 @@ class ArgumentReader(ModelFields):
         return Arguments(sources=[ParameterSource(f"**{self._code(node.func)}()")])
 
     def _overriding(self, method: Scope, func: cst.BaseExpression) -> list[Scope]:
-        """Return the methods of derived classes that a call on self may mean as well."""
+        """Return the overriding methods of derived classes that a call on self may reach."""
         match func:
             case cst.Attribute(value=cst.Name(value="self" | "cls")) if method.parent is not None:
                 found = (
@@ -369,7 +365,7 @@ class ArgumentReader(ModelFields):
     def _returned_dictionary(
         self, function: Scope, call: cst.Call | None, scope: Scope, place: Place | None, depth: int
     ) -> Arguments:
-        """Return the dictionary that a function of the project returns."""
+        """Return the dictionary that a function of the project returns, for one call if given."""
         found: Arguments | None = None
         for value, where in function.returns:
             one = self.dictionary(value, function, where, depth)
@@ -379,118 +375,5 @@ class ArgumentReader(ModelFields):
         return (
             found
             if call is None
-            else self.substitute_arguments(found, function, call.args, scope, place, depth)
+            else substitute_arguments(self, found, function, call.args, scope, place, depth)
         )
-
-    # What a function passes on of its own parameters
-
-    def substitute_arguments(  # noqa: PLR0917
-        self,
-        inner: Arguments,
-        function: Scope,
-        args: Sequence[cst.Arg],
-        scope: Scope,
-        place: Place | None,
-        depth: int = 0,
-    ) -> Arguments:
-        """Return arguments with what a function's parameters stand for where it is called."""
-        given = _CallArguments(self, function, args, scope, place, depth)
-        found = Arguments()
-        for one in inner.sources:
-            if one.function != id(function):
-                found.update(Arguments(sources=[one]))
-                continue
-            more = (
-                given.rest()
-                if one.parameter == function.keywords
-                else given.dictionary(one.parameter)
-            )
-            more = more.limited(one.keys, one.without)
-            found.update(more.as_optional() if one.weak else more)
-        for name, value in inner.values.items():
-            maybe = name in inner.optional
-            if isinstance(value, Unknown) and value.function == id(function):
-                parameter = value.parameter
-                value, doubtful, others = given.value(parameter)  # noqa: PLW2901
-                maybe = maybe or doubtful
-                if others:
-                    found.replaceable.add(name)
-                    found.sources = merge_sources(
-                        [*found.sources, *(each.limited(frozenset({parameter})) for each in others)]
-                    )
-            if name in inner.replaceable and name in found.values:
-                continue
-            loose = found.replaceable
-            found.update(
-                Arguments(
-                    {} if value is ABSENT else {name: value}, optional={name} if maybe else set()
-                )
-            )
-            found.replaceable |= loose & {name}
-        return found
-
-
-class _CallArguments:
-    """What one call gives the parameters of a function."""
-
-    def __init__(  # noqa: PLR0917
-        self,
-        reader: ArgumentReader,
-        function: Scope,
-        args: Sequence[cst.Arg],
-        scope: Scope,
-        place: Place | None,
-        depth: int,
-    ) -> None:
-        self._reader = reader
-        self._function = function
-        self._context = (scope, place)
-        self._depth = depth
-        self._spread = Arguments()
-        self._nodes: dict[str, cst.BaseExpression] = {}
-        names = list(function.parameters[: function.positional])
-        if function.is_bound():
-            names = names[1:]
-        starred = False
-        for arg in args:
-            if arg.keyword is not None:
-                self._nodes[arg.keyword.value] = arg.value
-            elif arg.star == "**":
-                self._spread.update(reader.dictionary(arg.value, scope, place, depth))
-            elif arg.star or starred:
-                starred = True
-            elif names:
-                self._nodes[names.pop(0)] = arg.value
-
-    def value(self, parameter: str) -> tuple[Any, bool, list[ParameterSource]]:
-        """Return a parameter's value, whether it may not be given, and what else may give it."""
-        if parameter in self._nodes:
-            return self._reader.value(self._nodes[parameter], *self._context), False, []
-        if parameter in self._spread.values:
-            return self._spread.values[parameter], parameter in self._spread.optional, []
-        more = [one for one in self._spread.sources if one.may_give(parameter)]
-        default = self._function.defaults.get(parameter)
-        if default is None:
-            return UNKNOWN, False, more
-        return self._reader.value(default, self._function.parent or self._function), False, more
-
-    def dictionary(self, parameter: str) -> Arguments:
-        """Return a parameter that is a dictionary."""
-        if parameter in self._nodes:
-            return self._reader.dictionary(self._nodes[parameter], *self._context, self._depth)
-        default = self._function.defaults.get(parameter)
-        if default is None or any(one.may_give(parameter) for one in self._spread.sources):
-            return Arguments(
-                sources=[ParameterSource(f"**{parameter} of {self._function.qualname}")]
-            )
-        return self._reader.dictionary(
-            default, self._function.parent or self._function, None, self._depth
-        )
-
-    def rest(self) -> Arguments:
-        """Return what goes to the function's own ** parameter."""
-        found = self._spread.copy()
-        for name, node in self._nodes.items():
-            if name not in self._function.parameters:
-                self._reader.set_in(found, name, node, *self._context)
-        return found.limited(None, self._function.parameters)

@@ -1,4 +1,4 @@
-"""What a call is given, as far as it is known: parameters with their values, and where more may come from."""
+"""What is known of a call's arguments: parameters, their values, and sources of further ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _MAX_SOURCES = 12
 _OTHER_SOURCES = "elsewhere"
 
 PLACEHOLDER = "…"
-"""Stands for a text that isn't written out where the call is."""
+"""Stands for a text that isn't a literal at the call site."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """A value that isn't a literal.
 
-    `given` says what is known of it all the same: `some` value that isn't empty, or a `number`. `function` (by its id) and
-    `parameter` say that it is what a function of the project is called with.
+    `hint` holds what is known of it: `some` (it isn't empty) or `number`. `function` (the id of its
+    scope) and `parameter` are set if the value is a parameter of a function of the project.
     """
 
     hint: Literal["", "some", "number"] = ""
@@ -35,7 +35,7 @@ NUMBER = Unknown("number")
 
 
 class Absent:
-    """A value that says that nothing is given: the SDK's NOT_GIVEN and omit."""
+    """A marker that omits a parameter: the SDK's NOT_GIVEN and omit."""
 
 
 ABSENT = Absent()
@@ -43,9 +43,11 @@ ABSENT = Absent()
 
 @dataclass(frozen=True, slots=True)
 class ParameterSource:
-    """Where more parameters may come from: in words, and as a parameter of a function (by its id).
+    """A place that may give further parameters: `text` describes it for users.
 
-    Only `keys` (None: any), and none of `without`, can come of it. `weak` says that what it holds is filtered by value.
+    `function` (the id of its scope) and `parameter` are set if it is a parameter of a function.
+    It can give only `keys` (None: any), and none of `without`. `weak`: its values are filtered, so
+    that none is certain.
     """
 
     text: str
@@ -56,13 +58,13 @@ class ParameterSource:
     weak: bool = False
 
     def may_give(self, name: str) -> bool:
-        """Return whether a parameter can come of it."""
+        """Return whether this source can give a parameter."""
         return (self.keys is None or name in self.keys) and name not in self.without
 
     def limited(
         self, keys: frozenset[str] | None, without: Iterable[str] = (), *, weak: bool = False
     ) -> ParameterSource:
-        """Return it with fewer names."""
+        """Return a copy that can give fewer names."""
         both = keys if self.keys is None else self.keys if keys is None else self.keys & keys
         return replace(
             self, keys=both, without=self.without | frozenset(without), weak=self.weak or weak
@@ -73,7 +75,8 @@ class ParameterSource:
 class Arguments:
     """A call's parameters, or a dictionary: `values` by name, Unknown where not literal.
 
-    Those in `maybe` aren't always given (`extra_body.name` is one inside that), those in `loose` may be replaced by what is `open`.
+    Names in `optional` aren't always given (`extra_body.name` is one inside `extra_body`); values
+    of names in `replaceable` may be overwritten from `sources`.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -82,38 +85,38 @@ class Arguments:
     replaceable: set[str] = field(default_factory=set)
 
     def copy(self) -> Arguments:
-        """Return a copy that can be changed by itself."""
+        """Return an independent copy."""
         return Arguments(
             dict(self.values), list(self.sources), set(self.optional), set(self.replaceable)
         )
 
     def assign(self, name: str, value: Any) -> None:
-        """Give a parameter, whatever it was before."""
+        """Set a parameter, overwriting any earlier value."""
         self.drop(name)
         if value is not ABSENT:
             self.values[name] = value
 
     def drop(self, name: str) -> None:
-        """Take a parameter away."""
+        """Remove a parameter."""
         self.values.pop(name, None)
         self.optional.discard(name)
         self.replaceable.discard(name)
         self.sources = [one.limited(None, (name,)) for one in self.sources]
 
     def default(self, name: str, value: Any) -> None:
-        """Give a parameter where it isn't given yet."""
+        """Set a parameter unless it is set already, as `dict.setdefault` does."""
         if name in self.values and name not in self.optional:
             return
-        opened = any(one.may_give(name) for one in self.sources)
+        may_be_set = any(one.may_give(name) for one in self.sources)
         value = either_value(self.values[name], value) if name in self.values else value
         before = self.sources
         self.assign(name, value)
-        if opened:
+        if may_be_set:
             self.sources = before
             self.replaceable.add(name)
 
     def update(self, other: Arguments) -> None:
-        """Add what another dictionary holds, which wins."""
+        """Merge another dictionary into this one; its values win."""
         for name in self.values:
             if any(one.may_give(name) for one in other.sources):
                 self.replaceable.add(name)
@@ -131,24 +134,24 @@ class Arguments:
         self.sources = merge_sources([*self.sources, *other.sources])
 
     def as_optional(self) -> Arguments:
-        """Return it with nothing that is always given."""
-        opened = [replace(one, weak=True) for one in self.sources]
-        return Arguments(dict(self.values), opened, set(self.values), set(self.replaceable))
+        """Return a copy in which every parameter is optional."""
+        sources = [replace(one, weak=True) for one in self.sources]
+        return Arguments(dict(self.values), sources, set(self.values), set(self.replaceable))
 
     def limited(self, keys: frozenset[str] | None, without: Iterable[str] = ()) -> Arguments:
-        """Return only these names of it."""
-        gone = frozenset(without)
+        """Return a copy with only the names in `keys` (None: all) that aren't in `without`."""
+        dropped = frozenset(without)
         values = {
-            k: v for k, v in self.values.items() if (keys is None or k in keys) and k not in gone
+            k: v for k, v in self.values.items() if (keys is None or k in keys) and k not in dropped
         }
-        opened = [one.limited(keys, gone) for one in self.sources]
+        sources = [one.limited(keys, dropped) for one in self.sources]
         return Arguments(
-            values, opened, self.optional & values.keys(), self.replaceable & values.keys()
+            values, sources, self.optional & values.keys(), self.replaceable & values.keys()
         )
 
 
 def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
-    """Return them without those that come from the same place, and no more than a reader wants to see."""
+    """Merge sources that are the same place; beyond a limit, they become one source."""
     found: dict[tuple[str, int, str], ParameterSource] = {}
     for one in sources:
         key = one.text, one.function, one.parameter
@@ -166,7 +169,7 @@ def merge_sources(sources: Iterable[ParameterSource]) -> list[ParameterSource]:
 
 
 def either_arguments(one: Arguments, other: Arguments) -> Arguments:
-    """Return what is known where it is either of two."""
+    """Return what is known of a dictionary that is one of two."""
     found = Arguments(sources=merge_sources([*one.sources, *other.sources]))
     for name in dict.fromkeys([*one.values, *other.values]):
         both = [each.values[name] for each in (one, other) if name in each.values]
@@ -179,7 +182,7 @@ def either_arguments(one: Arguments, other: Arguments) -> Arguments:
 
 
 def either_value(one: Any, other: Any) -> Any:
-    """Return what is known of a value that is either of two."""
+    """Return what is known of a value that is one of two."""
     if (type(one), one) == (type(other), other):
         return one
     return NONEMPTY if is_nonempty(one) and is_nonempty(other) else UNKNOWN

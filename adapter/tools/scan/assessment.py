@@ -1,4 +1,4 @@
-"""Say what becomes of a call site: its parameters put into a request, and that request into production's own planning."""
+"""Assess call sites: build a request from the parameters, and plan it as production does."""
 
 from __future__ import annotations
 
@@ -25,35 +25,67 @@ from .known_clients import OPTIONS
 from .sources import module_of
 
 Verdict = Literal["moves", "unless", "setting", "unclear", "stays", "refused"]
-"""What becomes of a call once it is chosen: it moves as it is; moves unless it is given what a run may, or may not, give it; moves with a setting; can't be judged
-from its text; stays on Chat Completions; or is an error under these settings."""
+"""What becomes of a call that is routed to the Responses API (docs/code.md#the-verdicts).
+
+It moves as is; moves unless a parameter that isn't known keeps it on Chat; moves with a setting;
+is unclear from the source alone; stays on Chat Completions; or is an error under these settings.
+"""
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-_NO_MODEL = "a-model"  # no fact is known of it
+_NO_MODEL = "a-model"  # a model without a profile
 _ENDPOINT = b"/v1/chat/completions"
 
-# A value of each parameter that isn't neutral, for where the program's own isn't written out.
+# A value of each parameter that isn't neutral, used if the program's own isn't a literal.
 _FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 _SAMPLES: Mapping[str, Any] = {
-    "audio": {"voice": "alloy", "format": "wav"}, "frequency_penalty": 0.5, "function_call": "auto", "functions": [_FUNCTION],
-    "logit_bias": {"1": 1}, "logprobs": True, "max_completion_tokens": 4096, "max_tokens": 4096, "metadata": {"a": "b"},
-    "modalities": ["text", "audio"], "moderation": {}, "n": 2, "parallel_tool_calls": True, "prediction": {"type": "content", "content": "a"},
-    "presence_penalty": 0.5, "prompt_cache_key": "a", "prompt_cache_options": {}, "prompt_cache_retention": "24h", "reasoning_effort": "low",
-    "response_format": {"type": "json_object"}, "safety_identifier": "a", "seed": 1, "service_tier": "auto", "stop": ["a"], "store": True,
-    "stream": True, "stream_options": {"include_usage": True}, "temperature": 1, "tool_choice": "auto",
-    "tools": [{"type": "function", "function": _FUNCTION}], "top_logprobs": 2, "top_p": 1, "user": "a", "verbosity": "low",
+    "audio": {"voice": "alloy", "format": "wav"},
+    "frequency_penalty": 0.5,
+    "function_call": "auto",
+    "functions": [_FUNCTION],
+    "logit_bias": {"1": 1},
+    "logprobs": True,
+    "max_completion_tokens": 4096,
+    "max_tokens": 4096,
+    "metadata": {"a": "b"},
+    "modalities": ["text", "audio"],
+    "moderation": {},
+    "n": 2,
+    "parallel_tool_calls": True,
+    "prediction": {"type": "content", "content": "a"},
+    "presence_penalty": 0.5,
+    "prompt_cache_key": "a",
+    "prompt_cache_options": {},
+    "prompt_cache_retention": "24h",
+    "reasoning_effort": "low",
+    "response_format": {"type": "json_object"},
+    "safety_identifier": "a",
+    "seed": 1,
+    "service_tier": "auto",
+    "stop": ["a"],
+    "store": True,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "temperature": 1,
+    "tool_choice": "auto",
+    "tools": [{"type": "function", "function": _FUNCTION}],
+    "top_logprobs": 2,
+    "top_p": 1,
+    "user": "a",
+    "verbosity": "low",
     "web_search_options": {},
-}  # fmt: skip
+}
 
-_COMPANIONS = {"top_logprobs": {"logprobs": True}}  # what Chat takes a parameter together with
+_COMPANIONS = {"top_logprobs": {"logprobs": True}}  # parameters that Chat takes only with others
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A verdict, why, the settings that would move the call, and each parameter's fate; `one_way` says why Chat couldn't serve it.
+    """The verdict on a call site, with its reason.
 
-    `unless` are the parameters that would hold the call, where a run may give them or not.
+    `settings` would move the call; `parameters` has the outcome of each one;
+    `responses_only_reason` says why Chat can't answer it; `unless` names the parameters that would
+    keep the call on Chat, if a run gives them.
     """
 
     verdict: Verdict
@@ -66,28 +98,28 @@ class Assessment:
 
 @dataclass(slots=True)
 class _Body:
-    """A site's parameters: the body that is known, and for each parameter that may be given, or have another value, a value that says something."""
+    """A site's parameters: those that are known, and a sample value for each uncertain one."""
 
     known: dict[str, Any]
     uncertain: dict[str, Any]
 
 
 class Assessor:
-    """Assess call sites under one state of the settings, as if each call were chosen for the Responses API."""
+    """Assess call sites under one set of settings, as if every call used the Responses API."""
 
     def __init__(self, settings: Settings) -> None:
         self._router = Router(settings)
         self._holding: dict[Any, tuple[str, ...]] = {}
 
     def assess(self, site: Site, module: str) -> Assessment:
-        """Say what becomes of a site of a module (its dotted name, for rules that match call sites)."""
+        """Assess a site of a module, named by its dotted name, as rules for call sites match it."""
         body = self._body(site)
         choice = self._route(body, _callers(site, module))
         plan = _plan(body.known, choice)
         found = {
-            fate.name: fate
-            for fate in parameter_outcomes(body.known, plan)
-            if fate.name in _given_names(site)
+            one.name: one
+            for one in parameter_outcomes(body.known, plan)
+            if one.name in _given_names(site)
         }
         depends: list[str] = []
         for name, value in body.uncertain.items():
@@ -100,9 +132,15 @@ class Assessor:
                 found[name] = ParameterOutcome(
                     name, "option", why="an option of the caller's library, not of the request"
                 )
-        ordered = tuple(sorted(found.values(), key=lambda fate: _ORDER.get(fate.name, len(_ORDER))))
+        ordered = tuple(sorted(found.values(), key=lambda one: _ORDER.get(one.name, len(_ORDER))))
         if site.forced is not None:
-            return Assessment(site.forced, site.note, (), ordered, plan.responses_only_reason)  # type: ignore[arg-type]
+            return Assessment(
+                site.forced,  # type: ignore[arg-type]
+                site.note,
+                (),
+                ordered,
+                plan.responses_only_reason,
+            )
         return replace(
             self._assess_plan(site, body, plan, choice, depends),
             parameters=ordered,
@@ -110,7 +148,7 @@ class Assessor:
         )
 
     def _body(self, site: Site) -> _Body:
-        """Split a site's parameters into what is known, and what isn't."""
+        """Split a site's parameters into known and uncertain ones."""
         given = site.arguments
         body = _Body(
             {"model": _NO_MODEL, "messages": site.messages or [{"role": "user", "content": "a"}]},
@@ -129,19 +167,20 @@ class Assessor:
                 continue
             sample = _SAMPLES.get(name, PLACEHOLDER if name in CHAT_ONLY else None)
             unknown = isinstance(value, Unknown)
-            may = not {name, f"extra_body.{name}"}.isdisjoint(given.optional) or (
+            uncertain = not {name, f"extra_body.{name}"}.isdisjoint(given.optional) or (
                 unknown and not _is_surely_set(name, value)
             )
             if unknown and sample is None:
                 continue
-            if may:
+            if uncertain:
                 body.uncertain[name] = sample if unknown else value
             else:
                 body.known[name] = sample if unknown else value
         if site.call.endswith(("parse", "stream")) and _is_class(
             given.values.get("response_format")
         ):
-            body.uncertain.pop("response_format", None)  # a model class: the SDK makes its schema
+            # A model class: the SDK makes its schema.
+            body.uncertain.pop("response_format", None)
             schema = {"name": "a", "schema": {"type": "object"}, "strict": True}
             body.known["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
@@ -189,7 +228,7 @@ class Assessor:
         )
 
     def _holding_from_elsewhere(self, site: Site, body: _Body, route: Route) -> tuple[str, ...]:
-        """Return the parameters that would hold the call, and that may come from elsewhere."""
+        """Return the parameters that would keep the call on Chat and that a source may give."""
         given = site.arguments
         if not given.sources or site.forced is not None:
             return ()
@@ -215,7 +254,7 @@ class Assessor:
 
 
 def _callers(site: Site, module: str) -> tuple[str, ...]:
-    """Name the callers of the SDK as production does, the nearest first."""
+    """Return the callers of the SDK as production names them, the nearest first."""
     inner = [
         call_site_name(_module_of(file) if file else module, owner)
         for file, owner in site.call_chain
@@ -238,7 +277,7 @@ def _is_class(value: Any) -> bool:
 
 
 def _is_surely_set(name: str, value: Unknown) -> bool:
-    """Return whether a value that isn't known says something in any case."""
+    """Return whether an unknown value can't be a neutral one."""
     rule = CHAT_PARAMETERS.get(name)
     if value.hint == "number":
         neutral = rule.neutral if rule is not None else ()
@@ -254,11 +293,11 @@ def _would_hold(name: str, body: _Body, route: Route) -> bool:
 
 
 def _source_texts(site: Site, more: tuple[str, ...]) -> list[str]:
-    """Say where more may come from, and what of it would hold the call."""
+    """Return a text that says which parameters would keep the call on Chat, and their sources."""
     if not more:
         return []
-    opened = [one for one in site.arguments.sources if any(one.may_give(name) for name in more)]
-    texts = list(dict.fromkeys(one.text for one in opened))
+    sources = [one for one in site.arguments.sources if any(one.may_give(name) for name in more)]
+    texts = list(dict.fromkeys(one.text for one in sources))
     return [f"unless {', '.join(more)} come{'s' * (len(more) == 1)} from {', '.join(texts)}"]
 
 
@@ -266,7 +305,7 @@ _ORDER = {name: k for k, name in enumerate(CHAT_PARAMETERS)}
 
 
 def minimal_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the least that a request holds."""
+    """Return the smallest valid request for the body's model."""
     return {"model": body["model"], "messages": [{"role": "user", "content": "a"}]}
 
 
@@ -275,21 +314,24 @@ def _plan(body: Mapping[str, Any], route: Route) -> Plan:
 
 
 def _uncertain_outcome(name: str, body: Mapping[str, Any], plan: Plan) -> ParameterOutcome:
-    """Say what becomes of a parameter whose value isn't known, from what becomes of a value that says something."""
-    fate = next(one for one in parameter_outcomes(body, plan) if one.name == name)
-    if fate.outcome not in ("holds", "refused"):
-        return fate
+    """Return the outcome of a parameter whose value isn't known, from that of a sample value."""
+    found = next(one for one in parameter_outcomes(body, plan) if one.name == name)
+    if found.outcome not in ("holds", "refused"):
+        return found
     rule = CHAT_PARAMETERS.get(name)
     free = ", ".join(["None", *dict.fromkeys(map(repr, rule.neutral if rule is not None else ()))])
-    what = "stays on Chat Completions" if fate.outcome == "holds" else "is refused"
-    return replace(fate, outcome="depends", why=f"{what} unless it is {free}: {fate.why}")
+    what = "stays on Chat Completions" if found.outcome == "holds" else "is refused"
+    return replace(found, outcome="depends", why=f"{what} unless it is {free}: {found.why}")
 
 
 def _remedy(body: Mapping[str, Any], route: Route) -> tuple[str, ...] | None:
-    """Return the settings with which such a request moves, and its program gets what it reads; None where none do."""
+    """Return the settings that would move such a request; None if there are none.
+
+    Settings after which the reply lacks something that programs read don't count.
+    """
     _, asked = plan_with_queries(dict(body), _ENDPOINT, route)
-    ways = find_remedies(dict(body), _ENDPOINT, route, asked)
-    if ways.plan.translation is None or ways.is_breaking:
+    remedies = find_remedies(dict(body), _ENDPOINT, route, asked)
+    if remedies.plan.translation is None or remedies.is_breaking:
         return None
-    settings = (("drop", ways.drop), ("emulate", ways.emulate))
+    settings = (("drop", remedies.drop), ("emulate", remedies.emulate))
     return tuple(f'{key} = ["{name}"]' for key, names in settings for name in names)

@@ -1,4 +1,4 @@
-"""Find the places of one module that call Chat Completions, and what they give it."""
+"""Find the call sites of Chat Completions in one module, with their arguments."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from .finder import Finder, Site, last_name
 from .known_clients import method_of
 from .raw_requests import BATCH_STAYS, find_requests
 from .scopes import Place, Scope
-from .symbols import UNKNOWN, Symbol, Symbols
+from .substitution import substitute_arguments
+from .symbol import UNKNOWN, Symbol
+from .symbols import Symbols
 
 Wrapper = tuple[Scope, Site]
-"""A function that passes parameters of its own on to Chat Completions, and the site where it does."""
+"""A function that passes its own parameters on to Chat Completions, and the site where it does."""
 
 WrapperLookup = Callable[[Scope], Wrapper | None]
 
 
 def find_sites(wrapper: MetadataWrapper) -> list[Site]:
-    """List the sites of a module by itself, in the order of its lines."""
+    """Return the sites of a single module, in the order of its lines."""
     return find_module_sites(
         wrapper, wrapper.module.code, Symbols(wrapper.module), {}, lambda _: None
     )
@@ -38,9 +40,10 @@ def find_module_sites(
     wrappers: dict[int, Wrapper],
     find_wrapper: WrapperLookup,
 ) -> list[Site]:
-    """List the sites of a module, in the order of its lines.
+    """Return the sites of a module of a project, in the order of its lines.
 
-    Its wrappers are added to `wrappers`, by the ids of their functions, as they are found; `elsewhere` gives those of other modules.
+    Adds the module's wrappers to `wrappers`, by the ids of their functions' scopes. `find_wrapper`
+    looks up wrappers of other modules.
     """
     module = wrapper.module
     finder = _CallFinder(module, symbols, wrappers, find_wrapper)
@@ -51,9 +54,8 @@ def find_module_sites(
     if "completions" in text:
         found += find_requests(module, symbols)
     found += find_doubles(module, symbols)
-    positions = (
-        wrapper.resolve(PositionProvider) if found else {}
-    )  # they take longer than all of the above
+    # Only if needed: computing positions takes longer than everything above.
+    positions = wrapper.resolve(PositionProvider) if found else {}
     for site, node in found:
         start = positions[node].start
         site.line, site.column = start.line, start.column + 1
@@ -85,8 +87,9 @@ class _CallFinder(Finder):
         self._reader = ArgumentReader(symbols, module)
         self._calls: list[_ProjectCall] = []
         self._aliases: list[tuple[cst.BaseExpression, Scope, Symbol]] = []
-        self._reported: set[int] = set()  # nodes that another site has told of
-        self._replaces_method = False  # whether the module puts something in the place of a method: what it keeps is put back
+        self._reported: set[int] = set()  # ids of nodes that another site covers
+        # Whether the module replaces a method: then a method it keeps is there to be restored.
+        self._replaces_method = False
 
     # Calls
 
@@ -98,7 +101,9 @@ class _CallFinder(Finder):
             return
         if known_clients.LEGACY.fullmatch(symbol.path):
             name = "ChatCompletion." + symbol.path.rpartition(".")[2]
-            note = "the SDK of the 0.x days: move to a client's chat.completions first (openai migrate)"
+            note = (
+                "an API of SDK 0.x: migrate to a client's chat.completions first (openai migrate)"
+            )
             self._add(
                 node,
                 "legacy",
@@ -161,7 +166,7 @@ class _CallFinder(Finder):
             self._keep_wrapper(self._scope, site)
 
     def _keep_wrapper(self, scope: Scope, site: Site) -> None:
-        """Note the function whose ** parameter, or dictionary, a site is given."""
+        """Record the function whose parameter is passed on at a site, if there is one."""
         sources = {one.function for one in site.arguments.sources if one.parameter}
         owner: Scope | None = scope
         while owner is not None and owner.kind == "function":
@@ -171,13 +176,13 @@ class _CallFinder(Finder):
             owner = owner.parent
 
     def _add_batch(self, node: cst.Call, symbol: Symbol) -> bool:
-        """Tell of a batch of chat requests; False where it is one of another endpoint."""
+        """Add a batch of chat requests; return False if the batch is for another endpoint."""
         given = self._arguments_of(node, symbol)
         endpoint = given.values.get("endpoint", Unknown() if given.sources else None)
         if endpoint == _CHAT_ENDPOINT:
             self._add(node, "batch", "batches.create", forced="stays", note=BATCH_STAYS)
         elif isinstance(endpoint, Unknown) and symbol.path.startswith(("openai", "adapter")):
-            note = f"{BATCH_STAYS}; which endpoint it names isn't known here"
+            note = f"{BATCH_STAYS}; the endpoint isn't known here"
             self._add(node, "batch", "batches.create", forced="unclear", note=note)
         else:
             return False
@@ -207,7 +212,7 @@ class _CallFinder(Finder):
             return
         name = symbol.path.rpartition(".")[2]
         if name in ("from_openai", "patch", "apatch", "from_provider", "set_default_openai_api"):
-            given = Arguments()  # these take no parameters of the request
+            given = Arguments()  # their arguments aren't request parameters
         for arg in node.args:
             if arg.keyword is not None and arg.keyword.value in known_clients.PARAMETER_ARGUMENTS:
                 given.update(
@@ -216,9 +221,9 @@ class _CallFinder(Finder):
         self._add(node, framework.kind, name, arguments=given, wire=framework.wire)
 
     def _add_passed_on(self, node: cst.Call, symbol: Symbol) -> None:
-        """Tell of methods that are handed to somebody else: retries, threads, partials that leave the file."""
+        """Add methods that are passed to another function, such as a retry or a thread pool."""
         if symbol.path in ("functools.partial", "functools.partialmethod"):
-            return  # told of where it is called
+            return  # reported where the partial is called
         if last_name(node.func) in _INSPECTING_FUNCTIONS or id(node) in self._reported:
             return
         for k, arg in enumerate(node.args):
@@ -240,12 +245,12 @@ class _CallFinder(Finder):
             given = self._preset(value)
             others = [*node.args[:k], *node.args[k + 1 :]] if arg.keyword is None else []
             given.update(self._reader.read(others, self._scope, self._symbols.place_of(node)))
-            taker = symbol.path if symbol.path != UNKNOWN else "a function"
+            callee = symbol.path if symbol.path != UNKNOWN else "a function"
             if not {"messages", "model"} & given.values.keys():
                 given = Arguments(
                     sources=[
                         *given.sources,
-                        ParameterSource(f"what {_short_name(taker)} calls it with"),
+                        ParameterSource(f"the arguments {_short_name(callee)} passes"),
                     ]
                 )
             site = self._add(arg.value, "passed on", method, arguments=given)
@@ -253,14 +258,14 @@ class _CallFinder(Finder):
                 self._keep_wrapper(self._scope, site)
             self._reported.add(id(arg.value))
 
-    # Methods that are kept under another name
+    # Methods bound to another name
 
     def visit_Assign(self, node: cst.Assign) -> None:
         for target in (one.target for one in node.targets if isinstance(one.target, cst.Attribute)):
             owner = self._symbols.of(target.value, self._scope).path
             if method_of(f"{owner}.{target.attr.value}"):
                 self._replaces_method = True
-                self._reported.add(id(node.value))  # a double, or what wraps it
+                self._reported.add(id(node.value))  # a test double or a wrapper
         symbol = self._symbols.of(node.value, self._scope)
         if method_of(symbol.path) and not (isinstance(node.value, cst.Call) and not symbol.presets):
             self._aliases.append((node.value, self._scope, symbol))
@@ -275,22 +280,22 @@ class _CallFinder(Finder):
                 (node.value, self._scope, self._symbols.of(node.value, self._scope))
             )
 
-    # What is known at the end only
+    # Sites that are known only after the whole module has been read
 
     def add_wrapper_calls(self) -> None:
-        """Add the calls of functions that pass parameters on, and of those that call these."""
+        """Add the calls of wrappers, and of wrappers of wrappers."""
         for _ in range(_MAX_WRAPPERS):
             before = len(self._wrappers)
-            left = []
+            remaining = []
             for one in self._calls:
                 found = self._wrapper_of(one.symbol)
                 if found is None:
-                    left.append(one)
+                    remaining.append(one)
                 else:
                     self._add_wrapper_call(one, *found)
-            done = len(left) == len(self._calls)
-            self._calls = left
-            if done or (len(self._wrappers) == before and not left):
+            done = len(remaining) == len(self._calls)
+            self._calls = remaining
+            if done or (len(self._wrappers) == before and not remaining):
                 return
 
     def _wrapper_of(self, symbol: Symbol) -> Wrapper | None:
@@ -300,8 +305,8 @@ class _CallFinder(Finder):
     def _add_wrapper_call(self, called: _ProjectCall, wrapper: Scope, inner: Site) -> None:
         before, self._scope = self._scope, called.scope
         args = [*(arg for arg, _ in called.symbol.presets), *called.node.args]
-        given = self._reader.substitute_arguments(
-            inner.arguments, wrapper, args, called.scope, called.place
+        given = substitute_arguments(
+            self._reader, inner.arguments, wrapper, args, called.scope, called.place
         )
         site = self._add(
             called.node, "wrapper", wrapper.name, arguments=given, messages=inner.messages
@@ -317,7 +322,7 @@ class _CallFinder(Finder):
         self._scope = before
 
     def add_unused_aliases(self) -> None:
-        """Add methods that were given a name which nothing here calls."""
+        """Add methods bound to a name that nothing in this module calls."""
         for node, scope, symbol in self._aliases:
             if (
                 self._replaces_method
@@ -327,18 +332,17 @@ class _CallFinder(Finder):
                 continue
             before, self._scope = self._scope, scope
             given = self._preset(symbol)
-            given.sources.append(
-                ParameterSource("what it is called with under the name that it is kept by")
-            )
+            given.sources.append(ParameterSource("the arguments passed under its other name"))
             self._add(node, "passed on", method_of(symbol.path) or "", arguments=given)
             self._scope = before
 
 
-_MAX_WRAPPERS = 6  # wrappers of wrappers that are followed
-_MAX_CALLERS = 24  # functions on the way to Chat that rules may name
+_MAX_WRAPPERS = 6  # levels of wrappers that are followed
+_MAX_CALLERS = 24  # functions between a site and the SDK that rules may match
 _CHAT_ENDPOINT = "/v1/chat/completions"
 _INSPECTING_FUNCTIONS = frozenset(
-    {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod", "print", "repr", "signature", "wraps"}
+    {"callable", "getattr", "hasattr", "id", "iscoroutinefunction", "isinstance", "ismethod",
+     "print", "repr", "signature", "wraps"}
 )  # fmt: skip
 _INSTRUCTOR_ARGUMENTS = frozenset(
     {"response_model", "max_retries", "validation_context", "context", "strict", "hooks", "mode"}
@@ -346,7 +350,7 @@ _INSTRUCTOR_ARGUMENTS = frozenset(
 
 
 def _mark_other_client(site: Site, path: str, symbols: Symbols) -> bool:
-    """Tell whether a symbol is one of another vendor's client, or a tracing package's, and say so of its site."""
+    """Mark a site whose client is another vendor's or a tracing package's; return whether it is."""
     traced = tracing_clients.tracer_of_method(path)
     if traced is not None and not tracing_clients.is_wired(symbols):
         site.kind, site.forced, site.note, site.wire = (
@@ -361,12 +365,12 @@ def _mark_other_client(site: Site, path: str, symbols: Symbols) -> bool:
     if vendor not in known_clients.VENDORS:
         return False
     site.kind, site.forced = "other client", "stays"
-    site.note = f"a client of {vendor}, not of the OpenAI SDK: out of the adapter's reach"
+    site.note = f"a client of {vendor}, not of the OpenAI SDK: not supported by the adapter"
     return True
 
 
 def _unknown_client_note(func: cst.BaseExpression, symbol: Symbol) -> str:
-    """Say that a client comes from elsewhere; empty where it is the SDK's own, or the SDK's module."""
+    """Return a note on a client that isn't known to be the SDK's, or an empty string."""
     if symbol.path.startswith(("openai.", "adapter.")):
         return ""
     node = func
@@ -378,9 +382,9 @@ def _unknown_client_note(func: cst.BaseExpression, symbol: Symbol) -> str:
         node = inner
     name = cst.Module([]).code_for_node(node) if isinstance(node, (cst.Name, cst.Attribute)) else ""
     return (
-        f"the client comes from elsewhere ({name})"
+        f"the client is created elsewhere ({name})"
         if 0 < len(name) <= 40
-        else "the client comes from elsewhere"
+        else "the client is created elsewhere"
     )
 
 

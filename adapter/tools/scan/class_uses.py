@@ -1,4 +1,4 @@
-"""What a module does with the SDK's client classes: it calls them, or only names them."""
+"""Classify how a module uses the SDK's client classes: it calls them, or only refers to them."""
 
 from __future__ import annotations
 
@@ -25,39 +25,41 @@ UseKind = Literal[
     "checked",
     "tested",
     "compared",
-    "likened",
+    "compared to class",
     "replaced",
     "passed",
     "named",
-    "looked at",
+    "inspected",
 ]
 """`made`: called, at once or later. `annotated`: in an annotation that nothing reads at run time;
-`checked`: in one that something may. `tested`: by isinstance; `compared`: with an object's own class;
-`likened`: with another class. `passed`: given away uncalled. `named`: in a type."""
+`checked`: in one that may be read. `tested`: by isinstance. `compared`: with an object's own class;
+`compared to class`: with another class. `passed`: passed on without being called. `named`: in a
+type. `inspected`: in a condition or an expression statement."""
 
 _CALLING_FUNCTIONS = frozenset(
-    {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached", "field", "lru_cache", "partial", "run_in_executor",
-     "run_sync", "submit", "to_thread"}
+    {"Depends", "Factory", "Singleton", "Resource", "ThreadSafeSingleton", "cache", "cached",
+     "field", "lru_cache", "partial", "run_in_executor", "run_sync", "submit", "to_thread"}
 )  # fmt: skip
-"""What calls the class that it is given."""
+"""Functions that call a class which they get as an argument."""
 
 _FACTORY_KEYWORDS = frozenset({"default_factory", "factory"})
 _SELF_PARAMETERS = (("self",), ("cls",))
 _PLAIN_DECORATORS = frozenset(
-    {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod", "contextmanager", "deleter", "deprecated", "final",
-     "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod", "traceable", "wraps"}
+    {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod",
+     "contextmanager", "deleter", "deprecated", "final",
+     "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod",
+     "traceable", "wraps"}
 )  # fmt: skip
-"""Decorators that don't look at annotations."""
+"""Decorators that don't read annotations."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassUse:
-    """One mention of a client class.
+    """One reference to a client class.
 
-    `node` is `OpenAI`, or the `openai.OpenAI` of which `module` is the first part; `name` is what the
-    class, or the module, is called here.
-
-    `call` is what makes a client, in the scope `made_in`, where that is seen. `home` is the scope in which the name is imported.
+    `node` is `OpenAI`, or the `openai.OpenAI` whose first part is `module`; `name` is the name of
+    the class, or of the module, in this file. `import_scope` is the scope that imports it. `call`
+    makes a client, in the scope `made_in`, if such a call is known.
     """
 
     node: cst.BaseExpression
@@ -68,9 +70,9 @@ class ClassUse:
     import_scope: Scope | None
     module: cst.Name | None = None
     call: cst.Call | None = None
-    made_in: Scope | None = None  # the scope of that call
+    made_in: Scope | None = None
     derived: cst.ClassDef | None = None
-    is_ambiguous: bool = False  # the name may be something else than the SDK's class
+    is_ambiguous: bool = False  # the name may also be bound to something else
 
 
 class ClassUses(ScopedWalker):
@@ -85,15 +87,15 @@ class ClassUses(ScopedWalker):
         self.walk(module)
 
     def visit_Import(self, node: cst.Import) -> bool:
-        """Pass over imports."""
+        """Skip imports."""
         return False
 
     visit_ImportFrom = visit_Import
 
-    # Mentions
+    # References
 
     def visit_Name(self, node: cst.Name) -> None:
-        """Take note of a name."""
+        """Record a name that is bound to a client class."""
         if node.value not in self._called.imported:
             return
         bindings = self._bindings(node.value, node)
@@ -104,7 +106,7 @@ class ClassUses(ScopedWalker):
 
     def _bindings(self, name: str, node: cst.CSTNode) -> list[Binding]:
         scope = self._scope
-        # What stands in a definition's head is outside of it.
+        # Defaults, annotations, bases and decorators are evaluated outside the definition's scope.
         for one in self._tree.ancestors(node):
             if isinstance(one, (cst.Arg, cst.Annotation, cst.Decorator, cst.Param)):
                 above = self._tree.parent(one)
@@ -117,7 +119,7 @@ class ClassUses(ScopedWalker):
         return self._symbols.lookup(name, scope)
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
-        """Take note of an attribute."""
+        """Record an attribute of the SDK's module."""
         if (
             node.attr.value in CLIENTS
             and isinstance(node.value, cst.Name)
@@ -127,15 +129,15 @@ class ClassUses(ScopedWalker):
             self._add(node, node.value.value, node.attr.value, bindings, module=node.value)
 
     def is_module(self, node: cst.BaseExpression, scope: Scope) -> bool:
-        """Tell whether a name is the SDK's module."""
+        """Return whether a name is the SDK's module."""
         if not isinstance(node, cst.Name):
             return False
         bindings = self._symbols.lookup(node.value, scope)
-        theirs = [one for one in bindings if one.dotted == SDK]
-        return bool(theirs) and all(one.dotted == SDK or is_none(one) for one in bindings)
+        is_imported = any(one.dotted == SDK for one in bindings)
+        return is_imported and all(one.dotted == SDK or is_none(one) for one in bindings)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        """Take note of names in text."""
+        """Record client classes named in string annotations."""
         annotation = next((one for one in self.stack if isinstance(one, cst.Annotation)), None)
         for word in re.findall(r"[\w.]+", node.raw_value) if annotation is not None else ():
             bindings = self._symbols.lookup(word, self._scope)
@@ -149,17 +151,17 @@ class ClassUses(ScopedWalker):
     ) -> None:  # fmt: skip
         wanted = SDK if module is not None else f"{SDK}.{client}"
         home = next((one.scope for one in bindings if one.dotted == wanted), None)
-        what, call, derived = self._kind_of(node)
+        kind, call, derived = self._kind_of(node)
         scope = self._scope
-        if what == "passed" and (inner := self._called_by_function(node)) is not None:
-            what, (call, scope) = "made", inner
+        if kind == "passed" and (inner := self._called_by_function(node)) is not None:
+            kind, (call, scope) = "made", inner
         self.found.append(
             ClassUse(
-                node, name, client, self._scope, what, home, module, call, scope, derived, mixed
+                node, name, client, self._scope, kind, home, module, call, scope, derived, mixed
             )
         )
 
-    # What is done with it
+    # Kinds of use
 
     def _kind_of(
         self, node: cst.BaseExpression
@@ -204,7 +206,7 @@ class ClassUses(ScopedWalker):
                 | cst.Del()
                 | cst.While()
             ):
-                return "looked at", None, None
+                return "inspected", None, None
         return "passed", None, None
 
     def _kind_of_argument(
@@ -225,15 +227,14 @@ class ClassUses(ScopedWalker):
             else name in _CALLING_FUNCTIONS
         ):
             return "made", above, None
-        maker = self._tree.parent(above)
-        if (
-            name == "get" and isinstance(maker, cst.Call) and maker.func is above
-        ):  # what a dictionary gives, called
-            return "made", maker, None
+        outer = self._tree.parent(above)
+        # `classes.get(name, OpenAI)()`: the result of a lookup is called.
+        if name == "get" and isinstance(outer, cst.Call) and outer.func is above:
+            return "made", outer, None
         return "passed", None, None
 
     def _called_by_function(self, node: cst.BaseExpression) -> tuple[cst.Call, Scope] | None:
-        """Return the call that a function of this module makes of the class that it is given."""
+        """Return the call by which a function of this module instantiates the class it is given."""
         arg = self._tree.outermost_value(node)[1]
         outer = self._tree.parent(arg) if arg is not None else None
         if not isinstance(arg, cst.Arg) or not isinstance(outer, cst.Call) or arg not in outer.args:
@@ -262,7 +263,7 @@ class ClassUses(ScopedWalker):
         return any(self._symbols.scope_of(one) is function for one in self._tree.ancestors(node))
 
     def _tested_kind(self, node: cst.CSTNode) -> UseKind | None:
-        """Tell of a class among others whether it is tested for."""
+        """Return how a class that is one of several is compared, or None if it isn't."""
         for one in self._tree.ancestors(node):
             if isinstance(one, cst.Arg):
                 call = self._tree.parent(one)
@@ -284,11 +285,12 @@ class ClassUses(ScopedWalker):
         assert isinstance(comparison, cst.Comparison)
         sides = [comparison.left, *(one.comparator for one in comparison.comparisons)]
         if any(isinstance(one, cst.Name) and one.value == "None" for one in sides):
-            return "looked at"
-        return "likened" if all(isinstance(one, cst.Name) for one in sides) else "compared"
+            return "inspected"
+        classes = all(isinstance(one, cst.Name) for one in sides)
+        return "compared to class" if classes else "compared"
 
     def _is_called(self, node: cst.CSTNode) -> bool:
-        """Tell whether what is kept under another name, or in a collection, is called here."""
+        """Return whether a class that is bound to another name, or stored, is called here."""
         for one in (node, *self._tree.ancestors(node)):
             match one:
                 case cst.Assign():
@@ -314,30 +316,30 @@ class ClassUses(ScopedWalker):
         return None
 
     def _is_read_at_run_time(self, annotation: cst.Annotation) -> bool:
-        """Tell whether something may look at an annotation at run time.
+        """Return whether an annotation may be read at run time.
 
-        That is a model's field, or a parameter of a decorated function.
+        It may be if it belongs to a model's field or to a parameter of a decorated function.
         """
         variable = isinstance(self._tree.parent(annotation), cst.AnnAssign)
         function = None
         for one in self._tree.ancestors(annotation):
             if isinstance(one, cst.FunctionDef):
                 if variable:
-                    return False  # nobody sees a local variable's
+                    return False  # Python doesn't keep the annotations of local variables
                 if any(
                     last_name(_decorator(each)) not in _PLAIN_DECORATORS for each in one.decorators
                 ):
                     return True
                 function = one
             elif isinstance(one, cst.ClassDef):
-                if function is not None:  # a container may give its parameters
+                if function is not None:  # a dependency injector may read a constructor's
                     return function.name.value == "__init__" and bool(one.decorators)
                 return bool(one.bases or one.keywords or one.decorators)
         return False
 
 
 class _CalledNames(Walker):
-    """Collect the names by which something is called: `f` for f() and f[x](), `f()` for f()()."""
+    """Collect the names of called expressions: `f` for f() and f[x](), `f()` for f()()."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -366,7 +368,7 @@ class _CalledNames(Walker):
 
 
 def is_none(binding: Binding) -> bool:
-    """Tell whether a name is bound to None, as where a package is missing."""
+    """Return whether a binding sets a name to None, as code does if a package is missing."""
     return isinstance(binding.value, cst.Name) and binding.value.value == "None"
 
 

@@ -1,4 +1,4 @@
-"""What comes of a client that a module makes: a chat call, perhaps; or other calls only."""
+"""Find out what a module uses its clients for: perhaps chat calls, or other resources only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from .string_values import StringValues
 from .symbols import Scope, Symbols
 
 OTHER_RESOURCES = frozenset(
-    {"admin", "audio", "batches", "completions", "containers", "content_provenance_checks", "conversations", "decisions", "embeddings", "evals",
-     "files", "fine_tuning", "images", "live", "models", "moderations", "realtime", "responses", "safety", "skills", "uploads", "vector_stores",
+    {"admin", "audio", "batches", "completions", "containers", "content_provenance_checks",
+     "conversations", "decisions", "embeddings", "evals",
+     "files", "fine_tuning", "images", "live", "models", "moderations", "realtime", "responses",
+     "safety", "skills", "uploads", "vector_stores",
      "videos", "webhooks"}
 )  # fmt: skip
-"""The resources of the SDK's clients that make no chat call."""
+"""The resources of the SDK's clients other than chat."""
 
 _BETA_RESOURCES = frozenset(
     {"agents", "assistants", "chatkit", "realtime", "responses", "threads", "vector_stores"}
@@ -27,8 +29,10 @@ _BETA_RESOURCES = frozenset(
 _RAW = frozenset({"with_raw_response", "with_streaming_response"})
 _COPIES = frozenset({"copy", "with_options"})
 _NEUTRAL_ATTRIBUTES = frozenset(
-    {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose", "api_key", "auth_headers", "base_url", "close",
-     "default_headers", "default_query", "is_closed", "max_retries", "organization", "project", "timeout", "user_agent", "webhook_secret"}
+    {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose",
+     "api_key", "auth_headers", "base_url", "close",
+     "default_headers", "default_query", "is_closed", "max_retries", "organization", "project",
+     "timeout", "user_agent", "webhook_secret"}
 )  # fmt: skip
 _URL_ARGUMENTS = frozenset({"base_url", "azure_endpoint"})
 _CHAT_CLASS = re.compile(r"Chat|Like$|LLM")
@@ -49,35 +53,35 @@ _INSPECTING_FUNCTIONS = frozenset(
 )
 
 UsedResources = frozenset[str] | None
-"""The resources that a client is used for; None where a chat call can come of it."""
+"""The resources that a client is used for; None if it may make a chat call."""
 
 _UNUSED: frozenset[str] = frozenset()
 _MAX_DEPTH = 8
 
 
 class ClientUsage:
-    """Say of the clients that one module makes why the adapter isn't needed for them."""
+    """Find reasons why the clients that a module creates don't need the adapter."""
 
     def __init__(self, module: cst.Module, symbols: Symbols, tree: ModuleTree) -> None:
         self._symbols = symbols
         self._tree = tree
         self._strings = StringValues(module, symbols)
-        self.relevant_names: set[str] = set()  # the module's names that the last answer hung on
+        self.relevant_names: set[str] = set()  # module names that the last result depends on
 
     def reason_to_keep(self, call: cst.Call, scope: Scope) -> str | None:
-        """Say why no chat call of OpenAI's comes of a client that is made; None where one can."""
+        """Return why a new client can't make a chat call to OpenAI; None if it may."""
         vendor = self._vendor(call, scope)
         if vendor is not None:
             return f"its client is another vendor's ({vendor})"
         return self.used_for(call)
 
     def used_for(self, call: cst.BaseExpression) -> str | None:
-        """Say what a client is used for, where that is something else than chat."""
+        """Return a text on a client's use if that is known and isn't chat, else None."""
         self.relevant_names = set()
         found = self._usage_of(call, set(), 0)
         return f"its client is used for {', '.join(sorted(found))} only" if found else None
 
-    # Whose it is
+    # The vendor
 
     def _vendor(self, call: cst.Call, scope: Scope) -> str | None:
         for arg in call.args:
@@ -102,7 +106,7 @@ class ClientUsage:
         return None
 
     def _vendor_of_enclosing_class(self, node: cst.BaseExpression, call: cst.Call) -> str | None:
-        """Say whose a base URL is that a class above keeps, by what its `__init__` is given."""
+        """Return the vendor of a base URL that an enclosing class passes to a base `__init__`."""
         inside = next(
             (one for one in self._tree.ancestors(call) if isinstance(one, cst.ClassDef)), None
         )
@@ -122,7 +126,7 @@ class ClientUsage:
         return None
 
     def subclass_of_vendor(self, node: cst.ClassDef, scope: Scope) -> str | None:
-        """Say whose clients a subclass makes, where its `__init__` names a vendor's base URL."""
+        """Return a text on a subclass whose `__init__` sets a vendor's base URL, else None."""
         finder = _Inits()
         finder.walk(node.body)
         for call in finder.found:
@@ -133,7 +137,7 @@ class ClientUsage:
                 return f"its client is another vendor's ({vendor})"
         return None
 
-    # What it is used for
+    # The resources
 
     def _usage_of(self, node: cst.BaseExpression, seen: set[object], depth: int) -> UsedResources:
         if depth > _MAX_DEPTH:
@@ -141,7 +145,7 @@ class ClientUsage:
         found: UsedResources = _UNUSED
         here: cst.CSTNode = node
         above = self._tree.parent(node)
-        while True:  # up through what is the same client
+        while True:  # up to the outermost expression that is the same client
             if isinstance(above, cst.NamedExpr) and above.value is here:
                 found = _union(found, self._usage_of_target(above.target, above, seen, depth))
             elif isinstance(above, cst.IfExp) and above.test is here:
@@ -199,11 +203,11 @@ class ClientUsage:
         return None
 
     def _usage_of_unpacked(self, node: cst.Element, seen: set[object], depth: int) -> UsedResources:
-        """Say what comes of a client that stands in a tuple which is unpacked at once."""
+        """Return the usage of a client in a tuple that is unpacked in the same statement."""
         values = self._tree.parent(node)
         at = self._tree.parent(values) if values is not None else None
         if isinstance(at, cst.AssignTarget):
-            return _UNUSED  # the name itself, which is bound anew
+            return _UNUSED  # the name itself is rebound
         if not isinstance(values, (cst.Tuple, cst.List)) or not isinstance(at, cst.Assign):
             return None
         k = next(k for k, one in enumerate(values.elements) if one is node)
@@ -226,7 +230,7 @@ class ClientUsage:
         name = node.attr.value
         above = self._tree.parent(node)
         if isinstance(above, cst.AssignTarget):
-            return _UNUSED  # it is configured
+            return _UNUSED  # an attribute of the client is set
         if name in OTHER_RESOURCES:
             return frozenset({name})
         if name in _RAW and isinstance(above, cst.Attribute):
@@ -244,7 +248,7 @@ class ClientUsage:
     def _usage_of_argument(
         self, call: cst.Call, arg: cst.Arg, seen: set[object], depth: int
     ) -> UsedResources:
-        """Say what comes of a client that is given to a function, or a class, of this module."""
+        """Return the usage of a client that is passed to a function or class of this module."""
         place = next(
             (
                 one
@@ -284,7 +288,7 @@ class ClientUsage:
         )
 
     def _is_for_chat(self, name: str, node: cst.CSTNode) -> bool:
-        """Tell whether a class above, which chats, may use what has a public name in a class."""
+        """Return whether a base class that is named after chat may use a public name of a class."""
         if name.startswith("_"):
             return False
         inside = next(
@@ -295,7 +299,7 @@ class ClientUsage:
         )
 
     def _standalone_class(self, node: cst.Attribute) -> cst.ClassDef | None:
-        """Return the class whose self an attribute is read from, or set on, where it has nothing of other classes."""
+        """Return the class whose `self` has an attribute, if no other class shares attributes."""
         if not isinstance(node.value, cst.Name) or node.value.value != "self":
             return None
         inside = next(
@@ -313,7 +317,7 @@ class ClientUsage:
     def _usage_of_target(
         self, target: cst.BaseExpression, at: cst.CSTNode, seen: set[object], depth: int
     ) -> UsedResources:
-        """Say what comes of the name, or attribute, that a client is bound to."""
+        """Return the usage of the name or attribute that a client is bound to."""
         if isinstance(target, cst.Attribute):
             if self._is_for_chat(target.attr.value, at):
                 return None
@@ -362,7 +366,7 @@ class ClientUsage:
         return found
 
     def _usage_of_returned(self, node: cst.Return, seen: set[object], depth: int) -> UsedResources:
-        """Say what comes of a client that a function returns which this module calls."""
+        """Return the usage of a client that is returned by a function of this module."""
         function = self._tree.enclosing_function(node)
         if not isinstance(function, cst.FunctionDef):
             return None
@@ -377,7 +381,7 @@ class ClientUsage:
             if len(reads) < len(calls):
                 return None
         if not reads or name in self._tree.exported or self._is_for_chat(name, function):
-            return None  # somebody else's
+            return None  # may be used by other modules or classes
         if not any(isinstance(one, cst.ClassDef) for one in self._tree.ancestors(function)):
             self.relevant_names.add(name)
         return self._usage_of_reads(reads, ("function", name), seen, depth)

@@ -1,4 +1,7 @@
-"""Walk a syntax tree, past its whitespace: LibCST's own visitors look at every space and comma, which takes ten times as long."""
+"""Walk a syntax tree without its whitespace.
+
+LibCST's own visitors visit every space and comma, which takes ten times as long.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from typing import Any
 
 import libcst as cst
 
-_SKIPPED_FIELDS = ("whitespace", "leading_lines", "lines_after", "lpar", "rpar", "comma", "semicolon", "equal", "dot", "colon", "header", "footer",
-           "trailing", "operator", "lbracket", "rbracket", "lbrace", "rbrace", "indent", "asynchronous", "encoding", "newline")  # fmt: skip
+_SKIPPED_FIELDS = (
+    "whitespace", "leading_lines", "lines_after", "lpar", "rpar", "comma", "semicolon", "equal",
+    "dot", "colon", "header", "footer", "trailing", "operator", "lbracket", "rbracket", "lbrace",
+    "rbrace", "indent", "asynchronous", "encoding", "newline",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=512)
@@ -26,10 +32,13 @@ def _is_node(cls: type) -> bool:
 
 
 class Walker:
-    """Call `visit_X(node)` before, and `leave_X(node)` after, the children of each node of type X; False from the first leaves them out."""
+    """Call `visit_X(node)` before, and `leave_X(node)` after, the children of each node of type X.
+
+    If `visit_X` returns False, the children are skipped.
+    """
 
     def __init__(self) -> None:
-        self.stack: list[cst.CSTNode] = []  # the nodes above the one that is visited
+        self.stack: list[cst.CSTNode] = []  # the ancestors of the visited node
         self._visits: dict[type, Callable[[Any], bool | None] | None] = {}
         self._leaves: dict[type, Callable[[Any], None] | None] = {}
 

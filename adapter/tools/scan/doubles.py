@@ -1,4 +1,4 @@
-"""Find what a module puts in the place of a client or its methods: tests' doubles, and wrappers."""
+"""Find replacements of a client or its methods in a module: test doubles and wrappers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import libcst as cst
 from .cst_walker import Walker
 from .finder import Finder, Site, last_name
 from .known_clients import CLIENTS, method_of
-from .symbols import Symbol, Symbols, text_of
+from .symbol import Symbol
+from .symbols import Symbols, text_of
 
-_REPLACED = "where create is replaced, the adapter steps aside"
-_NO_CLIENT = "where a client is replaced, nothing is sent"
-_WRAPPED = "what wraps create sees the Chat call, whichever API it goes to"
+_REPLACED = "if create is replaced, the adapter isn't involved"
+_NO_CLIENT = "if a client is replaced, nothing is sent"
+_WRAPPED = "a wrapper of create sees the Chat call, whichever API answers it"
 
 _PATCHES = frozenset({"delattr", "multiple", "object", "patch", "patch_object", "setattr"})
 _WRAPS = frozenset({"patch_function_wrapper", "spy", "wrap_function_wrapper", "wrap_object"})
@@ -27,7 +28,7 @@ _DOUBLE_CLASS = re.compile(r"_*(?:Dummy|Fake|Mock|Stub)\w*(?:OpenAI|Client|Compl
 
 
 def find_doubles(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.CSTNode]]:
-    """List them, each with its node."""
+    """Return a site for each replacement, with its node."""
     finder = _Doubles(module, symbols)
     finder.walk(module)
     return list(zip(finder.sites, finder.nodes, strict=True))
@@ -36,7 +37,7 @@ def find_doubles(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.C
 class _Doubles(Finder):
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         super().__init__(module, symbols)
-        self._saved: set[str] = set()  # names that the method is kept under
+        self._saved: set[str] = set()  # names that the original method is bound to
         self._functions: dict[str, cst.FunctionDef] = {}
 
     def _add_double(self, node: cst.CSTNode, call: str, note: str = _REPLACED) -> None:
@@ -80,14 +81,17 @@ class _Doubles(Finder):
     def _add_replacement(self, node: cst.Assign, value: Symbol) -> None:
         kept = node.value.value if isinstance(node.value, cst.Subscript) else node.value
         if _is_method(node.value, value) or last_name(kept) in self._saved:
-            return  # it is put back
+            return  # the original method is restored
         if self._wraps(node.value):
             self._add_wrapper(node, "assignment")
         else:
             self._add_double(node, "assignment")
 
     def _wraps(self, value: cst.BaseExpression) -> bool:
-        """Tell whether what replaces a method calls it: it's given it, or is a function that reads it."""
+        """Return whether a replacement calls the method that it replaces.
+
+        It does if it is made from the method, or is a function that reads it.
+        """
         if isinstance(value, cst.Name):
             made = [one.value for one in self._symbols.lookup(value.value, self._scope)]
             if any(self._wraps(one) for one in made if isinstance(one, cst.Call)):
@@ -126,7 +130,7 @@ class _Doubles(Finder):
             self._add_patched(node, name)
 
     def _add_patched(self, node: cst.Call, name: str) -> None:
-        """Tell of `patch.object(owner, "name")` and its like."""
+        """Add `patch.object(owner, "name")` and the like."""
         owner = self._symbols.of(node.args[0].value, self._scope).path
         names = [text_of(node.args[1].value)] if node.args[1].keyword is None else []
         names += (
@@ -147,7 +151,7 @@ class _Doubles(Finder):
         self._string(node, node.value)
 
     def _string(self, node: cst.CSTNode, text: str) -> None:
-        """Tell of what is patched by its name, in text."""
+        """Add a method or class that is patched by its name in a string."""
         call = self._enclosing_call()
         name = last_name(call.func) if call is not None else ""
         if name in _WRAPS and "chat.completions" in text:
@@ -165,9 +169,14 @@ class _Doubles(Finder):
 
 
 _MOCKED_CLASSES = frozenset(
-    {*(f"openai.{name}" for name in CLIENTS), "openai.resources.chat.Completions", "openai.resources.chat.completions.Completions",
-     "openai.resources.chat.completions.AsyncCompletions", "openai.resources.chat.AsyncCompletions"}
-)  # fmt: skip
+    {
+        *(f"openai.{name}" for name in CLIENTS),
+        "openai.resources.chat.Completions",
+        "openai.resources.chat.completions.Completions",
+        "openai.resources.chat.completions.AsyncCompletions",
+        "openai.resources.chat.AsyncCompletions",
+    }
+)
 
 
 class _NamesRead(Walker):
@@ -184,7 +193,7 @@ def _is_method(node: cst.BaseExpression, symbol: Symbol) -> bool:
 
 
 def _holds_create(node: cst.Call) -> bool:
-    """Tell of `SimpleNamespace(chat=SimpleNamespace(completions=…))`."""
+    """Return whether a call is `SimpleNamespace(chat=SimpleNamespace(completions=…))`."""
     given = {one.keyword.value: one.value for one in node.args if one.keyword is not None}
     chat = given.get("chat")
     return isinstance(chat, cst.Call) and any(

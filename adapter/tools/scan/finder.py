@@ -1,4 +1,4 @@
-"""One place that a scan found, and what finds it: a walk that knows in which scope it is."""
+"""Call sites, and the base class of the walkers that find them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from .symbols import Symbols
 
 @dataclass(slots=True)
 class Site:
-    """One place: `line` and `column` from 1, what `kind` of call, its name in `call`, and what it is given.
+    """One call site; `line` and `column` count from 1, `call` is the method's name.
 
-    `owner` is its function, as `__qualname__`; `through` are the functions that it calls on the way to Chat, the one that calls the SDK
-    first, each with its file (empty: this one). `forced` is a verdict that no parameter changes, with `note` saying why; `wire` how the adapter gets under
-    a framework's client.
+    `owner` is the `__qualname__` of its function. `call_chain` has the functions between it and the
+    SDK, the one that calls the SDK first, each with its file (empty: this one). `forced` is a
+    verdict that doesn't depend on parameters, and `note` its reason; `wire` says how to give a
+    framework's client the adapter.
     """
 
     line: int
@@ -31,11 +32,11 @@ class Site:
     note: str = ""
     wire: str = ""
     call_chain: tuple[tuple[str, str], ...] = ()
-    unknown_client_note: str = ""  # why it isn't known to be one of the SDK
+    unknown_client_note: str = ""  # why the client isn't known to be the SDK's
 
 
 class Finder(ScopedWalker):
-    """Collect sites, each with the node that it is about."""
+    """Collect sites, each with its node."""
 
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         super().__init__(symbols)
@@ -50,7 +51,7 @@ class Finder(ScopedWalker):
         return site
 
     def _enclosing_call(self) -> cst.Call | None:
-        """Return the call in whose arguments the visited node stands, within its statement."""
+        """Return the innermost call of the same statement that has the visited node in it."""
         for node in reversed(self.stack):
             if isinstance(node, cst.Call):
                 return node
@@ -60,7 +61,7 @@ class Finder(ScopedWalker):
 
 
 def last_name(node: cst.BaseExpression) -> str:
-    """Return the last part of a dotted name."""
+    """Return the last part of a dotted name; `call` for any other expression."""
     return (
         node.attr.value
         if isinstance(node, cst.Attribute)

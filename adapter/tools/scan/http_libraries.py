@@ -1,4 +1,4 @@
-"""Functions that send HTTP requests, and what stands in for an endpoint in tests, by library."""
+"""Functions that send HTTP requests, and test doubles of endpoints, by library."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ import re
 from dataclasses import dataclass
 
 _CLIENT_NOTE = "an {} client takes transport=adapter.Transport()"
-_OWN_CLIENT_NOTE = "{} makes its own client: send by one with transport=adapter.Transport()"
-_UNSUPPORTED_NOTE = "{} isn't a library that the adapter gets under"
-_UNKNOWN_NOTE = "a request that is made by hand: the adapter gets under httpx and httpx2 only"
-_SDK_NOTE = "the SDK's own client sends it: what it is given isn't read here"
+_OWN_CLIENT_NOTE = "{} makes its own client: use one with transport=adapter.Transport()"
+_UNSUPPORTED_NOTE = "the adapter doesn't intercept {}"
+_UNKNOWN_NOTE = "a hand-written HTTP request: the adapter intercepts httpx and httpx2 only"
+_SDK_NOTE = "sent by the SDK's client; its arguments aren't analysed"
 
 _LIBRARIES = {
-    "aiohttp": "aiohttp", "aiohttp_retry": "aiohttp", "curl_cffi": "curl_cffi", "grequests": "requests", "http": "http.client",
-    "httpcore": "httpcore", "httplib2": "httplib2", "niquests": "niquests", "requests": "requests", "requests_futures": "requests",
-    "requests_oauthlib": "requests", "requests_toolbelt": "requests", "tls_client": "tls_client", "tornado": "tornado",
-    "treq": "treq", "urllib": "urllib", "urllib2": "urllib", "urllib3": "urllib3",
-}  # fmt: skip
-"""Packages that send, and what to call them, beside httpx and httpx2."""
+    "aiohttp": "aiohttp",
+    "aiohttp_retry": "aiohttp",
+    "curl_cffi": "curl_cffi",
+    "grequests": "requests",
+    "http": "http.client",
+    "httpcore": "httpcore",
+    "httplib2": "httplib2",
+    "niquests": "niquests",
+    "requests": "requests",
+    "requests_futures": "requests",
+    "requests_oauthlib": "requests",
+    "requests_toolbelt": "requests",
+    "tls_client": "tls_client",
+    "tornado": "tornado",
+    "treq": "treq",
+    "urllib": "urllib",
+    "urllib2": "urllib",
+    "urllib3": "urllib3",
+}
+"""Packages that send HTTP requests, other than httpx and httpx2, with the library's name."""
 
 _SENDING_METHODS = frozenset(
     {
@@ -36,39 +50,42 @@ _SENDING_METHODS = frozenset(
     }
 )
 _SENDER_NAME = re.compile(
-    r"(?i)(client|session|sess|http|https|requests?|conn|connection|pool|transport)$|^(http|api)_|httpx|aiohttp"
+    r"(?i)(client|session|sess|http|https|requests?|conn|connection|pool|transport)$"
+    r"|^(http|api)_|httpx|aiohttp"
 )
-"""Names of what somebody else made that sends."""
+"""Names of objects of unknown type that probably send HTTP requests."""
 
 _SERVERS = ("aiohttp.web", "http.server", "urllib.parse", "tornado.web")
 
 DOUBLES = frozenset(
-    {"aioresponses", "httmock", "httpretty", "mocket", "pook", "pytest_httpserver", "pytest_httpx", "requests_mock", "responses", "respx", "vcr",
+    {"aioresponses", "httmock", "httpretty", "mocket", "pook", "pytest_httpserver", "pytest_httpx",
+     "requests_mock", "responses", "respx", "vcr",
      "wiremock"}
 )  # fmt: skip
-"""Packages that answer in place of a server."""
+"""Packages that answer requests in place of a server."""
 
 _DOUBLE_NAME = re.compile(
     r"(?i)mock|respx|^rsps$|^responses$|aioresponses|httpretty|httpserver|stub|fake|nock"
 )
 _DOUBLE_METHODS = frozenset(
-    {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request", "get", "head", "mock", "patch", "post", "put",
+    {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request",
+     "get", "head", "mock", "patch", "post", "put",
      "register_uri", "replace", "request", "respond_to", "route", "upsert", "urlmatch", "when"}
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What sends a request: whether the adapter gets under it is `verdict`, and `note` says why."""
+    """A function that sends requests: a `verdict` on whether the adapter intercepts it, and why."""
 
     verdict: str
     note: str
 
 
 def sender(path: str, receiver: str | None, method: str) -> Sender | None:
-    """Return what is known of a function by its symbol.
+    """Return what is known of a function by its symbol; None if it sends no requests.
 
-    Where that is unknown the name counts of the object whose method it is.
+    If the symbol is unknown, the name of the object whose method it is decides.
     """
     root = path.partition(".")[0].removesuffix("()")
     if method not in _SENDING_METHODS or path.startswith(_SERVERS):
@@ -91,7 +108,7 @@ def sender(path: str, receiver: str | None, method: str) -> Sender | None:
 
 
 def is_double(path: str, receiver: str | None, method: str) -> bool:
-    """Tell whether a function says what is answered in place of an endpoint."""
+    """Return whether a function sets a canned response for an endpoint."""
     root = path.partition(".")[0].removesuffix("()")
     return method in _DOUBLE_METHODS and (
         root in DOUBLES

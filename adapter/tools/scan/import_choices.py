@@ -1,6 +1,6 @@
-"""Choose which imports change; all else is left, with the reason.
+"""Choose which imports `--fix` changes; the others are left, with a reason.
 
-Those of classes change that are called or derived from, where a chat call can come of it.
+An import changes if the class is called or derived from, and the client may make a chat call.
 """
 
 from __future__ import annotations
@@ -19,36 +19,39 @@ from .text_edits import ImportPlace, own_name
 
 _CHANGED_KINDS = ("made", "subclassed")
 _REASONS_TO_KEEP = {
-    "checked": "an annotation that may be read at run time keeps the SDK's class, which every client is of",
-    "tested": "a test for the class keeps the SDK's, which every client passes",
-    "passed": "the class is passed on uncalled",
-    "named": "a type keeps the SDK's class, which every client is of",
+    "checked": "an annotation that may be read at run time keeps the SDK's class, "
+    "which every client is an instance of",
+    "tested": "a test for the class keeps the SDK's class, which every client is an instance of",
+    "passed": "the class is passed on without being called",
+    "named": "a type keeps the SDK's class, which every client is an instance of",
 }
-"""Why a mention keeps the SDK's class where calls beside it change."""
+"""Why a reference keeps the SDK's class although calls in the same module change."""
 
 _OBJECTIONS = {
-    "compared": "compares with the class: write isinstance(…, {}), which every client passes",
-    "likened": "compares with the class: write issubclass(…, {}), which every client's class passes",
+    "compared": "compares with the class: use isinstance(…, {}), which is true of every client",
+    "compared to class": "compares with the class: use issubclass(…, {}), "
+    "which is true of every client's class",
     "replaced": "replaces {}, or a part of it",
 }
 _MENTION_TEXT = {
     "annotated": "annotations",
     "checked": "annotations",
     "tested": "tests for the class",
-    "passed": "what it is passed to",
+    "passed": "arguments and assignments",
     "named": "types",
-    "looked at": "tests whether it is there",
+    "inspected": "tests whether it exists",
     "compared": "tests for the class",
-    "likened": "tests for the class",
+    "compared to class": "tests for the class",
 }
-"""Where a class is named that is neither called nor derived from."""
+"""Where a class is named that is neither called nor subclassed."""
 
 
 @dataclass(slots=True)
 class ImportChoice:
-    """What is to be changed, what is left, and what speaks against any change.
+    """What changes in one module, what is left and why, and objections to any change.
 
-    Of the places in `froms` names of the import change; `calls` are to name `adapter.OpenAI` in full.
+    In the imports in `from_imports` these names change; the uses in `calls` become
+    `adapter.OpenAI`.
     """
 
     from_imports: list[tuple[ImportPlace, set[str]]] = field(default_factory=list)
@@ -58,14 +61,20 @@ class ImportChoice:
 
     @property
     def has_changes(self) -> bool:
-        """Tell whether there is anything to change."""
+        """Return whether there is anything to change."""
         return bool(self.from_imports or self.calls)
 
 
 def choose(
-    places: list[ImportPlace], uses: list[ClassUse], tree: ModuleTree, usage: ClientUsage, is_imported_elsewhere: Callable[[str], bool], *, is_package: bool = False
-) -> ImportChoice:  # fmt: skip
-    """Choose for one module."""
+    places: list[ImportPlace],
+    uses: list[ClassUse],
+    tree: ModuleTree,
+    usage: ClientUsage,
+    is_imported_elsewhere: Callable[[str], bool],
+    *,
+    is_package: bool = False,
+) -> ImportChoice:
+    """Return the choice for one module."""
     return _Chooser(tree, usage, is_imported_elsewhere, is_package=is_package).choose(places, uses)
 
 
@@ -95,13 +104,14 @@ class _Chooser:
                 found = named.get((id(place.scope), own_name(alias)), [])
                 if self._changes_import(place, alias, found):
                     wanted[own_name(alias)] = [use for use in found if use.kind in _CHANGED_KINDS]
-            beside = any(
+            has_changed_calls = any(
                 use.import_scope is place.scope and use.name in map(own_name, _clients(place))
                 for use in self._choice.calls
             )
-            if beside and not any(
+            # If some calls of an import change to `adapter.OpenAI`, all do.
+            if has_changed_calls and not any(
                 use.is_ambiguous for found in wanted.values() for use in found
-            ):  # all in one way
+            ):
                 self._choice.calls += [use for found in wanted.values() for use in found]
             elif wanted:
                 self._choice.from_imports.append((place, set(wanted)))
@@ -111,7 +121,7 @@ class _Chooser:
     def _changes_import(
         self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]
     ) -> bool:
-        """Tell whether an import of a name changes; else its calls do, or it is left."""
+        """Return whether the import of a name changes; if not, its calls do, or it is left."""
         choice = self._choice
         client, name = str(alias.name.value), own_name(alias)
         if place.is_type_checking:
@@ -127,12 +137,12 @@ class _Chooser:
         if not (left or exports) and not any(use.kind in _REASONS_TO_KEEP for use in uses):
             return True
         choice.left += exports
-        choice.objections += _objections(uses, client, "likened")
+        choice.objections += _objections(uses, client, "compared to class")
         choice.left += [
             (use.node, _REASONS_TO_KEEP[use.kind]) for use in uses if use.kind in _REASONS_TO_KEEP
         ]
         choice.objections += [
-            (use.node, f"{name} is something else here as well")
+            (use.node, f"{name} is also bound to something else here")
             for use in wanted
             if use.is_ambiguous
         ][:1]
@@ -146,7 +156,7 @@ class _Chooser:
         wanted, left = self._split_by_usage(uses)
         choice.left += left
         choice.left += [
-            (use.node, f"hands on {SDK}.{use.client} uncalled")
+            (use.node, f"passes {SDK}.{use.client} on without calling it")
             for use in uses
             if use.kind == "passed" and passes_class_on(self._tree, use.node)
         ]
@@ -159,7 +169,7 @@ class _Chooser:
     def _split_by_usage(
         self, uses: list[ClassUse]
     ) -> tuple[list[ClassUse], list[tuple[cst.CSTNode, str]]]:
-        """Split calls and subclasses into those that a chat call can come of, and those left."""
+        """Split calls and subclasses into those that may make a chat call, and those left."""
         wanted: list[ClassUse] = []
         left: list[tuple[cst.CSTNode, str]] = []
         for use in uses:
@@ -187,20 +197,17 @@ class _Chooser:
     def _exports(
         self, place: ImportPlace, alias: cst.ImportAlias, uses: list[ClassUse]
     ) -> list[tuple[cst.CSTNode, str]]:
-        """Say of a name that others import it from here."""
+        """Return the re-exports of an imported name, each with a note."""
         name = own_name(alias)
-        itself = (
-            alias.asname is not None and name == alias.name.value
-        )  # type checkers take that for a re-export
-        if itself or (self._is_package and not uses):
+        # `import X as X` is a re-export for type checkers.
+        is_explicit = alias.asname is not None and name == alias.name.value
+        if is_explicit or (self._is_package and not uses):
             return [(place.node, f"re-exports {name}")]
-        return [
-            (
-                node,
-                f"re-exports {name} in __all__: those who import it from here would get the adapter's",
-            )
-            for node in self._tree.exported.get(name, ())
-        ]
+        note = (
+            f"re-exports {name} in __all__: "
+            "modules that import it from here would get the adapter's"
+        )
+        return [(node, note) for node in self._tree.exported.get(name, ())]
 
 
 def _clients(place: ImportPlace) -> list[cst.ImportAlias]:
@@ -212,7 +219,7 @@ def _clients(place: ImportPlace) -> list[cst.ImportAlias]:
 def _objections(
     uses: Iterable[ClassUse], client: str, *which: str
 ) -> list[tuple[cst.CSTNode, str]]:
-    """Say what a changed class would break."""
+    """Return the uses that a changed class would break, each with a note."""
     return [
         (use.node, _OBJECTIONS[use.kind].format(f"{SDK}.{client}"))
         for use in uses

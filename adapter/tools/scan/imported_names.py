@@ -1,4 +1,4 @@
-"""Which names the modules of a tree take from one another, as far as their imports tell."""
+"""Find which names the modules of a source tree import from one another."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _NAME = re.compile(rb"\w+(?:\.\w+)*")
 
 
 class ImportedNames:
-    """Read the imports of files, once one is asked for."""
+    """The imports of all files, read at the first query."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [one for one in files if one.suffix.lower() in sources.CODE]
         self._by_name: set[tuple[str, str]] | None = None
-        self._module_imports: dict[
-            str, list[bytes]
-        ] = {}  # the texts that import a module, by its last name
+        # The sources that import a module, by the last part of the module's name.
+        self._module_imports: dict[str, list[bytes]] = {}
 
     def may_import(self, path: Path, name: str) -> bool:
-        """Tell whether another file may take a name from the module that a file is."""
+        """Return whether another file may import a name from the module at `path`."""
         if self._by_name is None:
             self._by_name = set()
             for one in self._files:
@@ -54,7 +53,7 @@ class ImportedNames:
                 for one in _NAME.findall(re.sub(rb"#[^\n]*", b"", found[2]))
             ]
             into |= {(module, one) for one in names}
-            whole |= set(names)  # which may be modules
+            whole |= set(names)  # the names may be modules
         for found in _IMPORT.finditer(raw):
             whole |= {
                 one.decode("ascii", "replace").rpartition(".")[2] for one in _NAME.findall(found[1])

@@ -1,8 +1,8 @@
-"""Change imports: the SDK's clients become the adapter's, and not a character else changes.
+"""Change imports of the SDK's clients to the adapter's, and nothing else.
 
-LibCST says where things stand; what is changed is spliced into the text, so that comments, quotes,
-line endings, encoding and byte order mark stay as they are. The result is parsed again and its names
-compared with those of before; where they differ the file is left.
+LibCST gives the positions; changes are spliced into the text, so that comments, quotes, line
+endings, encoding and byte order mark stay as they are. The result is parsed again and its names are
+compared with the old ones; if they differ, the file isn't changed.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _CLIENT_PATH = re.compile(r"openai\.(?:Async)?(?:Azure)?OpenAI")
 
 @dataclass(slots=True)
 class FixResult:
-    """What came of one module: its new text, or None where nothing changes.
+    """The result for one module: its new text, or None if nothing changes.
 
-    `left` says what was left, and why, `notes` what is to be looked at, each by line. `edits` are the
-    changes that lead to the text, the last first: from and to, as offsets into the UTF-8 of the old
-    text, and what comes there.
+    `left` lists what wasn't changed, with reasons, and `notes` what to check by hand, each by line
+    (from 1). `edits` are the changes, the last first: start and end, as byte offsets into the UTF-8
+    of the old text, and the new bytes.
     """
 
     text: str | None = None
@@ -59,12 +59,14 @@ def fix_imports(
     is_package: bool = False,
     is_imported_elsewhere: Callable[[str], bool] = lambda _: False,
 ) -> FixResult:
-    """Change a module's imports of the SDK's clients where a chat call can come of them.
+    """Change a module's imports of the SDK's clients that may make a chat call.
 
-    `shadowed` names a module `adapter` of the project's own, which makes it unsafe. `package` says that
-    it is an `__init__.py`, where a client that isn't used is there for those who import it.
-    `elsewhere` tells whether another module takes a name from this one. Raises
-    libcst.ParserSyntaxError for what isn't Python.
+    `shadowed` is the project's own module `adapter`, which makes a change unsafe. `is_package`: it
+    is an `__init__.py`, where an unused client is a re-export. `is_imported_elsewhere` returns
+    whether another module imports a name from this one.
+
+    Raises:
+        libcst.ParserSyntaxError: the text isn't Python.
     """
     module = cst.parse_module(text)
     symbols = Symbols(module)
@@ -84,13 +86,13 @@ def fix_imports(
     notes = _lines(module, found.notes)
     if not choice.has_changes:
         return FixResult(left=left, notes=notes)
-    against = _lines(module, [*found.objections(choice), *choice.objections])
+    objections = _lines(module, [*found.objections(choice), *choice.objections])
     if shadowed is not None:
-        against.insert(0, (1, f"{shadowed} would be imported instead of the adapter"))
+        objections.insert(0, (1, f"{shadowed} would be imported instead of the adapter"))
     if module.code != text:
-        against.insert(0, (1, "can't be written back exactly"))
-    if against:
-        return FixResult(left=sorted({*against, *left}), notes=notes)
+        objections.insert(0, (1, "can't be written back exactly"))
+    if objections:
+        return FixResult(left=sorted({*objections, *left}), notes=notes)
     spans = MetadataWrapper(module, unsafe_skip_copy=True).resolve(ByteSpanPositionProvider)
     editor = Editor(
         text,
@@ -101,13 +103,13 @@ def fix_imports(
     changed = editor.text()
     if not _same_names(text, changed) or (_compiles(text) and not _compiles(changed)):
         return FixResult(
-            left=[(1, "the changed module wouldn't have the same names"), *left], notes=notes
+            left=[(1, "the changed module would define different names"), *left], notes=notes
         )
     return FixResult(changed if changed != text else None, left, notes, editor.edits())
 
 
 class _ImportCollector(ScopedWalker):
-    """The imports of a module, and what is to be said beside them."""
+    """Collect the imports of a module, and notes on what `--fix` can't change."""
 
     def __init__(self, module: cst.Module, symbols: Symbols, uses: ClassUses) -> None:
         super().__init__(symbols)
@@ -139,7 +141,7 @@ class _ImportCollector(ScopedWalker):
             if name == SDK or (name.startswith(f"{SDK}.") and alias.asname is None):
                 self.imports.append(self._place(node))
             elif name.partition(".")[0] == ADAPTER and name != ADAPTER:
-                self._submodules.append((node, "adapter names another module here"))
+                self._submodules.append((node, "adapter is another module here"))
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
         full = (
@@ -152,7 +154,7 @@ class _ImportCollector(ScopedWalker):
             if name == SDK:
                 star = (
                     node,
-                    "imports everything from openai: name what is used, and run this again",
+                    "imports everything from openai: import names explicitly and run this again",
                 )
                 self._stars.append(star)
                 self.left.append(star)
@@ -162,33 +164,34 @@ class _ImportCollector(ScopedWalker):
         if name == SDK:
             if clients:
                 self.from_imports.append(self._place(node))
-            self.notes += [(node, said) for one in names if (said := alias_note(one))]
+            self.notes += [(node, note) for one in names if (note := alias_note(one))]
         elif name.startswith(f"{SDK}.") and clients:
-            self.notes.append((node, f"imports a client from inside the SDK ({name}): left"))
+            note = f"imports a client from inside the SDK ({name}): not changed"
+            self.notes.append((node, note))
         for one in names:
             self._note_tracing_client(node, f"{name}.{one}")
 
     def _note_tracing_client(self, node: cst.CSTNode, path: str) -> None:
-        """Say of a tracing package's own client what becomes of its calls."""
+        """Add a note on a tracing package's own client, unless the adapter is wired in."""
         client = tracing_clients.tracer_of_client(path)
         if client is not None and not tracing_clients.is_wired(self._symbols):
             self.left.append((node, f"{path} is {client.what}; wire it: {client.wire}"))
 
-    # What else speaks of clients
+    # Other references to clients
 
     def visit_Call(self, node: cst.Call) -> None:
         path = self._symbols.of(node.func, self._scope).path
         if path.rpartition(".")[2] in CLIENTS and not self._is_imported(node.func):
             self._note_tracing_client(node.func, path)
-        named = text_reference_note(self._module, node)
-        if named is not None:
-            self.left.append((node, named))
-        said = module_client_note(node)
-        if said is not None and self._uses.is_module(_root(node.func), self._scope):
-            self.notes.append((node, said))
+        note = text_reference_note(self._module, node)
+        if note is not None:
+            self.left.append((node, note))
+        note = module_client_note(node)
+        if note is not None and self._uses.is_module(_root(node.func), self._scope):
+            self.notes.append((node, note))
 
     def _is_imported(self, func: cst.BaseExpression) -> bool:
-        """Tell whether a class is called by the name that it's imported under."""
+        """Return whether a called name is bound by an import."""
         return isinstance(func, cst.Name) and any(
             one.dotted is not None for one in self._symbols.lookup(func.value, self._scope)
         )
@@ -201,17 +204,16 @@ class _ImportCollector(ScopedWalker):
         if _CLIENT_PATH.fullmatch(text_of(node) or "") and any(
             isinstance(one, cst.Call) for one in self.stack[-3:]
         ):
-            self.notes.append(
-                (
-                    node,
-                    "names a client of openai as text: a patch of it no longer meets what is imported from adapter",
-                )
+            note = (
+                "names a client of openai in a string: "
+                "patching it no longer affects what is imported from adapter"
             )
+            self.notes.append((node, note))
 
-    # What comes of it
+    # Results
 
     def _import_places(self, scope: Scope, name: str) -> list[ImportPlace]:
-        """Return the imports in a scope that `import adapter` goes before."""
+        """Return the imports in a scope that `import adapter` may go before."""
         return [
             one
             for one in (*self.imports, *self.from_imports)
@@ -219,11 +221,11 @@ class _ImportCollector(ScopedWalker):
         ]
 
     def objections(self, choice: ImportChoice) -> list[tuple[cst.CSTNode, str]]:
-        """Return what speaks against changing the module at all."""
+        """Return objections to any change of the module."""
         found = list(self._stars)
         if choice.calls:
             hidden = [
-                (use.node, "adapter names something else here")
+                (use.node, "adapter is bound to something else here")
                 for use in choice.calls
                 if any(one.dotted != ADAPTER for one in self._symbols.lookup(ADAPTER, use.scope))
             ]
@@ -231,7 +233,7 @@ class _ImportCollector(ScopedWalker):
         return found
 
     def edit(self, editor: Editor, choice: ImportChoice) -> None:
-        """Make the changes."""
+        """Make the chosen changes with an editor."""
         for place, names in choice.from_imports:
             editor.from_import(place, names)
         homes: dict[int, tuple[Scope, list[ImportPlace]]] = {}
@@ -265,7 +267,7 @@ def _bound_names(node: cst.Import | cst.ImportFrom) -> set[str]:
 
 
 def _lines(module: cst.Module, nodes: list[tuple[cst.CSTNode, str]]) -> list[tuple[int, str]]:
-    """Return nodes with their lines."""
+    """Replace nodes by their lines, sorted and without duplicates."""
     if not nodes:
         return []
     positions = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
@@ -279,7 +281,7 @@ def _root(node: cst.BaseExpression) -> cst.BaseExpression:
 
 
 def _same_names(before: str, after: str) -> bool:
-    """Tell whether a changed module imports what it did, and nothing more than `adapter`."""
+    """Return whether a changed module imports the same names as before, apart from `adapter`."""
     try:
         old, new = _imported(before), _imported(after)
     except cst.ParserSyntaxError:

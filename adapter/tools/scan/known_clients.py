@@ -1,4 +1,4 @@
-"""What is known by name: the SDK's clients, other vendors' that look the same, and frameworks that make clients by themselves."""
+"""Tables of known names: the SDK's clients, other vendors' clients, and frameworks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from dataclasses import dataclass
 
 CLIENTS = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI")
-"""The SDK's classes that the adapter has its own of."""
+"""The SDK's client classes that the adapter replaces."""
 
 CLIENT = re.compile(r"(openai|adapter)\b(\.\w+)*\.(Client|AsyncClient|(Async)?(Azure)?OpenAI)\(\)")
-"""A client, as a symbol: `openai.OpenAI()`, wherever in the SDK it was imported from."""
+"""A client, as a symbol: `openai.OpenAI()`, also if imported from a submodule of the SDK."""
 
 METHOD = re.compile(
-    r"(?P<base>.*?)(?P<beta>\.beta)?\.chat\.completions(?P<raw>\.with_raw_response|\.with_streaming_response)?\.(?P<method>create|parse|stream|\*)"
+    r"(?P<base>.*?)(?P<beta>\.beta)?\.chat\.completions"
+    r"(?P<raw>\.with_raw_response|\.with_streaming_response)?\.(?P<method>create|parse|stream|\*)"
 )
 """A method of Chat Completions, as a symbol."""
 
@@ -22,21 +23,23 @@ RESOURCE = re.compile(
 )
 
 RESOURCE_OF = re.compile(
-    r"\.chat(\.completions)?$|^instructor\.(from_openai|from_provider|patch|apatch)\(\)$|^instructor\.client\(\)$"
+    r"\.chat(\.completions)?$|^instructor\.(from_openai|from_provider|patch|apatch)\(\)$"
+    r"|^instructor\.client\(\)$"
 )
-"""A part of a client, of which only the rest says that a call is one of Chat."""
+"""A part of a client's path that further attributes may complete to a method of Chat."""
 
 LEGACY = re.compile(r"(.*\.)?openai\.ChatCompletion\.(create|acreate)")
 """The module-level call of SDK 0.x."""
 
 BATCH = re.compile(r".*\.batches(\.with_raw_response|\.with_streaming_response)?\.create")
-"""What starts a run of the Batch API, as a symbol; its `endpoint` names the API that the input file was written for."""
+"""The method that starts a batch, as a symbol; its `endpoint` is the API of the input file."""
 
 VENDORS = frozenset(
-    {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub", "litellm", "llama_cpp", "mistralai", "ollama",
-     "portkey_ai", "reka", "sambanova", "together", "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}
+    {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub", "litellm",
+     "llama_cpp", "mistralai", "ollama", "portkey_ai", "reka", "sambanova", "together",
+     "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}
 )  # fmt: skip
-"""Packages whose own clients have `chat.completions.create` as well; the adapter can't stand in for them."""
+"""Packages whose own clients have `chat.completions.create` too; the adapter can't replace them."""
 
 OPTIONS = frozenset(
     {
@@ -50,14 +53,15 @@ OPTIONS = frozenset(
         "engine",
     }
 )
-"""What the SDK's methods take beside the body."""
+"""Arguments of the SDK's methods that aren't part of the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """A thing that calls Chat Completions by itself: the packages it comes from, its names there, and how the adapter gets under it.
+    """A framework that calls Chat Completions: its packages, its names there, and how to wire it.
 
-    `first` is what the first argument, or `model`, must begin with where the name alone doesn't say that it's OpenAI's.
+    If a name alone doesn't imply OpenAI, the first argument, or `model`, must begin with one of
+    `model_prefixes`.
     """
 
     kind: str
@@ -72,24 +76,88 @@ def _framework(kind: str, roots: str, names: str, wire: str, *model_prefixes: st
 
 
 FRAMEWORKS = (
-    _framework("langchain", "langchain_openai langchain langchain_community", "ChatOpenAI AzureChatOpenAI",
-        "adapter.install(model.root_client) and root_async_client, or http_client="),
-    _framework("llama-index", "llama_index", "OpenAI AzureOpenAI OpenAILike", "openai_client=adapter.OpenAI(), or http_client="),
-    _framework("instructor", "instructor", "from_openai patch apatch", "give it adapter.OpenAI()"),
-    _framework("instructor", "instructor", "from_provider", "adapter.install(client.client), or http_client=", "openai/", "azure_openai/"),
-    _framework("openai-agents", "agents", "OpenAIChatCompletionsModel", "openai_client=adapter.AsyncOpenAI()"),
-    _framework("openai-agents", "agents", "set_default_openai_api", "set_default_openai_client(adapter.AsyncOpenAI())", "chat_completions"),
-    _framework("pydantic-ai", "pydantic_ai", "OpenAIModel OpenAIChatModel", "OpenAIProvider(openai_client=adapter.AsyncOpenAI())"),
-    _framework("pydantic-ai", "pydantic_ai", "Agent infer_model", "OpenAIChatModel with OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
-        "openai:", "openai-chat:"),
-    _framework("litellm", "litellm", "completion acompletion batch_completion", "client=adapter.OpenAI() (or AsyncOpenAI)"),
-    _framework("dspy", "dspy", "LM", "it calls litellm, which makes its own client", "openai/", "azure/"),
-    _framework("autogen", "autogen_ext", "OpenAIChatCompletionClient AzureOpenAIChatCompletionClient", "adapter.install on its client"),
-    _framework("smolagents", "smolagents", "OpenAIServerModel OpenAIModel AzureOpenAIServerModel AzureOpenAIModel", "adapter.install(model.client)"),
-    _framework("haystack", "haystack", "OpenAIChatGenerator AzureOpenAIChatGenerator OpenAIGenerator AzureOpenAIGenerator",
-        "adapter.install(generator.client) and async_client"),
-    _framework("semantic-kernel", "semantic_kernel", "OpenAIChatCompletion AzureChatCompletion", "async_client=adapter.AsyncOpenAI()"),
-)  # fmt: skip
+    _framework(
+        "langchain",
+        "langchain_openai langchain langchain_community",
+        "ChatOpenAI AzureChatOpenAI",
+        "adapter.install(model.root_client) and root_async_client, or http_client=",
+    ),
+    _framework(
+        "llama-index",
+        "llama_index",
+        "OpenAI AzureOpenAI OpenAILike",
+        "openai_client=adapter.OpenAI(), or http_client=",
+    ),
+    _framework("instructor", "instructor", "from_openai patch apatch", "pass it adapter.OpenAI()"),
+    _framework(
+        "instructor",
+        "instructor",
+        "from_provider",
+        "adapter.install(client.client), or http_client=",
+        "openai/",
+        "azure_openai/",
+    ),
+    _framework(
+        "openai-agents",
+        "agents",
+        "OpenAIChatCompletionsModel",
+        "openai_client=adapter.AsyncOpenAI()",
+    ),
+    _framework(
+        "openai-agents",
+        "agents",
+        "set_default_openai_api",
+        "set_default_openai_client(adapter.AsyncOpenAI())",
+        "chat_completions",
+    ),
+    _framework(
+        "pydantic-ai",
+        "pydantic_ai",
+        "OpenAIModel OpenAIChatModel",
+        "OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
+    ),
+    _framework(
+        "pydantic-ai",
+        "pydantic_ai",
+        "Agent infer_model",
+        "OpenAIChatModel with OpenAIProvider(openai_client=adapter.AsyncOpenAI())",
+        "openai:",
+        "openai-chat:",
+    ),
+    _framework(
+        "litellm",
+        "litellm",
+        "completion acompletion batch_completion",
+        "client=adapter.OpenAI() (or AsyncOpenAI)",
+    ),
+    _framework(
+        "dspy", "dspy", "LM", "it calls litellm, which makes its own client", "openai/", "azure/"
+    ),
+    _framework(
+        "autogen",
+        "autogen_ext",
+        "OpenAIChatCompletionClient AzureOpenAIChatCompletionClient",
+        "adapter.install on its client",
+    ),
+    _framework(
+        "smolagents",
+        "smolagents",
+        "OpenAIServerModel OpenAIModel AzureOpenAIServerModel AzureOpenAIModel",
+        "adapter.install(model.client)",
+    ),
+    _framework(
+        "haystack",
+        "haystack",
+        "OpenAIChatGenerator AzureOpenAIChatGenerator OpenAIGenerator AzureOpenAIGenerator",
+        "adapter.install(generator.client) and async_client",
+    ),
+    _framework(
+        "semantic-kernel",
+        "semantic_kernel",
+        "OpenAIChatCompletion AzureChatCompletion",
+        "async_client=adapter.AsyncOpenAI()",
+    ),
+)
 
 PARAMETER_ARGUMENTS = frozenset(
     {
@@ -100,7 +168,7 @@ PARAMETER_ARGUMENTS = frozenset(
         "model_settings",
     }
 )
-"""Arguments of frameworks that hold parameters of the request."""
+"""Arguments of frameworks whose values are dictionaries of request parameters."""
 
 EXTERNAL_PACKAGES = frozenset(
     {
@@ -111,18 +179,19 @@ EXTERNAL_PACKAGES = frozenset(
         *sys.stdlib_module_names,
     }
 )
-"""Packages that are never looked for in the project that is scanned."""
+"""Packages that are never resolved to files of the scanned project."""
 
 ENDPOINT = "/chat/completions"
 
 HINT = re.compile(
-    rb"chat.completions|\.completions\b|ChatCompletion|OpenAI|openai[:/]|(?:from|import)\s+instructor\b|\blitellm\b|set_default_openai"
+    rb"chat.completions|\.completions\b|ChatCompletion|OpenAI|openai[:/]"
+    rb"|(?:from|import)\s+instructor\b|\blitellm\b|set_default_openai"
 )
-"""What a file must hold to be worth parsing."""
+"""A file without a match isn't parsed."""
 
 
 def framework(path: str) -> Framework | None:
-    """Return the framework that a symbol is a name of; litellm also where a project hands its module on."""
+    """Return the framework of a symbol; litellm's also if its module is an attribute."""
     path = re.sub(r"^.*\.(?=litellm\.)", "", path)
     root, _, rest = path.partition(".")
     name = rest.rpartition(".")[2]
@@ -134,10 +203,11 @@ def framework(path: str) -> Framework | None:
 
 
 def method_of(path: str) -> str | None:
-    """Return the method of Chat Completions that a symbol is, as the SDK's users write it."""
+    """Return the method of Chat Completions that a symbol is, without the client; else None."""
     found = METHOD.fullmatch(path)
     if found is not None:
-        return f"{(found['beta'] or '')[1:]}{'.' if found['beta'] else ''}chat.completions{found['raw'] or ''}.{found['method']}"
+        beta = "beta." if found["beta"] else ""
+        return f"{beta}chat.completions{found['raw'] or ''}.{found['method']}"
     resource, _, method = path.rpartition(".")
     if method in ("create", "parse", "stream") and RESOURCE.fullmatch(resource):
         return f"chat.completions.{method}"

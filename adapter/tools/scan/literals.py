@@ -1,10 +1,10 @@
-"""Values as they are written, as far as they are: literals, also through names, constants of classes and other files, and default arguments."""
+"""Read literal values: directly, and through names, class constants, other files and defaults."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import libcst as cst
@@ -19,7 +19,8 @@ from .arguments import (
     either_value,
     is_nonempty,
 )
-from .scopes import LOOP, Binding, Change, Passed, Place, Scope, text_of
+from .definitions import Definitions
+from .scopes import Binding, Change, Passed, Place, Scope, text_of
 from .symbols import Symbols
 
 _MAX_DEPTH = 8
@@ -30,94 +31,20 @@ _NUMBER_FUNCTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """What a name, or an attribute, may stand for: its bindings, what happens to its value, and where it is looked at.
-
-    Without a place it is looked at from elsewhere, when anything of it may have happened.
-    """
-
-    bindings: list[Binding]
-    changes: list[Change]
-    place: Place | None
-    binding_scope: Scope | None = (
-        None  # where the name is bound; what other functions do to it may have been done, at any time
-    )
-
-    def reaching(self) -> tuple[list[Binding], bool]:
-        """Return the bindings that may be in force, and whether the first of them always is, if no other is."""
-        found: list[Binding] = []
-        whole = False
-        for one in self.events():
-            if isinstance(one, Binding):
-                if self.is_sure(one):
-                    found, whole = [], True
-                found.append(one)
-        return found, whole
-
-    def events(self) -> list[Binding | Change]:
-        """Return what can have happened, in that order: what comes later in a loop, the time before."""
-        every: list[Binding | Change] = [*self.bindings, *self.changes]
-        happened = [one for one in every if self._is_before(one)]
-        return sorted(happened, key=lambda one: (self._is_in_other_scope(one), self._order(one)))
-
-    def is_sure(self, event: Binding | Change) -> bool:
-        """Return whether an event must have happened."""
-        if self._is_in_other_scope(event) or (isinstance(event, Change) and not event.sure):
-            return False
-        if self.place is not None:
-            return event.place.order < self.place.order and self.place.always_follows(event.place)
-        return not event.place.branch
-
-    def _is_in_other_scope(self, event: Binding | Change) -> bool:
-        return event.scope is not (self.binding_scope or self.bindings[0].scope)
-
-    def _is_before(self, event: Binding | Change) -> bool:
-        if self.place is None or self._is_in_other_scope(event):
-            return True
-        if event.place.excludes(self.place):
-            return False
-        order = event.place.order
-        return order < self.place.order or (
-            order > self.place.order and self._loop(event) is not None
-        )
-
-    def _order(self, event: Binding | Change) -> float:
-        if (
-            self.place is None
-            or self._is_in_other_scope(event)
-            or event.place.order < self.place.order
-        ):
-            return event.place.order
-        return (self._loop(event) or 0) + 0.5
-
-    def _loop(self, event: Binding | Change) -> int | None:
-        """Return where the innermost loop begins that an event stands in together with the place."""
-        assert self.place is not None
-        both = [
-            arm
-            for arm in event.place.branch
-            if arm in self.place.branch and arm[1].startswith(LOOP)
-        ]
-        return int(both[-1][1].removeprefix(LOOP)) if both else None
-
-
 class Literals:
-    """Read values of one module, and of those that it leads to."""
+    """Read the values of one module's expressions, through other modules if needed."""
 
     def __init__(self, symbols: Symbols, module: cst.Module) -> None:
         self._symbols = symbols
         self._module = module
-        self._indirect: dict[
-            tuple[int, str], list[Change]
-        ] = {}  # what is done to a name's value by others, by scope and name
-
+        # Changes of a name's value through aliases and callees, by scope and name.
+        self._indirect: dict[tuple[int, str], list[Change]] = {}
         self._members: dict[tuple[int, str], Definitions | None] = {}
 
     def value(  # noqa: C901  # one case for each kind of expression
         self, node: cst.BaseExpression, scope: Scope, place: Place | None = None, depth: int = 0
     ) -> Any:
-        """Return a literal's value, ABSENT for the SDK's own nothing, else Unknown."""
+        """Return a literal's value, ABSENT for the SDK's omit markers, else Unknown."""
         if depth > _MAX_DEPTH:
             return UNKNOWN
         deeper = depth + 1
@@ -167,7 +94,7 @@ class Literals:
         return UNKNOWN
 
     def _call_value(self, node: cst.Call, scope: Scope) -> Any:
-        """Return the SDK's own nothing, which no request holds, and what numbers are made by."""
+        """Return ABSENT for the SDK's omit markers, NUMBER for calls that return numbers."""
         path = self._symbols.of(node.func, scope).path
         if _is_omitted_marker(path):
             return ABSENT
@@ -213,12 +140,12 @@ class Literals:
     def _name_of(self, binding: Binding) -> str:
         return next(name for name, found in binding.scope.bindings.items() if binding in found)
 
-    # Where names are defined
+    # Definitions of names
 
     def definitions(
         self, node: cst.BaseExpression, scope: Scope, place: Place | None
     ) -> Definitions | None:
-        """Return what a name or attribute may stand for, or None where nothing is known of it."""
+        """Return the definitions of a name or attribute, or None if nothing is known of it."""
         match node:
             case cst.Name(value=name):
                 bindings = self._symbols.lookup(name, scope)
@@ -241,7 +168,7 @@ class Literals:
                     for one in found.bindings
                     if one.scope is scope and place.always_follows(one.place)
                 ]
-                if any(one.place.order < place.order for one in here):  # it was just set
+                if any(one.place.order < place.order for one in here):  # set in this function
                     return Definitions(
                         here, [one for one in found.changes if one.scope is scope], place
                     )
@@ -255,7 +182,7 @@ class Literals:
         return None
 
     def _indirect_changes(self, name: str, home: Scope) -> list[Change]:
-        """Return what may be done to a name's value under other names, and by functions that are given it."""
+        """Return changes that may be made to a name's value through its aliases and by callees."""
         found = self._indirect.get((id(home), name))
         if found is None:
             found = self._indirect[id(home), name] = []
@@ -273,7 +200,7 @@ class Literals:
         return found
 
     def _changes_by_callee(self, passed: Passed) -> Iterator[Change]:
-        """Give what a function of the project does to an argument, with nothing said of its values."""
+        """Yield the changes that a function of the project makes to an argument, values unknown."""
         function = self._symbols.follow(self._symbols.of(passed.call.func, passed.scope)).defined
         if function is None or function.kind != "function":
             return
@@ -296,21 +223,21 @@ class Literals:
         return Definitions(*found, None) if found is not None else None
 
     def _member_with_outside_changes(self, owner: Scope, name: str) -> Definitions | None:
-        """Return a member with what this module does to it from outside of the class, and in classes derived from it."""
+        """Return a member, with changes from outside the class and from derived classes."""
         key = (id(owner), name)
         if key not in self._members:
             self._members[key] = found = self._member(owner, name)
             if found is not None:
-                done = [
+                events = [
                     event
                     for node, event in self._symbols.outside.get(name, ())
                     if self._symbols.follow(self._symbols.of(node, event.scope)).defined is owner
                 ]
                 for one in self._symbols.derived(owner):
-                    done += [*one.bindings.get(name, ()), *one.attributes.get(name, ())]
-                    done += [*one.changes.get(name, ()), *one.attribute_changes.get(name, ())]
-                bindings = [*found.bindings, *(one for one in done if isinstance(one, Binding))]
-                changes = [*found.changes, *(one for one in done if isinstance(one, Change))]
+                    events += [*one.bindings.get(name, ()), *one.attributes.get(name, ())]
+                    events += [*one.changes.get(name, ()), *one.attribute_changes.get(name, ())]
+                bindings = [*found.bindings, *(one for one in events if isinstance(one, Binding))]
+                changes = [*found.changes, *(one for one in events if isinstance(one, Change))]
                 self._members[key] = Definitions(bindings, changes, None, found.bindings[0].scope)
         return self._members[key]
 
@@ -366,7 +293,10 @@ class Literals:
     # Messages
 
     def messages(self, args: Sequence[cst.Arg], scope: Scope) -> list[dict[str, Any]]:
-        """Return what is known of the messages' form: their keys, with placeholders for texts; [] where nothing is."""
+        """Return the roles and keys of literal messages, with placeholders for texts.
+
+        Returns [] if the messages aren't a literal list.
+        """
         node = next(
             (
                 arg.value
@@ -400,7 +330,7 @@ class Literals:
         return found
 
     def _has_audio(self, message: cst.BaseExpression, scope: Scope) -> bool:
-        """Return whether a message has a part that is sound, as far as its parts stand here."""
+        """Return whether a message has an audio part among its literal parts."""
         parts = next(
             (one.value for one in _entries(message) if text_of(one.key) == "content"), None
         )
@@ -412,7 +342,7 @@ class Literals:
 
 
 def is_field(binding: Binding) -> bool:
-    """Return whether a class's annotated name is a field that its instances are made with."""
+    """Return whether an annotated name of a class is an argument of its constructor."""
     owner = binding.scope
     if owner.kind != "class" or binding.annotation is None:
         return False

@@ -1,4 +1,4 @@
-"""Classes of the project whose objects are made into dictionaries: Pydantic models, dataclasses, TypedDicts."""
+"""Read dictionaries made from the project's classes: Pydantic models, dataclasses, TypedDicts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import libcst as cst
 
 from .arguments import UNKNOWN, Arguments, ParameterSource
+from .finder import last_name
 from .literals import Literals
 from .scopes import Place, Scope, text_of
 
@@ -15,14 +16,14 @@ _MAX_DEPTH = 24
 _OMITTING_OPTIONS = ("exclude_none", "exclude_unset", "exclude_defaults")
 
 DUMP_METHODS = frozenset({"model_dump", "dict", "_asdict", "asdict", "to_dict"})
-"""Methods that give an object's fields."""
+"""Methods that return an object's fields as a dictionary."""
 
 DUMP_FUNCTIONS = frozenset({"dataclasses.asdict", "attrs.asdict", "attr.asdict", "vars"})
-"""Functions that do."""
+"""Functions that return an object's fields as a dictionary."""
 
 
 class ModelFields(Literals):
-    """Read the fields of objects."""
+    """Read the fields of model objects."""
 
     @abstractmethod
     def read(self, args: Sequence[cst.Arg], scope: Scope, place: Place | None = None) -> Arguments:
@@ -36,7 +37,7 @@ class ModelFields(Literals):
         place: Place | None,
         depth: int,
     ) -> Arguments:
-        """Return the fields of a model object."""
+        """Return the fields that a dump of a model object gives."""
         fields = self._model(node, scope, place, depth)
         if fields is None:
             return Arguments(sources=[ParameterSource(f"**{self._code(call.func)}()")])
@@ -101,7 +102,7 @@ class ModelFields(Literals):
         return fields
 
     def _fields(self, owner: Scope | None, depth: int) -> Arguments | None:
-        """Return a class's annotated fields with their defaults; None where it has none."""
+        """Return a class's annotated fields with their defaults; None if it has none."""
         if owner is None or depth > _MAX_DEPTH:
             return None
         found = Arguments()
@@ -125,7 +126,7 @@ class ModelFields(Literals):
         return found if found.values or found.sources else None
 
     def _allows_extra(self, owner: Scope) -> bool:
-        """Return whether a Pydantic model keeps what it doesn't know."""
+        """Return whether a Pydantic model keeps unknown fields."""
         for one in owner.bindings.get("model_config", []):
             if one.value is not None and "allow" in self._module.code_for_node(one.value):
                 return True
@@ -134,14 +135,13 @@ class ModelFields(Literals):
     def _typed_dict_class(
         self, annotation: cst.BaseExpression | None, scope: Scope
     ) -> Scope | None:
-        """Return the class of the project that an annotation names, as of a TypedDict."""
+        """Return the TypedDict of the project that an annotation names."""
         match annotation:
             case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=inner))]):
                 name = annotation.value
-                last = name.attr.value if isinstance(name, cst.Attribute) else name.value if isinstance(name, cst.Name) else ""  # fmt: skip
                 return (
                     self._typed_dict_class(inner, scope)
-                    if last in ("Unpack", "Optional", "Annotated")
+                    if last_name(name) in ("Unpack", "Optional", "Annotated")
                     else None
                 )
             case cst.SimpleString():
@@ -160,9 +160,8 @@ class ModelFields(Literals):
 
     def _is_typed_dict(self, owner: Scope, depth: int = 0) -> bool:
         for base in owner.bases if depth < 8 else ():
-            name = base.attr.value if isinstance(base, cst.Attribute) else base.value if isinstance(base, cst.Name) else ""  # fmt: skip
             above = self._symbols.follow(self._symbols.of(base, owner.parent or owner)).defined
-            if name == "TypedDict" or (
+            if last_name(base) == "TypedDict" or (
                 above is not None and above is not owner and self._is_typed_dict(above, depth + 1)
             ):
                 return True

@@ -1,4 +1,4 @@
-"""A module's tree, to be climbed: what stands above each node, and where each name is read."""
+"""Index a module's syntax tree: the parent of each node, and the reads of each name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .cst_walker import Walker
 
 
 class ModuleTree(Walker):
-    """Index a module once."""
+    """The index of one module."""
 
     def __init__(self, module: cst.Module) -> None:
         super().__init__()
-        self.names: dict[str, list[cst.Name]] = {}  # where each name is read
-        self.attributes: dict[str, list[cst.Attribute]] = {}  # and each attribute, of whatever
-        self.shared: set[str] = set()  # names that functions declare to be another scope's
+        self.names: dict[str, list[cst.Name]] = {}  # reads of each name
+        self.attributes: dict[str, list[cst.Attribute]] = {}  # reads of each attribute
+        self.shared: set[str] = set()  # names declared `global` or `nonlocal`
         self.exported: dict[str, list[cst.CSTNode]] = {}  # the names in __all__
         self._parents: dict[int, cst.CSTNode] = {}
         self.walk(module)
@@ -28,18 +28,18 @@ class ModuleTree(Walker):
         super().walk(node)
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
-        """Return the node that a node is part of."""
+        """Return the parent of a node."""
         return self._parents.get(id(node))
 
     def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """Give the nodes above a node, from the nearest on."""
+        """Yield the ancestors of a node, the nearest first."""
         here = self.parent(node)
         while here is not None:
             yield here
             here = self.parent(here)
 
     def enclosing_function(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
-        """Return the function that a node stands in."""
+        """Return the innermost function or lambda around a node."""
         return next(
             (one for one in self.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.Lambda))),
             None,
@@ -48,7 +48,7 @@ class ModuleTree(Walker):
     def outermost_value(
         self, node: cst.BaseExpression
     ) -> tuple[cst.BaseExpression, cst.CSTNode | None]:
-        """Climb to the largest expression that may be the same object, and what is above it."""
+        """Return the outermost expression that may have the same value, and its parent."""
         while True:
             above = self.parent(node)
             same = (
@@ -61,37 +61,37 @@ class ModuleTree(Walker):
             assert isinstance(above, cst.BaseExpression)
             node = above
 
-    # What the walk takes note of
+    # The walk
 
     def visit_Import(self, node: cst.Import) -> bool:
-        """Pass over imports."""
+        """Skip imports."""
         return False
 
     visit_ImportFrom = visit_Import
 
     def visit_Global(self, node: cst.Global) -> bool:
-        """Take note of names that are another scope's."""
+        """Record names that belong to another scope."""
         self.shared |= {one.name.value for one in node.names}
         return False
 
     def visit_Nonlocal(self, node: cst.Nonlocal) -> bool:
-        """Take note of names that are another scope's."""
+        """Record names that belong to another scope."""
         self.shared |= {one.name.value for one in node.names}
         return False
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
-        """Take note of an attribute."""
+        """Record the read of an attribute."""
         if not _is_target(self.stack[-1], node):
             self.attributes.setdefault(node.attr.value, []).append(node)
 
     def visit_Name(self, node: cst.Name) -> None:
-        """Take note of a name."""
+        """Record the read of a name."""
         above = self.stack[-1]
         if not (_is_target(above, node) or _is_label(above, node)):
             self.names.setdefault(node.value, []).append(node)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        """Take note of names in text."""
+        """Record the names in `__all__`."""
         for one in self.stack:
             match one:
                 case (
@@ -104,7 +104,7 @@ class ModuleTree(Walker):
 
 
 def _is_target(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
-    """Tell whether a node is what something is bound to, or deleted."""
+    """Return whether a node is the target of a binding or of `del`."""
     match parent:
         case (
             cst.AssignTarget()
@@ -123,7 +123,7 @@ def _is_target(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
 
 
 def _is_label(parent: cst.CSTNode, node: cst.CSTNode) -> bool:
-    """Tell whether a name is no expression: an attribute's, a keyword, a definition's."""
+    """Return whether a name isn't an expression: an attribute's, a keyword, a definition's."""
     match parent:
         case cst.Attribute():
             return parent.attr is node

@@ -1,6 +1,6 @@
-"""Notebooks: the code of their cells as one module, and changes of it put back into the file.
+"""Read a notebook's code cells as one module, and write changes of it back into the file.
 
-All else in the file stays as it is, to the byte.
+Everything else in the file stays the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from adapter._util.regular_files import Unreadable
 
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ]+=\s*[%!])")
-_PYTHON = re.compile(
-    r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b"
-)  # magics of cells whose code is Python
-_LINES = re.compile(r"\r\n|\r|\n")  # what ends a line for Python
+# Magics of cells whose code is Python.
+_PYTHON = re.compile(r"\s*%%(capture|memit|mprun|prun|snakeviz|time|timeit)\b")
+_LINES = re.compile(r"\r\n|\r|\n")  # Python's line ends
 _STRING_TOKEN = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -26,7 +25,7 @@ _DECODER = json.JSONDecoder()
 
 @dataclass(slots=True)
 class _Piece:
-    """One string of a cell's source: its value, and where it stands in the file, without quotes."""
+    """One string of a cell's source: its value, and its span in the file, without quotes."""
 
     value: str
     start: int
@@ -35,7 +34,7 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Cell:
-    number: int  # from 1, of all cells
+    number: int  # from 1, cells of all kinds counted
     pieces: list[_Piece] = field(default_factory=list)
     is_list: bool = False
     kind: object = None
@@ -50,11 +49,11 @@ class _Line:
     cell: _Cell
     number: int  # from 1, in its cell
     start: int  # in the cell's text
-    text: str  # as it stands in the module
+    text: str  # in the module
 
 
 class Notebook:
-    """A notebook's file. Raises Unreadable for what is none."""
+    """A notebook file, parsed from its bytes. Raises Unreadable if it isn't a notebook."""
 
     def __init__(self, raw: bytes) -> None:
         try:
@@ -68,19 +67,19 @@ class Notebook:
 
     @property
     def text(self) -> str:
-        """Return the module: the cells of Python, one after the other, with `pass` for magics."""
+        """Return the module: the Python cells in order, with `pass` for magics."""
         return "".join(f"{line.text}\n" for line in self._lines) or "\n"
 
     @property
     def places(self) -> tuple[tuple[int, int], ...]:
-        """Return for each line of the module its cell (from 1) and its line there."""
+        """Return for each line of the module its cell and its line in the cell, both from 1."""
         return tuple((line.cell.number, line.number) for line in self._lines)
 
     def changed(self, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
-        """Return the file with changes of the module.
+        """Return the file with the module's changes made.
 
-        Each is from and to, as offsets into the UTF-8 of `text`, and what comes there. Raises
-        Unreadable where that isn't possible.
+        Each edit is start and end, as byte offsets into the UTF-8 of `text`, and the new bytes.
+        Raises Unreadable if an edit can't be made.
         """
         starts = [0]
         for line in self._lines:
@@ -90,7 +89,7 @@ class Notebook:
             cell, at = self._place(starts, start)
             other, until = self._place(starts, end)
             if cell is not other:
-                raise Unreadable("a change reaches over cells")
+                raise Unreadable("a change spans several cells")
             splices += self._splices(cell, at, until, new.decode())
         text = self._json
         for begin, finish, put in sorted(splices, key=lambda one: (one[0], one[1]), reverse=True):
@@ -98,7 +97,7 @@ class Notebook:
         return text.encode()
 
     def _place(self, starts: list[int], offset: int) -> tuple[_Cell, int]:
-        """Return the cell, and the place in its text, of an offset into the module."""
+        """Return the cell of a byte offset into the module, and the index in the cell's text."""
         number = max(k for k in range(len(self._lines)) if starts[k] <= offset)
         line = self._lines[number]
         before = line.text.encode("utf-8", "surrogatepass")[: offset - starts[number]]
@@ -108,7 +107,7 @@ class Notebook:
     def _splices(
         self, cell: _Cell, at: int, until: int, new: str
     ) -> Iterator[tuple[int, int, str]]:
-        """Give the changes of the file that a change of a cell is."""
+        """Yield the changes of the file that make one change of a cell."""
         start = 0
         put = new
         for k, piece in enumerate(cell.pieces):
@@ -129,7 +128,7 @@ class Notebook:
             start = end
 
     def _offsets(self, piece: _Piece) -> list[int]:
-        """Return for each character of a string, and for its end, where it stands in the file."""
+        """Return the index in the file of each character of a string, and of its end."""
         marks = [
             found.start() + piece.start
             for found in _STRING_TOKEN.finditer(self._json[piece.start : piece.end])
@@ -139,13 +138,13 @@ class Notebook:
         return [*marks, piece.end]
 
     def _with_comma(self, cell: _Cell, k: int) -> tuple[int, int]:
-        """Return the place of a whole string of a list, with its quotes and its comma."""
+        """Return the span of a whole string in a list, with its quotes and its comma."""
         if k + 1 < len(cell.pieces):
             return cell.pieces[k].start - 1, cell.pieces[k + 1].start - 1
         return cell.pieces[k - 1].end + 1, cell.pieces[k].end + 1
 
     def _written(self, cell: _Cell, text: str) -> str:
-        """Write new text as the rest of the file is: in a list, a string for each line."""
+        """Return new text as JSON in the file's own style: in a list, one string for each line."""
         plain = json.dumps(text, ensure_ascii=self._json.isascii())[1:-1]
         if not cell.is_list:
             return plain
@@ -158,10 +157,10 @@ class Notebook:
 
 
 def _code(cell: _Cell) -> Iterator[_Line]:
-    """Give the lines of a cell of Python as a module has them."""
+    """Yield the lines of a Python cell as they are in the module."""
     text = cell.text
     if text.lstrip().startswith("%%") and not _PYTHON.match(text):
-        return  # another language, or a file to be written
+        return  # a cell magic: another language, or the contents of a file
     plain = _is_python(text)
     start = 0
     for number, found in enumerate([*_LINES.finditer(text), None], 1):
@@ -195,7 +194,7 @@ def _is_python(text: str) -> bool:
 
 
 def _cells(text: str) -> Iterator[_Cell]:
-    """Give the cells of a notebook's JSON. Raises ValueError or IndexError for what is none."""
+    """Yield the cells of a notebook's JSON. Raises ValueError or IndexError if it isn't one."""
     found = None
     for key, at in _members(text, _skip(text, 1 if text.startswith("\ufeff") else 0)):
         if key == "cells":
@@ -230,7 +229,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _members(text: str, at: int) -> Iterator[tuple[str, int]]:
-    """Give the keys of an object, and where their values begin."""
+    """Yield the keys of an object, each with the index of its value."""
     if text[at] != "{":
         raise ValueError("no object")
     at = _skip(text, at + 1)
@@ -245,7 +244,7 @@ def _members(text: str, at: int) -> Iterator[tuple[str, int]]:
 
 
 def _elements(text: str, at: int) -> Iterator[int]:
-    """Give where the elements of an array begin."""
+    """Yield the indexes of an array's elements."""
     if text[at] != "[":
         raise ValueError("no array")
     at = _skip(text, at + 1)
@@ -255,7 +254,7 @@ def _elements(text: str, at: int) -> Iterator[int]:
 
 
 def _next(text: str, at: int, end: str) -> int:
-    """Return where the next member begins, or the end is."""
+    """Return the index of the next member, or of the closing bracket."""
     at = _skip(text, _DECODER.raw_decode(text, at)[1])
     if text[at] == ",":
         return _skip(text, at + 1)

@@ -1,4 +1,4 @@
-"""A scan's report as JSON, and as SARIF 2.1.0 for code hosts and editors."""
+"""Write a scan's report as JSON, and as SARIF 2.1.0 for code hosts and editors."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ VERDICT_TEXT: Mapping[str, str] = {
     "moves": "moves as is",
     "unless": "moves unless …",
     "setting": "moves with a setting",
-    "unclear": "can't tell",
+    "unclear": "is unclear",
     "stays": "stays on Chat Completions",
     "refused": "is refused under these settings",
 }
-"""The verdicts in words."""
+"""The verdicts in words; they follow a call's name (docs/code.md#the-verdicts)."""
 
 _LEVELS = {
     "moves": "none",
@@ -35,7 +35,7 @@ _LEVELS = {
     "refused": "error",
 }
 
-# Strings that name one of a few choices; any other may be somebody's words.
+# Parameters whose strings are one of a few choices; any other string may be private text.
 _CHOICE_PARAMETERS = frozenset(
     {
         "model",
@@ -50,18 +50,22 @@ _CHOICE_PARAMETERS = frozenset(
 
 
 def shown_value(name: str, value: Any) -> Any:
-    """Return a literal value as it may be shown: numbers, booleans, null and the names of choices; of all else only its kind."""
+    """Return a literal value in a form that is safe to show.
+
+    Numbers, booleans, null and the names of choices are shown, and only the kind of all others.
+    """
     if isinstance(value, Unknown):
         return "not a literal"
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str) and name in _CHOICE_PARAMETERS:
         return safe_names.name(value)
-    return f"a literal {'text' if isinstance(value, str) else 'list' if isinstance(value, list) else 'object'}"
+    kind = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "object"
+    return f"a literal {kind}"
 
 
 def finding_json(one: Finding) -> dict[str, Any]:
-    """Return one call site."""
+    """Return one call site as JSON."""
     site, assessed = one.site, one.assessment
     values = site.arguments.values
     return {
@@ -81,15 +85,15 @@ def finding_json(one: Finding) -> dict[str, Any]:
         "wire": site.wire or None,
         "one_way": assessed.responses_only_reason,
         "parameters": [
-            {**asdict(fate.redacted()), "value": shown_value(fate.name, values.get(fate.name))}
-            for fate in assessed.parameters
+            {**asdict(item.redacted()), "value": shown_value(item.name, values.get(item.name))}
+            for item in assessed.parameters
         ],
         "more": list(dict.fromkeys(one.text for one in site.arguments.sources)),
     }
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """Return the whole report."""
+    """Return the whole report as JSON."""
     verdicts = report.by_verdict()
     return {
         "summary": {
@@ -111,7 +115,10 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def report_sarif(report: Report, root: Path) -> dict[str, Any]:
-    """Return the report as one SARIF run, its URIs relative to `root`; what moves as it is isn't a result."""
+    """Return the report as one SARIF run; calls that move as is aren't results.
+
+    URIs are relative to `root`.
+    """
     files = {
         "recording": "a recording of Chat Completions",
         "batch": "the input of a batch of Chat Completions",
@@ -131,12 +138,23 @@ def report_sarif(report: Report, root: Path) -> dict[str, Any]:
         for one in ids
     ]
     results = [
-        _result(one.assessment.verdict, ids, levels, _message(one), _uri(one.file, root), one.site.line if one.cell is None else None, one.site.column)
+        _result(
+            one.assessment.verdict,
+            ids,
+            levels,
+            _message(one),
+            _uri(one.file, root),
+            one.site.line if one.cell is None else None,
+            one.site.column,
+        )
         for one in report.findings
         if one.assessment.verdict != "moves"
-    ]  # fmt: skip
+    ]
     for file, lines in sorted(report.recordings.items()):
-        text = f"names /chat/completions in {len(lines)} line{'s' * (len(lines) > 1)}: record the other side beside it"
+        text = (
+            f"names /chat/completions in {len(lines)} line{'s' * (len(lines) > 1)}: "
+            "record the Responses API as well"
+        )
         results.append(_result("recording", ids, levels, text, _uri(file, root), lines[0], None))
     for file, lines in sorted(report.batches.items()):
         text = f"the input of a batch, {len(lines)} × /chat/completions: the Batch API isn't moved"
@@ -185,9 +203,12 @@ def _result(  # noqa: PLR0917
     column: int | None,
 ) -> dict[str, Any]:
     return {
-        "ruleId": rule, "ruleIndex": ids.index(rule), "level": levels[rule], "message": {"text": text},
+        "ruleId": rule,
+        "ruleIndex": ids.index(rule),
+        "level": levels[rule],
+        "message": {"text": text},
         "locations": [_location(uri, line, column)],
-    }  # fmt: skip
+    }
 
 
 def _location(uri: str, line: int | None, column: int | None) -> dict[str, Any]:
@@ -201,7 +222,7 @@ def _location(uri: str, line: int | None, column: int | None) -> dict[str, Any]:
 
 def _uri(file: str, root: Path) -> str:
     relative = os.path.relpath(os.path.realpath(file), os.path.realpath(root))
-    return quote(os.fsencode(Path(relative).as_posix()))  # a name needn't be text
+    return quote(os.fsencode(Path(relative).as_posix()))  # a file's name needn't be valid text
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""The files of a scan as modules of one project: which file an import leads to, and what is defined there."""
+"""The files of a scan as modules of one project: resolve imports, and parse files on demand."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from . import known_clients, sources
 from .call_sites import Wrapper, find_module_sites
 from .finder import Site
 from .scopes import Scope
-from .symbols import Symbol, Symbols
+from .symbol import Symbol
+from .symbols import Symbols
 
-_MAX_PARSED_FILES = 400  # files that are kept parsed
-_MAX_NAME_PARTS = 6  # parts of a module's name that are looked for
+_MAX_PARSED_FILES = 400  # parsed files kept in memory
+_MAX_NAME_PARTS = 6  # parts of a module's dotted name that are indexed
 
 
 class ModuleIndex:
-    """The files of a scan by the names under which they may be imported; each is known by its number."""
+    """The files of a scan by the names under which they may be imported; a file is a number.
+
+    `paths` are absolute, with slashes; a file's number is its index there.
+    """
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.paths = paths  # absolute, with slashes
+        self.paths = paths
         self._by_path: dict[str, int] = {}
         self._by_name: dict[str, list[int]] = {}
         for k, path in enumerate(paths):
@@ -39,13 +43,13 @@ class ModuleIndex:
                 self._by_name.setdefault(".".join(parts[start:]), []).append(k)
 
     def module_at(self, folder: str, parts: Sequence[str]) -> int | None:
-        """Return the module of these names below a folder."""
+        """Return the module with this path below a folder."""
         path = "/".join([folder, *parts])
         found = self._by_path.get(f"{path}.py") if parts else None
         return self._by_path.get(f"{path}/__init__.py") if found is None else found
 
     def find_module(self, module: str, near: str) -> int | None:
-        """Return the module that an absolute import names, the nearest to a file where there are several."""
+        """Return the module that an absolute import names; of several, the nearest to a file."""
         found = self.module_at(_folder(near), module.split("."))
         if found is not None:
             return found
@@ -60,7 +64,10 @@ class ModuleIndex:
 
     @lru_cache(maxsize=100_000)  # noqa: B019  # one for each scan
     def resolve(self, near: str, dots: int, module: str, name: str) -> str:
-        """Return what `from module import name` means in a file: `@3.name`, where file 3 is that module, else as it is written."""
+        """Return what `from module import name` means in the file `near`.
+
+        That is `@3.name` if the module is file 3, else the dotted name as written.
+        """
         written = "." * dots + module + ("." if module and name else "") + name
         if not dots and module.partition(".")[0] in known_clients.EXTERNAL_PACKAGES:
             return written
@@ -84,7 +91,7 @@ class ModuleIndex:
     def imports(
         self, file: int, written: Iterable[tuple[int, str, str]]
     ) -> frozenset[tuple[int, str]]:
-        """Return what a file imports of the project: names, each with its file; empty for a whole module."""
+        """Return a file's imports from the project as (file, name); no name for a whole module."""
         found = (self.resolve(self.paths[file], *one) for one in written)
         return frozenset(_split(one) for one in found if one.startswith("@"))
 
@@ -102,7 +109,7 @@ def _folder(path: str) -> str:
 
 
 def _common_folders(one: str, other: str) -> int:
-    """Count the folders that two paths begin with."""
+    """Return the number of leading folders that two paths share."""
     return next(
         (
             k
@@ -114,7 +121,7 @@ def _common_folders(one: str, other: str) -> int:
 
 
 class Module:
-    """One file of the project, parsed, with the project as it is seen from there."""
+    """One parsed file, which resolves names through the other files of the project."""
 
     def __init__(self, project: Project, file: int, wrapper: MetadataWrapper, text: str) -> None:
         self._project = project
@@ -122,14 +129,13 @@ class Module:
         self._wrapper = wrapper
         self._text = text
         self.imports: set[tuple[int, str]] = set()
-        """The names of other files that it imports, each with its file; empty for a whole module."""
+        """The imports from other files as (file, name); the name is empty for a whole module."""
         self.symbols = Symbols(wrapper.module, self)
         self.symbols.module.file = self._path
         self.wrappers: dict[int, Wrapper] = {}
         self._found: list[Site] | None = None
-        self._informative: dict[
-            int, bool
-        ] = {}  # whether a function or class tells more than its text, by its id
+        # Whether other files must know of a function or class, by its scope's id.
+        self._informative: dict[int, bool] = {}
 
     @property
     def always_followed(self) -> frozenset[int]:
@@ -137,7 +143,7 @@ class Module:
         return self._project.always_followed
 
     def resolve(self, dots: int, module: str, name: str) -> str:
-        """Return what `from module import name` means here."""
+        """Return what `from module import name` means in this file."""
         found = self._project.files.resolve(self._path, dots, module, name)
         if found.startswith("@"):
             self.imports.add(_split(found))
@@ -149,7 +155,7 @@ class Module:
         return module.symbols.module if module is not None else None
 
     def find_sites(self) -> list[Site]:
-        """Return the file's sites; looked for once, also where files import one another."""
+        """Return the file's sites; they are computed once, also if files import one another."""
         if self._found is None:
             self._found = []
             self._found = find_module_sites(
@@ -158,7 +164,10 @@ class Module:
         return self._found
 
     def exports(self) -> frozenset[str]:
-        """Return the names that say more to other files than their text does: wrappers, methods and resources of Chat, what holds these."""
+        """Return the names that other files must follow.
+
+        They are wrappers, methods and resources of Chat, and functions and classes with one inside.
+        """
         found = set()
         for name, bindings in self.symbols.module.bindings.items():
             imported = {one.dotted for one in bindings if one.dotted is not None}
@@ -186,15 +195,15 @@ class Module:
         scope = symbol.defined
         if scope is None:
             return False
-        told = self._informative.get(id(scope))
-        if told is None:
-            self._informative[id(scope)] = False  # while it is looked at
-            told = self._informative[id(scope)] = (
+        known = self._informative.get(id(scope))
+        if known is None:
+            self._informative[id(scope)] = False  # for circular definitions
+            known = self._informative[id(scope)] = (
                 self._is_informative_function(scope)
                 if scope.kind == "function"
                 else self._is_informative_class(scope)
             )
-        return told
+        return known
 
     def _is_informative_function(self, scope: Scope) -> bool:
         return self.find_wrapper(scope) or (
@@ -215,12 +224,12 @@ class Module:
         )
 
     def find_wrapper(self, scope: Scope) -> bool:
-        """Return whether a function, or one in it, passes parameters of its own on to Chat."""
+        """Return whether a function, or one inside it, passes its parameters on to Chat."""
         return self._project.wrapper(scope) is not None
 
 
 class Project:
-    """The files of a scan, parsed when they are needed. `names` are what files export, by number."""
+    """The files of a scan, parsed on demand; `exported_names` has what they export, by number."""
 
     def __init__(self, files: ModuleIndex, exported_names: Mapping[int, frozenset[str]]) -> None:
         self.files = files
@@ -230,11 +239,11 @@ class Project:
         self._file_of_scope: dict[int, int] = {}  # the file of a module's scope, by the scope's id
 
     def is_full(self) -> bool:
-        """Return whether it keeps more than it should; only between files may it be replaced."""
+        """Return whether it keeps too many files; it may be replaced only between two files."""
         return len(self._modules) > _MAX_PARSED_FILES
 
     def module(self, file: int) -> Module | None:
-        """Return a file, parsed; None where it can't be."""
+        """Return a parsed file; None if it can't be read or parsed."""
         if file not in self._modules:
             self._modules[file] = None
             with contextlib.suppress(Unreadable, cst.ParserSyntaxError, RecursionError, ValueError):
@@ -242,13 +251,13 @@ class Project:
         return self._modules[file]
 
     def add(self, file: int, wrapper: MetadataWrapper, source: sources.Source) -> Module:
-        """Add a file that is parsed already."""
+        """Add a file that has been parsed."""
         module = self._modules[file] = Module(self, file, wrapper, source.text)
         self._file_of_scope[id(module.symbols.module)] = file
         return module
 
     def wrapper(self, function: Scope) -> Wrapper | None:
-        """Return what a function of any file passes on to Chat."""
+        """Return the wrapper that a function of any file is, or None."""
         module = self._modules.get(self._file_of_scope.get(id(function.root()), -1))
         if module is None:
             return None

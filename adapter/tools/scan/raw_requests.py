@@ -1,7 +1,7 @@
-"""Find requests to Chat Completions that a module writes by hand: over HTTP, or for a batch.
+"""Find hand-written requests to Chat Completions: over HTTP, or for a batch.
 
-A string is a URL only where it comes to what sends: as an argument, or put together and passed on
-by names, up to the functions of the same module that send what they are given.
+A string counts as a URL only if it reaches a function that sends: as an argument, or concatenated
+and passed on by names, also through functions of the same module that send their arguments.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from .cst_walker import Walker
 from .finder import Finder, Site, last_name
 from .http_libraries import Sender, is_double, sender
 from .string_values import StringValues
-from .symbols import Scope, Symbol, Symbols, parts_of, text_of
+from .symbol import Symbol, parts_of
+from .symbols import Scope, Symbols, text_of
 
 BATCH_STAYS = "the Batch API isn't moved: its input file is written for the endpoint that it names"
-_ENDPOINT_DOUBLE_NOTE = "a test that stands in for the endpoint: it needs one for /responses as well, or the fixture adapter_chat_mocks"
+_ENDPOINT_DOUBLE_NOTE = (
+    "a test double of the endpoint: add one for /responses, or use the fixture adapter_chat_mocks"
+)
 _URL_ARGUMENTS = frozenset({"api_url", "endpoint", "full_url", "path", "target", "uri", "url"})
-_ROUNDS = 3  # of functions that call functions that send
+_ROUNDS = 3  # levels of functions that call functions that send
 _String = cst.BaseString | cst.FormattedStringText
 
 
 def find_requests(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.CSTNode]]:
-    """List them, each with its node: the string that names the endpoint."""
+    """Return a site for each request, with its node: the string that names the endpoint."""
     finder = _Requests(module, symbols)
     strings = _Strings(module, symbols)
     strings.walk(module)
@@ -39,7 +42,7 @@ def find_requests(module: cst.Module, symbols: Symbols) -> list[tuple[Site, cst.
 
 
 class _Strings(Finder):
-    """Look whether the endpoint is named at all, and for lines of the Batch API's input files."""
+    """Find out whether the endpoint is named, and find lines of the Batch API's input files."""
 
     mentions_endpoint = False
 
@@ -66,15 +69,13 @@ class _Requests(Finder):
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         super().__init__(module, symbols)
         self._texts = StringValues(module, symbols)
-        self._calls: list[
-            tuple[cst.Call, Scope, Scope]
-        ] = []  # of functions of this module, each with the function
-        self._sending: dict[
-            tuple[int, str], Sender
-        ] = {}  # by a function and its parameter that says where
+        # Calls of this module's functions, each with its scope and the function.
+        self._calls: list[tuple[cst.Call, Scope, Scope]] = []
+        # Functions that send, by the function and its parameter with the URL.
+        self._sending: dict[tuple[int, str], Sender] = {}
 
     def visit_Decorator(self, node: cst.Decorator) -> bool:
-        return False  # a route, a test's double for a while
+        return False  # a route of a server, or a test double for one function
 
     def visit_Call(self, node: cst.Call) -> None:
         symbol = self._symbols.of(node.func, self._scope)
@@ -86,12 +87,12 @@ class _Requests(Finder):
             self._add_double(node)
             return
         for k, arg in enumerate(node.args):  # threads, partials, retries
-            handed = None
+            passed = None
             if isinstance(arg.value, (cst.Name, cst.Attribute)):
-                handed = self._sender(arg.value, self._symbols.of(arg.value, self._scope))
-            if handed is not None:
+                passed = self._sender(arg.value, self._symbols.of(arg.value, self._scope))
+            if passed is not None:
                 self._add_request(
-                    node, _url_candidates(node.args[k + 1 :]), last_name(arg.value), handed
+                    node, _url_candidates(node.args[k + 1 :]), last_name(arg.value), passed
                 )
                 return
         if symbol.defined is not None and symbol.defined.kind == "function":
@@ -104,7 +105,7 @@ class _Requests(Finder):
         return sender(path, _receiver(func), last_name(func))
 
     def _annotated(self, node: cst.BaseExpression) -> str:
-        """Return what an object's annotation names, where that sends."""
+        """Return the class that an object's annotation names if its instances send, else `?`."""
         name = last_name(node)
         owner = self._scope.enclosing_class() if isinstance(node, cst.Attribute) else None
         bindings = (
@@ -128,7 +129,7 @@ class _Requests(Finder):
             texts = [
                 one for one in self._texts.of(url, self._scope) if known_clients.ENDPOINT in one
             ]
-            # A test's client of its own server is asked for paths.
+            # A test's client of the project's own server gets paths instead of URLs.
             own = self._scope.name.startswith("test") and all(one.startswith("/") for one in texts)
             if texts and not (
                 "own client" not in found.note and found.verdict == "unclear" and own
@@ -183,7 +184,7 @@ class _Requests(Finder):
         return finder.found
 
     def add_forwarded(self) -> None:
-        """Add the calls of this module's functions that send what they are given."""
+        """Add the calls of this module's functions that send to a URL they are given."""
         for _ in range(_ROUNDS):
             before = len(self._sending)
             for node, scope, function in self._calls:
@@ -199,7 +200,7 @@ class _Requests(Finder):
 
 
 class _NameReads(Walker):
-    """Tell whether an expression reads a name."""
+    """Find out whether an expression reads a name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -211,7 +212,7 @@ class _NameReads(Walker):
 
 
 def _url_candidates(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
-    """Return the arguments that may be a URL: the first two by position, and those named so."""
+    """Return the arguments that may be a URL: the first two positional ones, and by keyword."""
     placed = [arg.value for arg in args if arg.keyword is None and not arg.star][:2]
     return placed + [
         arg.value for arg in args if arg.keyword is not None and arg.keyword.value in _URL_ARGUMENTS
@@ -219,7 +220,7 @@ def _url_candidates(args: Sequence[cst.Arg]) -> list[cst.BaseExpression]:
 
 
 def _argument_for(node: cst.Call, function: Scope, name: str) -> cst.BaseExpression | None:
-    """Return what a call of a function gives for one of its parameters."""
+    """Return the argument of a call for one of the function's parameters."""
     for arg in node.args:
         if arg.keyword is not None and arg.keyword.value == name:
             return arg.value

@@ -25,26 +25,28 @@ _HINT = b"openai"
 
 @dataclass(slots=True)
 class FileChange:
-    """One file before and after, as bytes; what was left and why, and what to look at, by line."""
+    """One file before and after, as bytes.
+
+    `left` lists what wasn't changed, with reasons, and `notes` what to check by hand, each by line.
+    """
 
     path: Path
     before: bytes = b""
     after: bytes | None = None
     left: list[tuple[int, str]] = field(default_factory=list)
     notes: list[tuple[int, str]] = field(default_factory=list)
-    places: tuple[tuple[int, int], ...] = ()  # in a notebook, each line's cell and its line there
+    places: tuple[tuple[int, int], ...] = ()  # of a notebook: each line's cell and line in it
 
     def place(self, line: int) -> tuple[int | None, int]:
-        """Return the cell (None in a module) and the line in it."""
+        """Return the cell (None in a module) and the line in the cell or module."""
         return Source("", self.places).place(line)
 
     @property
     def encoding(self) -> str:
         """Return the file's encoding."""
         found = "utf-8" if self.path.suffix.lower() == ".ipynb" else sources.decode(self.before)[1]
-        return (
-            "utf-8" if found == "utf-8-sig" else found
-        )  # the mark stays a character of the first line
+        # The byte order mark stays a character of the first line.
+        return "utf-8" if found == "utf-8-sig" else found
 
     def diff(self) -> str:
         """Return the change as a unified diff."""
@@ -53,7 +55,7 @@ class FileChange:
         return self.patch().decode(self.encoding, "replace")
 
     def patch(self) -> bytes:
-        """Return the change as a unified diff that git applies: in the file's own encoding."""
+        """Return the change as a unified diff for `git apply`, in the file's own encoding."""
         if self.after is None:
             return b""
         old, new = _lines(self.before), _lines(self.after)
@@ -67,25 +69,25 @@ class FileChange:
         )
 
     def write(self) -> None:
-        """Write the new text in place: the file keeps its owner, its mode and its other names.
+        """Write the new text in place; the file keeps its owner, its mode and its hard links.
 
-        Raises Unreadable for what isn't to be written: a link, a file that nobody may write or that has changed since it was read; and
-        where writing fails, which puts back what stood there.
+        Raises Unreadable for a link, a read-only file, and a file that has changed since it was
+        read; also if writing fails, after the old contents have been restored.
         """
         assert self.after is not None
         if self.path.is_symlink():
-            raise Unreadable("a symbolic link: name what it leads to")
+            raise Unreadable("a symbolic link: name its target")
         with writable(self.path) as file:
             found = file.read(max(len(self.before), len(self.after)) + 1)
             if found == self.after:
-                return  # by its other name
+                return  # written already through another hard link
             if found != self.before:
                 raise Unreadable("it has changed since it was read")
             with _signals_blocked():
                 try:
                     _overwrite(file, self.after)
                 except BaseException as error:
-                    _overwrite(file, self.before)  # there is room for it: it was there
+                    _overwrite(file, self.before)  # fits on the disk, as it did before
                     if isinstance(error, OSError):
                         raise Unreadable(
                             f"it can't be written: {regular_files.reason_of(error)}"
@@ -94,11 +96,11 @@ class FileChange:
 
 
 def writable(path: Path) -> IO[bytes]:
-    """Open a regular file to be read and written, unbuffered. Raises Unreadable."""
+    """Open a regular file for reading and writing, unbuffered. Raises Unreadable."""
     try:
         mode = os.lstat(path)
         regular_files.check_regular(mode)
-        if not mode.st_mode & 0o222:  # a superuser may write it all the same
+        if not mode.st_mode & 0o222:  # a superuser could write it nevertheless
             raise Unreadable("it is read-only")
         handle = os.open(
             path,
@@ -119,7 +121,7 @@ def writable(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Let signals that end the process wait until a file is whole, where the system can."""
+    """Block signals that end the process while a file is written, if the platform supports it."""
     mask = getattr(signal, "pthread_sigmask", None)
     if mask is None:
         yield
@@ -141,13 +143,13 @@ def _overwrite(file: IO[bytes], data: bytes) -> None:
 
 
 def _lines(raw: bytes) -> list[bytes]:
-    """Split into lines as editors do: a form feed ends none."""
+    """Split into lines as editors do: a form feed doesn't end a line."""
     parts = raw.split(b"\n")
     return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
 
 
 def _quoted(name: str) -> bytes:
-    """Write a file's name as git does in a patch: one that holds controls or quotes is quoted."""
+    """Return a file's name as in git's patches: quoted if it has control characters or quotes."""
     if name.isprintable() and not set(name) & {'"', "\\"}:
         return name.encode()
     plain = (
@@ -162,14 +164,16 @@ def find_changes(
     exclude: Iterable[str] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[FileChange]:
-    """Give the files whose imports change, were left, or have something to be looked at."""
+    """Yield the files with imports that change or were left, or with notes."""
     import libcst as cst
 
     from .imports import fix_imports
 
-    refused: list[tuple[Path, str]] = []
-    files = list(sources.find_files(paths, exclude, lambda path, why: refused.append((path, why))))
-    taken = ImportedNames(files)
+    unreadable: list[tuple[Path, str]] = []
+    files = list(
+        sources.find_files(paths, exclude, lambda path, why: unreadable.append((path, why)))
+    )
+    imported = ImportedNames(files)
     linked = [one for one in paths if _is_linked(one)]
     for path in files:
         advance(1)
@@ -192,7 +196,7 @@ def find_changes(
                 text,
                 shadowed=_shadowing_module(path),
                 is_package=path.name == "__init__.py",
-                is_imported_elsewhere=partial(taken.may_import, path),
+                is_imported_elsewhere=partial(imported.may_import, path),
             )
             if fixed.text is not None:
                 change.after = (
@@ -210,7 +214,7 @@ def find_changes(
             change.left = [(1, "nested too deeply")]
             yield change
             continue
-        except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the end of all
+        except Exception as error:  # noqa: BLE001  # one file, or a bug, must not stop the scan
             change.left = [(1, f"can't be read ({type(error).__name__})")]
             yield change
             continue
@@ -220,28 +224,28 @@ def find_changes(
         ):
             change.after, change.left = (
                 None,
-                [*change.left, (1, "a symbolic link: name what it leads to")],
+                [*change.left, (1, "a symbolic link: name its target")],
             )
         if change.after is not None or change.left or change.notes:
             yield change
-    yield from (FileChange(path, left=[(1, why)]) for path, why in refused)
+    yield from (FileChange(path, left=[(1, why)]) for path, why in unreadable)
 
 
 def _is_linked(path: Path) -> bool:
-    """Tell whether a path leads through a symbolic link, as it was named from here on."""
+    """Return whether a path goes through a symbolic link below the working directory."""
     here = Path.cwd()
     try:
         steps = (here / path).relative_to(here).parts
-    except ValueError:  # elsewhere: how one gets there is the system's
+    except ValueError:  # outside of the working directory: only the path itself counts
         return path.is_symlink()
     return any(here.joinpath(*steps[: k + 1]).is_symlink() for k in range(len(steps)))
 
 
 def _shadowing_module(path: Path) -> str | None:
-    """Return a module of the project's own that is called adapter, where it would come first."""
+    """Return the project's own module `adapter` if it would be imported instead, else None."""
     import adapter
 
-    ours = Path(adapter.__file__).resolve().parent
+    package = Path(adapter.__file__).resolve().parent
     folder = path.resolve().parent
     above = folder
     while regular_files.is_file(above / "__init__.py"):
@@ -251,7 +255,7 @@ def _shadowing_module(path: Path) -> str | None:
             return "adapter.py"
         if (
             regular_files.is_file(home / "adapter" / "__init__.py")
-            and (home / "adapter").resolve() != ours
+            and (home / "adapter").resolve() != package
         ):
             return "adapter/__init__.py"
     return None

@@ -1,4 +1,4 @@
-"""Scan many files, in several processes where that pays."""
+"""Scan many files, in several processes if there are enough of them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .assessment import Assessment
     from .finder import Site
 
-_ROUNDS = 5  # wrappers of wrappers, each in another file
-_WORTH_PROCESSES = 40  # files to be parsed; below that, starting processes costs more than it saves
+_ROUNDS = 5  # levels of wrappers in different files
+_WORTH_PROCESSES = 40  # with fewer files, starting processes takes longer than it saves
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A call site with its file (as it was named), cell of a notebook, module and assessment."""
+    """A call site with its file (as given), notebook cell, module and assessment."""
 
     file: str
     site: Site
@@ -38,16 +38,16 @@ class Finding:
 
     @property
     def call_site(self) -> str:
-        """Return the site as rules name it: `module:function`."""
+        """Return the site as rules match it: `module:function` (docs/code.md#call-sites)."""
         return call_site_name(self.module, self.site.owner)
 
 
 @dataclass(slots=True)
 class Report:
-    """What a scan found.
+    """The results of a scan.
 
-    Call sites; recordings, and the inputs of batches, that name the endpoint (line numbers by
-    file); and files that couldn't be read (why, by file).
+    `recordings` and `batches` have the line numbers with the endpoint, by file; `unread` has the
+    reasons why files couldn't be read, by file.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -62,17 +62,17 @@ class Report:
         return Counter(one.assessment.verdict for one in self.findings)
 
     def by_parameter(self) -> dict[str, Counter[str]]:
-        """Count for each parameter of Chat its outcomes."""
+        """Count the outcomes of each parameter of Chat."""
         found: dict[str, Counter[str]] = {}
         for one in self.findings:
-            for fate in one.assessment.parameters:
-                if fate.outcome not in ("option", "passed on"):
-                    found.setdefault(fate.redacted().name, Counter())[fate.outcome] += 1
+            for item in one.assessment.parameters:
+                if item.outcome not in ("option", "passed on"):
+                    found.setdefault(item.redacted().name, Counter())[item.outcome] += 1
         return dict(sorted(found.items()))
 
 
 def require_libcst() -> None:
-    """Raise MissingExtra where LibCST isn't installed."""
+    """Raise MissingExtra if LibCST isn't installed."""
     try:
         import libcst  # noqa: F401
     except ImportError:
@@ -87,9 +87,13 @@ def scan(
     jobs: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Scan files and folders. `jobs` processes (default: as many as cores); `advance` is told of each file that is done.
+    """Scan files and folders, in `jobs` processes (default: the number of cores).
 
-    Raises MissingExtra without LibCST. A file that can't be read or parsed is in the report, with the reason.
+    `advance` is called with the number of files that have been done since its last call. A file
+    that can't be read or parsed is in the report, with the reason.
+
+    Raises:
+        MissingExtra: LibCST isn't installed.
     """
     require_libcst()
     report = Report()
@@ -146,22 +150,22 @@ def _scan_in_rounds(  # noqa: PLR0917
     work: Callable[[list[Task]], Iterable[FileResult]],
     advance: Callable[[int], None],
 ) -> None:
-    """Scan each file by itself, and then, as long as there are any, those that import what the others have been found to export."""
+    """Scan each file by itself, then rescan files that import newly found exports, in rounds."""
     from .project import ModuleIndex
 
     by_name = ModuleIndex([path.absolute().as_posix() for path in files])
     results: dict[int, FileResult] = {}
     names: dict[int, frozenset[str]] = {}
-    unsaid = frozenset(unparsed_imports)
-    for turn in range(_ROUNDS):
+    unparsed = frozenset(unparsed_imports)
+    for round_ in range(_ROUNDS):
         new: dict[int, frozenset[str]] = {}
         for k, scanned in zip(todo, work([(k, names) for k in todo]), strict=True):
-            if k not in unsaid or not scanned.why:
+            if k not in unparsed or not scanned.why:
                 results[k] = scanned
             fresh = scanned.exports - names.get(k, frozenset())
             if fresh:
                 new[k] = fresh
-            if not turn:
+            if not round_:
                 advance(1)
         names = {k: names.get(k, frozenset()) | new.get(k, frozenset()) for k in {**names, **new}}
         imports = (
@@ -184,7 +188,7 @@ def _is_affected(imports: Iterable[tuple[int, str]], new: Mapping[int, frozenset
 
 
 def _picklable_settings(settings: Settings) -> dict[str, Any]:
-    """Return settings as values that another process can take."""
+    """Return the settings that can be pickled, by name."""
     return {
         name: value
         for name, value in settings.__dict__.items()
@@ -193,7 +197,7 @@ def _picklable_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _failure_text(error: Exception) -> str:
-    """Say what can't be read, without quoting it."""
+    """Return a text on an error without its message, which may quote the file."""
     return (
         "not Python"
         if isinstance(error, (SyntaxError, ValueError))
@@ -202,12 +206,15 @@ def _failure_text(error: Exception) -> str:
 
 
 Task = tuple[int, Mapping[int, frozenset[str]]]
-"""A file's number, and what is known of the files' exports by then."""
+"""A file's number, and the exports of files that are known so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What came of one file: its findings, or why it can't be read; what it exports, and what it imports of the project."""
+    """The result for one file: its findings, or why it can't be read.
+
+    `exports` are names that other files must follow; `imports` are (file, name) from the project.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     why: str = ""
@@ -253,7 +260,7 @@ class Worker:
             )
         except RecursionError:
             return FileResult(why="nested too deeply")
-        except Exception as error:  # noqa: BLE001  # one file's fault, or ours, isn't the scan's end
+        except Exception as error:  # noqa: BLE001  # one file, or a bug, must not stop the scan
             return FileResult(why=_failure_text(error))
         module, in_test = sources.module_of(path), sources.is_test(path)
         found = []

@@ -1,4 +1,4 @@
-"""Collect a module's scopes in one walk: what names are bound to, and what is done to their values."""
+"""Collect a module's scopes in one walk: the bindings of names, and changes of their values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .scopes import LOOP, Binding, Branch, Change, Passed, Place, Scope, key_of,
 class Collector(Walker):
     """Collect a module's scopes.
 
-    `resolve` is asked for the name of what `from module import name` means: the dots of a relative import, the module, the
-    name (empty for `*`).
+    `resolve` returns the dotted name for `from module import name`, from the dots of a relative
+    import, the module, and the name (empty for `*`).
     """
 
     def __init__(self, resolve: Callable[[int, str, str], str] | None = None) -> None:
@@ -23,9 +23,9 @@ class Collector(Walker):
         self.module = Scope("module", "<module>")
         self.scopes: dict[int, Scope] = {}
         self.places: dict[int, Place] = {}  # of calls
-        self.modules: dict[str, str] = {}  # what `import a.b` means, where `resolve` knows better
+        self.modules: dict[str, str] = {}  # what `import a.b` means, if `resolve` changes it
         self.outside: dict[str, list[tuple[cst.BaseExpression, Binding | Change]]] = {}
-        """What is done to attributes of others than self, by the attribute's name, each with its owner."""
+        """Events of attributes of other objects than self, by attribute, each with its object."""
         self._resolve = resolve or _as_written
         self._scope = self.module
         self._order = 0
@@ -48,7 +48,7 @@ class Collector(Walker):
                 home.aliases.setdefault(name, []).append((owner, other, binding.place))
 
     def _owner(self, name: str) -> Scope:
-        """Return the scope that a name is bound in so far, seen from here."""
+        """Return the scope in which a name is bound so far, seen from the current one."""
         scope: Scope | None = self._scope
         while scope is not None and name not in scope.bindings:
             scope = scope.parent
@@ -92,7 +92,7 @@ class Collector(Walker):
     leave_SimpleStatementSuite = leave_IndentedBlock
 
     def _arms(self) -> Branch:
-        """Return what the block that is entered adds to the branch."""
+        """Return the arms that the entered block adds to the branch."""
         above = self.stack[-1] if self.stack else None
         match above:
             case cst.If():
@@ -241,22 +241,21 @@ class Collector(Walker):
             if item.asname is not None:
                 self._target(item.asname.name, item.item)
 
-    # What happens to dictionaries
+    # Changes of dictionaries and lists
 
     def leave_Call(self, node: cst.Call) -> None:
         self.places[id(node)] = self._next_place()
         self._record_passed(node)
         match node:
-            case cst.Call(func=cst.Name(value="setattr"), args=[held, named, given]):
-                attribute = text_of(named.value) or ""
+            case cst.Call(func=cst.Name(value="setattr"), args=[target, name_arg, value]):
+                attribute = text_of(name_arg.value) or ""
                 if attribute.isidentifier():
-                    self._target(cst.Attribute(held.value, cst.Name(attribute)), given.value)
+                    self._target(cst.Attribute(target.value, cst.Name(attribute)), value.value)
         if not isinstance(node.func, cst.Attribute):
             return
         owner, name, args = node.func.value, node.func.attr.value, node.args
-        if (
-            isinstance(owner, cst.Name) and owner.value in ("dict", "list") and args
-        ):  # dict.update(params, …)
+        # dict.update(params, …)
+        if isinstance(owner, cst.Name) and owner.value in ("dict", "list") and args:
             owner, args = args[0].value, args[1:]
         if name in ("update", "__ior__"):
             for arg in args:
@@ -268,7 +267,7 @@ class Collector(Walker):
             self._change(owner, "default", text_of(args[0].value), args[1].value)
         elif name == "__setitem__" and len(args) == 2:
             self._change(owner, "set", text_of(args[0].value), args[1].value)
-        elif name == "setitem" and len(args) == 3:  # of operator
+        elif name == "setitem" and len(args) == 3:  # operator.setitem
             self._change(args[0].value, "set", text_of(args[1].value), args[2].value)
         elif name in ("pop", "__delitem__") and args:
             self._change(owner, "drop", text_of(args[0].value), None)
@@ -319,7 +318,8 @@ class Collector(Walker):
             kind, key, owner, value = "update", key_of(owner), owner.value, inner
             if key is None or inner is None:
                 kind, key = "add", None
-        change = Change(self._scope, self._next_place(), kind, key, value, by)  # type: ignore[arg-type]
+        place = self._next_place()
+        change = Change(self._scope, place, kind, key, value, by)  # type: ignore[arg-type]
         if isinstance(owner, cst.Name):
             self._owner(owner.value).changes.setdefault(owner.value, []).append(change)
         elif isinstance(owner, cst.Attribute):
@@ -374,7 +374,7 @@ _GROWING = frozenset({"append", "extend", "insert", "appendleft", "add", "__iadd
 
 
 def _same_value_names(value: cst.BaseExpression | None) -> list[str]:
-    """Return the names whose value an expression may have, and not a copy of it."""
+    """Return the names whose value, not a copy of it, an expression may have."""
     match value:
         case cst.Name():
             return [value.value]
@@ -402,4 +402,4 @@ def _name_of_key(node: cst.Subscript) -> str:
     return ""
 
 
-__all__: list[str] = []  # the walk is asked for by this package alone
+__all__: list[str] = []  # used only inside this package

@@ -1,4 +1,4 @@
-"""Walk a syntax tree, and know in which scope one is."""
+"""Walk a syntax tree and keep track of the scope."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .symbols import Symbols
 
 
 class ScopedWalker(Walker):
-    """Keep the scope of the node that is visited in `_scope`."""
+    """A walker that keeps the scope of the visited node in `_scope`."""
 
     def __init__(self, symbols: Symbols) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The scopes of one module: what their names are bound to, and what happens to those values, in the order of the text.
+"""The scopes of one module: bindings of names and changes of their values, in source order.
 
-Nothing is evaluated here, and no code runs.
+Nothing is evaluated, and no code runs.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import libcst as cst
 from libcst import helpers
 
 Branch = tuple[tuple[int, str], ...]
-"""The arms of `if`, `match`, loops and `except` that a statement stands in, within its function, each with its node's id."""
+"""The arms of `if`, `match`, loops and `except` around a statement, within its function.
+
+Each is the id of its node, and the arm.
+"""
 
 LOOP = "loop "
-"""What the arm of a loop begins with; the number of the place before it follows."""
+"""Prefix of a loop's arm; the order of the last place before the loop follows."""
 
-_EXCLUSIVE_ARMS = ("then", "else", "case", "except")  # of which only one is run
+_EXCLUSIVE_ARMS = ("then", "else", "case", "except")  # only one arm of a statement runs
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an expression stands: its number in the order of the text, and its branch."""
+    """The position of an expression: its number in source order, and its branch."""
 
     order: int
     branch: Branch = ()
 
     def excludes(self, other: Place) -> bool:
-        """Return whether no run reaches both places: they stand in different arms of one statement."""
+        """Return whether no run reaches both places, as they are in exclusive arms."""
         arms = dict(self.branch)
         return any(
             arms.get(node, arm) != arm and arm.startswith(_EXCLUSIVE_ARMS)
@@ -36,7 +39,7 @@ class Place:
         )
 
     def always_follows(self, other: Place) -> bool:
-        """Return whether a run that gets here has passed the other place."""
+        """Return whether every run that reaches this place has passed the other one."""
         return self.branch[: len(other.branch)] == other.branch
 
 
@@ -44,9 +47,10 @@ class Place:
 class Scope:
     """A module, class or function: its names, a class's attributes of self, a function's results.
 
-    `file` is a module's path, where it is one of a project. `aliases` are the names that may have the same value, each with its scope
-    and where it got it; `passed` are the calls that a name's value is an argument of. `changes` and `attribute_changes` are what happens to a name's value beside being bound: `name["key"] = value`,
-    `name.update(…)`, `del name["key"]`.
+    `file` is the path of a project's module. `aliases` are names that may have the same value, each
+    with its scope and the place from which on it has. `passed` are calls with a name's value as an
+    argument. `changes` and `attribute_changes` are in-place changes of a name's value:
+    `name["key"] = value`, `name.update(…)`, `del name["key"]`.
     """
 
     kind: Literal["module", "class", "function"]
@@ -64,15 +68,15 @@ class Scope:
     bases: list[cst.BaseExpression] = field(default_factory=list)
     decorators: list[cst.BaseExpression] = field(default_factory=list)
     stars: list[str] = field(default_factory=list)  # modules of `from module import *`
-    keywords: str | None = None  # the name of its **parameter
+    keywords: str | None = None  # the name of the `**` parameter
     keywords_annotation: cst.BaseExpression | None = None
     parameters: tuple[str, ...] = ()
-    positional: int = 0  # how many of them may be given by position
+    positional: int = 0  # the number of parameters that may be given by position
     defaults: dict[str, cst.BaseExpression] = field(default_factory=dict)
 
     @property
     def qualname(self) -> str:
-        """Return its `__qualname__`."""
+        """Return the scope's `__qualname__`."""
         if self.kind == "module":
             return "<module>"
         above = self.parent
@@ -84,21 +88,21 @@ class Scope:
         )
 
     def root(self) -> Scope:
-        """Return its module."""
+        """Return the scope's module."""
         scope = self
         while scope.parent is not None:
             scope = scope.parent
         return scope
 
     def enclosing_class(self) -> Scope | None:
-        """Return the class whose self is meant here."""
+        """Return the innermost class around, to which `self` refers."""
         scope: Scope | None = self
         while scope is not None and scope.kind != "class":
             scope = scope.parent
         return scope
 
     def is_property(self) -> bool:
-        """Return whether a function is read like an attribute."""
+        """Return whether a function is a property."""
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
         return any(
             name.rpartition(".")[2] in ("property", "cached_property", "hybrid_property")
@@ -106,14 +110,14 @@ class Scope:
         )
 
     def parameter(self, argument: int | str, *, by_attribute: bool) -> str:
-        """Return the parameter that a call's argument goes to, by position or keyword; empty where there is none."""
+        """Return the parameter for an argument's position or keyword; empty if there is none."""
         if isinstance(argument, str):
             return argument if argument in self.parameters else ""
         argument += by_attribute and self.is_bound()
         return self.parameters[argument] if argument < self.positional else ""
 
     def is_bound(self) -> bool:
-        """Return whether a function is a method whose first parameter is given by the attribute access."""
+        """Return whether a function is a method whose first parameter is bound on access."""
         names = [helpers.get_full_name_for_node(one) or "" for one in self.decorators]
         return (
             self.parent is not None and self.parent.kind == "class" and "staticmethod" not in names
@@ -122,9 +126,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One thing that a name is bound to: a dotted import, an expression, an annotation, a definition, or something unknown (all None).
+    """One binding of a name: to an import, an expression, an annotation or a definition.
 
-    `index` is the position in a tuple that is unpacked; `of` is what a loop goes through.
+    All of these are None if the value is unknown. `index` is the position in an unpacked tuple;
+    `of` is the iterable of a loop.
     """
 
     scope: Scope
@@ -140,11 +145,11 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a dictionary in place.
+    """One in-place change of a dictionary or list.
 
-    `set` and `default` give a key (None where it isn't literal) a value; `update` adds another dictionary (to a key's own one,
-    where there is a key); `drop` takes a key away; `add` is what `+=` and `append` do, which no dictionary takes. `sure` is
-    false where it may be another value's.
+    `set` and `default` give a key (None if it isn't literal) a value; `update` merges another
+    dictionary into this one, or into the value of `key`; `drop` removes a key; `add` is `+=` or
+    `append`, which dictionaries don't have. `sure` is False if the value may be another object.
     """
 
     scope: Scope
@@ -152,13 +157,13 @@ class Change:
     kind: Literal["set", "default", "update", "drop", "add"]
     key: str | None = None
     value: cst.BaseExpression | None = None
-    by: str = ""  # the name that the key has, where it isn't literal
+    by: str = ""  # the name of the key if it isn't literal, or the method of an `add`
     sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A call that is given a name's value: as which argument, by position or keyword."""
+    """A call with a name's value as an argument, given by position or keyword."""
 
     scope: Scope
     place: Place
@@ -167,7 +172,7 @@ class Passed:
 
 
 def key_of(node: cst.Subscript) -> str | None:
-    """Return a subscript's key where it is one literal string."""
+    """Return a subscript's key if it is one literal string, else None."""
     match node.slice:
         case [cst.SubscriptElement(slice=cst.Index(value=key))]:
             return text_of(key)
@@ -175,7 +180,7 @@ def key_of(node: cst.Subscript) -> str | None:
 
 
 def text_of(node: cst.BaseExpression) -> str | None:
-    """Return a literal string's text."""
+    """Return the text of a literal string; None for any other expression."""
     if isinstance(node, (cst.SimpleString, cst.ConcatenatedString)):
         value = node.evaluated_value
         return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""The files that a scan looks at: found, filtered by their bytes, and read; notebooks as one module of their code cells."""
+"""Find the files of a scan, filter them by their bytes, and read them as modules."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from .known_clients import HINT
 from .notebooks import Notebook
 
 SKIPPED = frozenset(
-    {".eggs", ".git", ".hg", ".ipynb_checkpoints", ".lanes", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv",
-     "__pycache__", "__pypackages__", "node_modules", "site-packages", "venv"}
+    {".eggs", ".git", ".hg", ".ipynb_checkpoints", ".lanes", ".mypy_cache", ".nox",
+     ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", "__pycache__", "__pypackages__",
+     "node_modules", "site-packages", "venv"}
 )  # fmt: skip
-"""Folders that hold other people's code, or none: not entered, unless the path that is named lies in one."""
+"""Folders without the project's own code: skipped, unless a given path is inside one."""
 
 CODE = frozenset({".py", ".pyi", ".pyw", ".ipynb"})
 RECORDINGS = frozenset({".yaml", ".yml", ".json", ".jsonl"})
 MAX_BYTES = 20 << 20
-"""Bytes beyond which a file is listed as unread."""
+"""The largest size of a file that is read."""
 
 ENDPOINT = b"/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A module's text; for notebooks `cells` gives for each line its cell (from 1) and line there."""
+    """A module's text; for notebooks, `cells` has each line's cell and its line there, from 1."""
 
     text: str
     cells: tuple[tuple[int, int], ...] = ()
 
     def place(self, line: int) -> tuple[int | None, int]:
-        """Return the cell (None in a module) and the line in it."""
+        """Return the cell (None in a module) and the line in the cell or module."""
         if not self.cells:
             return None, line
         return self.cells[min(line, len(self.cells)) - 1]
@@ -54,9 +55,10 @@ def find_files(
     exclude: Iterable[str] = (),
     on_unreadable: Callable[[Path, str], object] = lambda _path, _why: None,
 ) -> Iterator[Path]:
-    """List the files below paths, each once, in order; `exclude` are globs of names or of paths.
+    """Yield the files below paths, each once, in order; `exclude` are globs of names or paths.
 
-    A link is listed only where what it leads to isn't. `refused` is told of folders that can't be read, and why.
+    A link is left out if its target is found too. `on_unreadable` is called with each folder that
+    can't be read, and the reason.
     """
     globs = tuple(exclude)
     found = [
@@ -66,9 +68,8 @@ def find_files(
             _files_below(path, globs, on_unreadable) if regular_files.is_folder(path) else [path]
         )
     ]
-    real = {
-        one: os.path.realpath(one) for one in found
-    }  # Path.resolve raises where links lead in a circle
+    # Not Path.resolve, which raises an error for circular links.
+    real = {one: os.path.realpath(one) for one in found}
     seen = {real[one]: one for one in reversed(found)}
     seen |= {real[one]: one for one in reversed(found) if not one.is_symlink()}
     for one in dict.fromkeys(found):
@@ -87,9 +88,12 @@ def _files_below(
     for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
         folders[:] = sorted(
-            name for name in folders
-            if name not in skipped and not _excluded(here / name, root, globs) and not regular_files.is_file(here / name / "pyvenv.cfg")
-        )  # fmt: skip
+            name
+            for name in folders
+            if name not in skipped
+            and not _excluded(here / name, root, globs)
+            and not regular_files.is_file(here / name / "pyvenv.cfg")
+        )
         for name in sorted(names):
             path = here / name
             if path.suffix.lower() in CODE | RECORDINGS and not _excluded(path, root, globs):
@@ -112,18 +116,22 @@ def read_bytes(path: Path) -> bytes:
 
 
 def worth_parsing(raw: bytes) -> bool:
-    """Tell whether a file may hold a call."""
+    """Return whether a file may contain a call."""
     return HINT.search(raw) is not None
 
 
 _IMPORTED = re.compile(
-    rb"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]+))",
+    rb"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)"
+    rb"|import[ \t]+([^\n#]+))",
     re.MULTILINE,
 )
 
 
 def imports_of(raw: bytes) -> list[tuple[int, str, str]]:
-    """List what a module imports, as far as that can be told without parsing it: dots, module and name (empty for a whole module)."""
+    """Return a module's imports, found without parsing: (dots, module, name).
+
+    The name is empty for a whole module.
+    """
     found = []
     for dots, module, names, plain in _IMPORTED.findall(raw):
         found += [
@@ -134,7 +142,7 @@ def imports_of(raw: bytes) -> list[tuple[int, str, str]]:
 
 
 def _split(names: bytes) -> list[str]:
-    """List the names of an import statement, without those that they are given."""
+    """Return the names in an import statement, without their aliases."""
     words = (one.split() for one in names.decode("ascii", "replace").strip("()\r\n ").split(","))
     return [one[0] for one in words if one]
 
@@ -149,46 +157,46 @@ def _keeps_ascii(encoding: str) -> bool:
 
 
 def decode(raw: bytes) -> tuple[str, str]:
-    """Return a module's text, line endings kept, and its encoding (`utf-8-sig` with a byte order mark). Raises Unreadable."""
+    """Return a module's text, line endings kept, and its encoding.
+
+    The encoding is `utf-8-sig` if there is a byte order mark. Raises Unreadable.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         if encoding not in ("utf-8", "utf-8-sig") and not _keeps_ascii(encoding):
-            raise Unreadable(
-                "an encoding in which ASCII is something else"
-            )  # punycode takes minutes, too
+            # Others aren't source encodings, and decoding punycode may take minutes.
+            raise Unreadable("an encoding incompatible with ASCII")
         return raw.decode(encoding), encoding
     except UnicodeDecodeError as error:
         raise Unreadable(f"not {error.encoding}") from None
     except UnicodeError:
-        raise Unreadable("an encoding in which ASCII is something else") from None
+        raise Unreadable("an encoding incompatible with ASCII") from None
     except (SyntaxError, LookupError) as error:
-        # The first lines are looked at for a declaration, as UTF-8.
+        # `detect_encoding` reads the first lines as UTF-8 to find a declaration.
         raise Unreadable(
             "an unknown encoding" if "unknown" in str(error) else "not utf-8"
         ) from None
 
 
 def check_depth(text: str) -> None:
-    """Raise Unreadable for code that is nested deeper than Python itself can go: LibCST's parser would take the process with it."""
+    """Raise Unreadable for code nested too deeply for Python: LibCST's parser would crash."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ast.parse(text)
     except (RecursionError, MemoryError):
         raise Unreadable("nested too deeply") from None
-    except (
-        SyntaxError,
-        ValueError,
-    ):  # what is wrong, or newer than this Python, is LibCST's to say
+    except (SyntaxError, ValueError):
+        # LibCST reports syntax errors itself, and may know syntax newer than this Python's.
         if _depth(text) > _MAX_DEPTH:
             raise Unreadable("nested too deeply") from None
 
 
-_MAX_DEPTH = 100  # brackets; Python takes 200
+_MAX_DEPTH = 100  # nested brackets; Python's limit is 200
 
 
 def _depth(text: str) -> int:
-    """Count how deep brackets stand in one another, those in strings and comments too."""
+    """Return the depth of nested brackets, counting those in strings and comments too."""
     deepest = depth = 0
     for found in re.finditer(r"[(\[{]|[)\]}]", text):
         depth = depth + 1 if found[0] in "([{" else max(0, depth - 1)
@@ -197,7 +205,7 @@ def _depth(text: str) -> int:
 
 
 def read_source(path: Path, raw: bytes) -> Source:
-    """Return what is to be parsed of a file. Raises Unreadable."""
+    """Return the text of a file to parse; a notebook is one module. Raises Unreadable."""
     if path.suffix.lower() != ".ipynb":
         return Source(decode(raw)[0])
     found = Notebook(raw)
@@ -205,7 +213,10 @@ def read_source(path: Path, raw: bytes) -> Source:
 
 
 def module_of(path: Path) -> str:
-    """Return the dotted name under which a file is imported; a namespace package's where it lies in the `src` of a project."""
+    """Return the dotted name under which a file is imported.
+
+    Below the `src` folder of a project, packages may be namespace packages.
+    """
     name = module_name(path)
     if name == "__main__":
         return name
@@ -224,17 +235,20 @@ def module_of(path: Path) -> str:
 
 _KEY = re.compile(rb"""[\w/{}.-]*["']?[ ]*:(?=[ {\r]|$)""")
 _ITEM = re.compile(rb"""(?:^[ ]*-?|[\[,])[ ]*["']?[\w/]*$""")
-_CONTEXT_BYTES = 80  # bytes around the endpoint's name that say what it is
+_CONTEXT_BYTES = 80  # bytes around the endpoint's name that are examined
 
 
 def recorded_lines(raw: bytes) -> list[int]:
-    """List the lines (from 1) of a recording that name the endpoint."""
+    """Return the lines (from 1) of a recording that name the endpoint."""
     lines = enumerate(raw.split(b"\n"), 1)
     return [number for number, line in lines if ENDPOINT in line and _is_recorded(line)]
 
 
 def _is_recorded(line: bytes) -> bool:
-    """Tell a record from a comment, a key in an API's description, and an entry of a list of endpoints."""
+    """Return whether a line records a request.
+
+    It doesn't if the endpoint is in a comment, a key of an API description, or a list of endpoints.
+    """
     if line.lstrip().startswith(b"#"):
         return False
     for found in re.finditer(re.escape(ENDPOINT), line):
@@ -247,7 +261,7 @@ def _is_recorded(line: bytes) -> bool:
 
 
 def is_batch(path: Path, raw: bytes) -> bool:
-    """Tell whether a file with the endpoint in it is the input of a batch, by its first line."""
+    """Return whether a file that names the endpoint is a batch's input, by its first line."""
     try:
         first = json.loads(raw.lstrip(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0])
     except (ValueError, RecursionError):
@@ -260,7 +274,7 @@ def is_batch(path: Path, raw: bytes) -> bool:
 
 
 def is_test(path: Path) -> bool:
-    """Tell whether a file belongs to tests, by its name."""
+    """Return whether a file belongs to tests, judged by its path."""
     return (
         path.name.startswith("test_")
         or path.stem.endswith("_test")

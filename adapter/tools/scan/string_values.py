@@ -1,4 +1,4 @@
-"""The texts that an expression may be: literals, put together and passed on by names."""
+"""Find the possible values of string expressions: literals, concatenated and passed on by names."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from .finder import last_name
 from .symbols import Binding, Scope, Symbols, text_of
 
 UNKNOWN_PART = "…"
-"""Stands for what isn't known of a text."""
+"""Stands for an unknown part of a text."""
 
 _UNKNOWN_TEXTS = frozenset({UNKNOWN_PART})
 _MAX_DEPTH = 12
-_MAX_TEXTS = 24  # texts that one expression may be
-_MAX_CHARACTERS = 1000  # characters
+_MAX_TEXTS = 24  # values of one expression
+_MAX_CHARACTERS = 1000  # of one value
 
 _TEXT_PRESERVING_FUNCTIONS = frozenset(
-    {"AnyHttpUrl", "AnyUrl", "HttpUrl", "SecretStr", "TypeAdapter", "URL", "Url", "cast", "fspath", "quote", "str", "urlparse", "urlsplit"}
+    {"AnyHttpUrl", "AnyUrl", "HttpUrl", "SecretStr", "TypeAdapter", "URL", "Url", "cast",
+     "fspath", "quote", "str", "urlparse", "urlsplit"}
 )  # fmt: skip
-"""Functions and classes that give a text back, or make a URL of it."""
+"""Functions and classes that return a text, or make a URL from it."""
 
 _URL_PRESERVING_METHODS = frozenset(
-    {"copy_with", "encode", "decode", "geturl", "get_secret_value", "human_repr", "lower", "lstrip", "removeprefix", "removesuffix", "replace",
-     "rstrip", "strip", "unicode_string", "with_fragment", "with_query"}
+    {"copy_with", "encode", "decode", "geturl", "get_secret_value", "human_repr", "lower",
+     "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip", "unicode_string",
+     "with_fragment", "with_query"}
 )  # fmt: skip
-"""Methods that leave a URL what it is, as far as its host and path go."""
+"""Methods that keep a URL's host and path."""
 
 _JOIN_FUNCTIONS = frozenset({"os.path.join", "posixpath.join", "ntpath.join"})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
 
 
 class _Defaults(Walker):
-    """Collect what parameters are where nothing is given."""
+    """Collect the default values of parameters."""
 
     def __init__(self, symbols: Symbols) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class _Defaults(Walker):
 
 
 class StringValues:
-    """Say which texts expressions of a module may be."""
+    """Find the texts that a module's expressions may have as values."""
 
     def __init__(self, module: cst.Module, symbols: Symbols) -> None:
         self._symbols = symbols
@@ -72,12 +74,12 @@ class StringValues:
         return self._found
 
     def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> frozenset[str]:
-        """Return the texts; OPEN stands in each for what isn't known."""
+        """Return an expression's possible texts; UNKNOWN_PART stands for unknown parts."""
         if node is None or depth > _MAX_DEPTH:
             return _UNKNOWN_TEXTS
         found = self._known.get(id(node))
         if found is None:
-            self._known[id(node)] = _UNKNOWN_TEXTS  # for what leads back to itself
+            self._known[id(node)] = _UNKNOWN_TEXTS  # for circular definitions
             outer, self._strings_read = self._strings_read, []
             found = _bounded(self._read(node, scope, depth + 1))
             self._known[id(node)], self._parts[id(node)] = found, self._strings_read
@@ -88,7 +90,7 @@ class StringValues:
     def strings(
         self, node: cst.BaseExpression, scope: Scope
     ) -> list[cst.BaseString | cst.FormattedStringText]:
-        """Return the strings that an expression's texts are put together from."""
+        """Return the string literals that an expression's texts are made of."""
         self.of(node, scope)
         return self._parts.get(id(node), [])
 
@@ -136,7 +138,7 @@ class StringValues:
         return _UNKNOWN_TEXTS
 
     def _either(self, node: cst.IfExp, scope: Scope, depth: int) -> frozenset[str]:
-        """Return what either branch may be; `str(x) if x is not None else None` is what x may be."""
+        """Return the texts of both branches; only x's for `str(x) if x is not None else None`."""
         branches = [node.body, node.orelse]
         tested = _tested_name(node.test)
         if tested is not None and any(_is_none(one) for one in branches):
@@ -214,7 +216,7 @@ class StringValues:
     def item(
         self, node: cst.BaseExpression, key: str | None, scope: Scope, depth: int = 0
     ) -> frozenset[str]:
-        """Return the texts of a dictionary's entry; of all, for a key that isn't literal."""
+        """Return the texts of a dictionary's entry; of all entries if the key isn't literal."""
         found: set[str] = set()
         for made, where in self._dicts(node, scope):
             for name, value in _entries(made):
@@ -230,7 +232,7 @@ class StringValues:
     def _dicts(
         self, node: cst.BaseExpression, scope: Scope, depth: int = 0
     ) -> Iterator[tuple[cst.BaseExpression, Scope]]:
-        """Give the dictionaries, written out, that an expression may be made of."""
+        """Yield the literal dictionaries that an expression may be made of."""
         deeper = depth + 1
         bindings: Sequence[Binding] = ()
         match node:
@@ -299,8 +301,14 @@ class StringValues:
         return _UNKNOWN_TEXTS
 
     def _method_texts(  # noqa: PLR0917
-        self, node: cst.Call, base: cst.BaseExpression, name: str, given: list[cst.BaseExpression], scope: Scope, depth: int
-    ) -> Iterable[str]:  # fmt: skip
+        self,
+        node: cst.Call,
+        base: cst.BaseExpression,
+        name: str,
+        given: list[cst.BaseExpression],
+        scope: Scope,
+        depth: int,
+    ) -> Iterable[str]:
         if name == "join" and len(given) == 1 and isinstance(given[0], (cst.List, cst.Tuple)):
             between = text_of(base) or ""
             return self._concatenated(
@@ -329,20 +337,21 @@ class StringValues:
         return self.of(base, scope, depth) if name in _URL_PRESERVING_METHODS else _UNKNOWN_TEXTS
 
     def _format_texts(
-        self, texts: Iterable[str], given: list[cst.BaseExpression], named: dict[str, cst.BaseExpression], scope: Scope, depth: int
-    ) -> Iterator[str]:  # fmt: skip
+        self,
+        texts: Iterable[str],
+        given: list[cst.BaseExpression],
+        named: dict[str, cst.BaseExpression],
+        scope: Scope,
+        depth: int,
+    ) -> Iterator[str]:
         for text in texts:
-            count = iter(given)
+            rest = iter(given)
             parts = [
-                frozenset({part})
-                if not k % 2
-                else self.of(
-                    named.get(part) or (given[int(part)] if part.isdecimal() and int(part) < len(given) else next(count, None)),
-                    scope,
-                    depth,
-                )
+                self.of(_format_argument(part, given, named, rest), scope, depth)
+                if k % 2
+                else frozenset({part})
                 for k, part in enumerate(re.split(r"\{(\w*)[^}]*\}", text))
-            ]  # fmt: skip
+            ]
             yield from _product(parts)
 
     def _returned(self, function: Scope, depth: int) -> frozenset[str]:
@@ -350,6 +359,20 @@ class StringValues:
         for value, _ in function.returns[:_MAX_TEXTS]:
             found |= self.of(value, function, depth)
         return frozenset(found) or _UNKNOWN_TEXTS
+
+
+def _format_argument(
+    field: str,
+    given: list[cst.BaseExpression],
+    named: dict[str, cst.BaseExpression],
+    rest: Iterator[cst.BaseExpression],
+) -> cst.BaseExpression | None:
+    """Return the argument of `str.format` for a field: by name, by index, or the next of `rest`."""
+    if field in named:
+        return named[field]
+    if field.isdecimal() and int(field) < len(given):
+        return given[int(field)]
+    return next(rest, None)
 
 
 def _product(parts: Sequence[frozenset[str]], between: str = "") -> list[str]:
@@ -394,7 +417,7 @@ def _entries(node: cst.BaseExpression) -> Iterator[tuple[str | None, cst.BaseExp
 
 
 def _spread(node: cst.Dict | cst.Call) -> Iterator[cst.BaseExpression]:
-    """Give what a dictionary is spread from."""
+    """Yield the expressions that are spread into a dictionary."""
     if isinstance(node, cst.Dict):
         yield from (one.value for one in node.elements if isinstance(one, cst.StarredDictElement))
     else:
@@ -406,7 +429,7 @@ def _is_none(node: cst.CSTNode) -> bool:
 
 
 def _tested_name(test: cst.BaseExpression) -> str | None:
-    """Return the name that a condition asks about: `x`, `not x`, `x is not None`."""
+    """Return the name that a condition tests: `x`, `not x`, `x is not None`."""
     match test:
         case cst.UnaryOperation(operator=cst.Not()):
             return _tested_name(test.expression)

@@ -1,13 +1,12 @@
-"""What names stand for: imports, assignments, attributes of self, return values, annotations; across files where a project is given.
+"""Resolve the symbols of a module's expressions; across files if a project is given.
 
-An expression's symbol is its way from an import, written out: `openai.OpenAI().chat.completions.create`; what isn't known is `?`. What another file of the
-project defines begins with that file's number: `@3.LLM().ask`. No code runs.
+Imports, assignments, attributes of self, return values and annotations are followed. No code runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import libcst as cst
@@ -15,11 +14,10 @@ import libcst as cst
 from .known_clients import CLIENT, CLIENTS
 from .scope_collector import Collector
 from .scopes import Binding, Change, Place, Scope, text_of
+from .symbol import ANY, UNKNOWN, UNKNOWN_SYMBOL, Symbol, best_of, file_of, parts_of
 
-UNKNOWN = "?"
-ANY = "*"  # an attribute whose name only a run can tell
 _MAX_DEPTH = 24
-_MAX_PATH_CHARACTERS = 400  # characters of a path; what is longer leads in circles
+_MAX_PATH_CHARACTERS = 400  # a longer path comes from a circular definition
 
 
 class Project(Protocol):
@@ -30,26 +28,14 @@ class Project(Protocol):
         """The files whose names are always followed."""
 
     def resolve(self, dots: int, module: str, name: str) -> str:
-        """Return what `from module import name` means, `@file.name` in a file of the project."""
+        """Return what `from module import name` means: `@file.name` for a file of the project."""
 
     def load(self, file: int) -> Scope | None:
-        """Return the scope of a file, or None where it can't be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """What an expression stands for; `presets` are the arguments of a partial, `defined` a function or class of the project."""
-
-    path: str = UNKNOWN
-    presets: tuple[tuple[cst.Arg, Scope], ...] = ()
-    defined: Scope | None = None
-
-
-UNKNOWN_SYMBOL = Symbol()
+        """Return the scope of a file, or None if it can't be read."""
 
 
 class Symbols:
-    """Say what expressions of a module stand for."""
+    """Resolve what a module's expressions stand for."""
 
     def __init__(self, module: cst.Module, project: Project | None = None) -> None:
         collector = Collector(project.resolve if project is not None else None)
@@ -60,19 +46,19 @@ class Symbols:
         self._scopes: Mapping[int, Scope] = collector.scopes
         self._places = collector.places
         self.outside = collector.outside
-        self.used: set[int] = set()  # values that names led to
+        self.used: set[int] = set()  # ids of values that were read through names
         self._known: dict[int, Symbol] = {}  # by the node's id
-        self._results: dict[int, Symbol] = {}  # by the function's
-        self._keep_alive: list[cst.CSTNode] = [module]  # so that no id is given again
-        self._derived: dict[int, list[Scope]] | None = None  # by the id of the class above
-        self._follow_all = False  # whether every file is followed
+        self._results: dict[int, Symbol] = {}  # by the function's id
+        self._keep_alive: list[cst.CSTNode] = [module]  # so that no id is reused
+        self._derived: dict[int, list[Scope]] | None = None  # by the base class's id
+        self._follow_all = False  # whether names of every file are followed
 
     def scope_of(self, node: cst.CSTNode) -> Scope | None:
-        """Return the scope that a definition opens."""
+        """Return the scope of a definition's node."""
         return self._scopes.get(id(node))
 
     def derived(self, owner: Scope) -> list[Scope]:
-        """Return the classes of this module that are derived from one."""
+        """Return the classes of this module that are derived from a class."""
         if self._derived is None:
             self._derived = {}
             for one in self._scopes.values():
@@ -82,15 +68,18 @@ class Symbols:
         return self._derived.get(id(owner), [])
 
     def place_of(self, call: cst.CSTNode) -> Place | None:
-        """Return where a call of this module stands."""
+        """Return the place of a call in this module."""
         return self._places.get(id(call))
 
     def lookup(self, name: str, scope: Scope) -> list[Binding]:
-        """Return what a name is bound to where it is used: functions don't see their class's names."""
+        """Return the bindings of a name that is used in a scope.
+
+        As in Python, functions don't see the names of their class.
+        """
         return self.binding_scope(name, scope).bindings.get(name, [])
 
     def binding_scope(self, name: str, scope: Scope) -> Scope:
-        """Return the scope that a name is bound in where it is used."""
+        """Return the scope in which a name is bound, seen from the scope that uses it."""
         here: Scope | None = scope
         while here is not None and not (
             (here is scope or here.kind != "class") and name in here.bindings
@@ -99,7 +88,7 @@ class Symbols:
         return here or scope
 
     def of(self, node: cst.BaseExpression | None, scope: Scope, depth: int = 0) -> Symbol:
-        """Return the symbol of an expression; what leads back to itself is unknown."""
+        """Return the symbol of an expression; a circular definition is unknown."""
         if depth > _MAX_DEPTH or node is None:
             return UNKNOWN_SYMBOL
         known = self._known.get(id(node))
@@ -109,15 +98,15 @@ class Symbols:
         return known
 
     def bound(self, binding: Binding) -> Symbol:
-        """Return the symbol of one thing that a name is bound to."""
+        """Return the symbol of one binding of a name."""
         return self._binding(binding, 0)
 
     def returned(self, function: Scope) -> Symbol:
-        """Return the symbol of what a function returns."""
+        """Return the symbol of a function's return value."""
         return self._result(function, 0)
 
     def resolve_in_all_files(self, node: cst.BaseExpression, scope: Scope) -> Symbol:
-        """Return the symbol of an expression, looked for in every file that it leads to."""
+        """Return the symbol of an expression, following names into every file."""
         before = self._known, self._results
         self._known, self._results, self._follow_all = {}, {}, True
         try:
@@ -151,10 +140,10 @@ class Symbols:
         return UNKNOWN_SYMBOL
 
     def _best_of(self, nodes: tuple[cst.BaseExpression, ...], scope: Scope, depth: int) -> Symbol:
-        return _best([self.of(one, scope, depth) for one in nodes]) or UNKNOWN_SYMBOL
+        return best_of([self.of(one, scope, depth) for one in nodes]) or UNKNOWN_SYMBOL
 
     def _entry(self, node: cst.BaseExpression, scope: Scope, depth: int) -> Symbol:
-        """Return what the values of a dictionary or list are, where one of them is known."""
+        """Return the best known value of a dictionary or list."""
         container: cst.BaseExpression | None = node
         if isinstance(node, cst.Name):
             values = [one.value for one in self.lookup(node.value, scope) if one.value is not None]
@@ -162,7 +151,7 @@ class Symbols:
         match container:
             case cst.Dict() | cst.List() | cst.Tuple():
                 return (
-                    _best([self.of(one.value, scope, depth) for one in container.elements])
+                    best_of([self.of(one.value, scope, depth) for one in container.elements])
                     or UNKNOWN_SYMBOL
                 )
             case cst.DictComp():
@@ -170,8 +159,8 @@ class Symbols:
         return UNKNOWN_SYMBOL
 
     def _first(self, bindings: list[Binding], depth: int) -> Symbol | None:
-        """Return what most is known of: a client before anything else, and anything before nothing."""
-        return _best([self._binding(binding, depth) for binding in reversed(bindings[-8:])])
+        """Return the symbol of the best known of the last bindings."""
+        return best_of([self._binding(binding, depth) for binding in reversed(bindings[-8:])])
 
     def _binding(self, binding: Binding, depth: int) -> Symbol:
         if binding.dotted is not None:
@@ -190,7 +179,7 @@ class Symbols:
         return self._annotated(binding.annotation, binding.scope, depth)
 
     def _unpacked(self, value: cst.BaseExpression, index: int, scope: Scope, depth: int) -> Symbol:
-        """Return one element of what a function of the project returns."""
+        """Return one element of a tuple that a function of the project returns."""
         called = value.expression if isinstance(value, cst.Await) else value
         if not isinstance(called, cst.Call):
             return UNKNOWN_SYMBOL
@@ -201,10 +190,13 @@ class Symbols:
         ):
             if isinstance(returned, cst.Tuple) and index < len(returned.elements):
                 found.append(self.of(returned.elements[index].value, function or scope, depth))
-        return _best(found) or UNKNOWN_SYMBOL
+        return best_of(found) or UNKNOWN_SYMBOL
 
     def _annotated(self, annotation: cst.BaseExpression | None, scope: Scope, depth: int) -> Symbol:
-        """Return an instance of the client, or resource, that an annotation names, also in unions and as text."""
+        """Return an instance of the client, resource or class that an annotation names.
+
+        Unions, subscripts and string annotations are read too.
+        """
         if annotation is None:
             return UNKNOWN_SYMBOL
         text = text_of(annotation)
@@ -260,7 +252,7 @@ class Symbols:
             return None
         found = self._first(owner.attributes.get(name, []) + owner.bindings.get(name, []), depth)
         if found is not None and found.defined is not None and found.defined.kind == "function":
-            # A property is what it returns.
+            # The value of a property is what it returns.
             return self._result(found.defined, depth) if found.defined.is_property() else found
         return found or self._inherited(owner, name, depth)
 
@@ -309,7 +301,7 @@ class Symbols:
         return self._applied(function, depth)
 
     def _applied(self, function: Symbol, depth: int) -> Symbol:
-        """Return what calling a symbol gives."""
+        """Return the symbol of a call's result."""
         if function.defined is not None:
             if function.defined.kind == "function":
                 return self._result(function.defined, depth)
@@ -326,7 +318,7 @@ class Symbols:
         )
 
     def _instance(self, defined: Scope, depth: int) -> Symbol:
-        """Return an instance of a class of the project: a client's subclass is a client."""
+        """Return an instance of a class of the project; a subclass of a client is a client."""
         for base in defined.bases if depth < _MAX_DEPTH else ():
             above = self.of(base, defined.parent or defined, depth + 1)
             if CLIENT.fullmatch(above.path + "()"):
@@ -344,7 +336,7 @@ class Symbols:
 
     def _returned(self, function: Scope, depth: int) -> Symbol:
         found = (
-            _best([self.of(value, function, depth + 1) for value, _ in function.returns[:8]])
+            best_of([self.of(value, function, depth + 1) for value, _ in function.returns[:8]])
             or UNKNOWN_SYMBOL
         )
         if CLIENT.match(found.path):
@@ -355,7 +347,7 @@ class Symbols:
     # Other files
 
     def _starred(self, name: str, scope: Scope) -> Symbol:
-        """Return what `from module import *` of a file of the project gives a name."""
+        """Return the symbol of a name that `from module import *` imports from the project."""
         here: Scope | None = scope
         while here is not None and here.parent is not None:
             here = here.parent
@@ -373,11 +365,11 @@ class Symbols:
         return (
             path.startswith("@")
             and self._project is not None
-            and (self._follow_all or _file(path) in self._project.always_followed)
+            and (self._follow_all or file_of(path) in self._project.always_followed)
         )
 
     def follow(self, symbol: Symbol) -> Symbol:
-        """Return what a symbol of another file is there, through as many files as it takes, within reason."""
+        """Return what a symbol of another file stands for, through at most 8 files."""
         for _ in range(8):
             if not symbol.path.startswith("@") or self._project is None:
                 break
@@ -388,7 +380,7 @@ class Symbols:
         return symbol
 
     def definitions_in_other_file(self, path: str) -> tuple[list[Binding], list[Change]] | None:
-        """Return the bindings of a name of another file, and what happens to its value there; None where it isn't known."""
+        """Return the bindings of a name of another file and the changes of its value, or None."""
         for _ in range(8):
             file, _, name = path.partition(".")
             module = self._load(file) if path.startswith("@") else None
@@ -424,7 +416,7 @@ class Symbols:
         return found
 
     def _load(self, path: str) -> Scope | None:
-        file = _file(path)
+        file = file_of(path)
         return self._project.load(file) if self._project is not None and file is not None else None
 
     def _exported(self, module: Scope, name: str) -> Symbol | None:
@@ -433,36 +425,4 @@ class Symbols:
         )
 
 
-def _file(path: str) -> int | None:
-    """Return which file a symbol is in; None for what calling a module would give, which is nothing."""
-    number = path[1:].partition(".")[0]
-    return int(number) if number.isdecimal() else None
-
-
-def _best(found: list[Symbol]) -> Symbol | None:
-    """Return what most is known of: a client before anything else, and anything before nothing."""
-    telling = [one for one in found if one.path != UNKNOWN]
-    return next(
-        (one for one in telling if CLIENT.match(one.path)),
-        next(
-            (one for one in telling if not one.path.startswith(UNKNOWN)),
-            telling[0] if telling else None,
-        ),
-    )
-
-
-def parts_of(annotation: cst.BaseExpression | None) -> Iterator[cst.BaseExpression]:
-    """Give the names in an annotation, unions and subscripts opened."""
-    match annotation:
-        case cst.BinaryOperation():
-            yield from parts_of(annotation.left)
-            yield from parts_of(annotation.right)
-        case cst.Subscript():
-            for element in annotation.slice:
-                if isinstance(element.slice, cst.Index):
-                    yield from parts_of(element.slice.value)
-        case cst.Name() | cst.Attribute():
-            yield annotation
-
-
-__all__ = ["CLIENTS", "Binding", "Collector", "Scope", "Symbol", "Symbols", "text_of"]
+__all__ = ["CLIENTS", "Binding", "Collector", "Scope", "Symbols", "text_of"]

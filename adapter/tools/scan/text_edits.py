@@ -1,4 +1,4 @@
-"""Splice changes into a module's text, so that all the rest of it stays as it is, to the byte."""
+"""Splice changes into a module's text; everything else stays the same, byte for byte."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ ADAPTER = "adapter"
 
 
 def own_name(alias: cst.ImportAlias) -> str:
-    """Return the name that an imported thing has here."""
+    """Return the name to which an import binds."""
     return str(alias.evaluated_alias or alias.evaluated_name)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPlace:
-    """An import statement, and where it stands."""
+    """An import statement and its position."""
 
     node: cst.Import | cst.ImportFrom
     scope: Scope
-    is_alone: bool  # on its line
-    is_type_checking: bool  # under `if TYPE_CHECKING:`
-    block: cst.CSTNode  # that it stands in
+    is_alone: bool  # the only statement on its line
+    is_type_checking: bool  # inside `if TYPE_CHECKING:`
+    block: cst.CSTNode  # the block around it
 
 
 class Editor:
-    """Splices into a module's text, by bytes of its UTF-8."""
+    """Collect and apply changes of a module's text, as byte spans of its UTF-8."""
 
     def __init__(self, text: str, spans: dict[cst.CSTNode, tuple[int, int]], newline: str) -> None:
         self._raw = text.encode("utf-8", "surrogatepass")
@@ -40,26 +40,26 @@ class Editor:
         self._inserted: list[tuple[int, bytes]] = []
 
     def edits(self) -> list[tuple[int, int, bytes]]:
-        """Return all changes, the last first: from and to, and what comes there."""
+        """Return all changes, the last first: start, end, and the new bytes."""
         marks = [(start, 0, end, b"") for start, end in _merge_spans(self._removed)]
         marks += [(at, -1, at, new) for at, new in self._inserted]
         return [(start, end, new) for start, _, end, new in sorted(marks, reverse=True)]
 
     def text(self) -> str:
-        """Return the text with all changes made."""
+        """Return the text after all changes."""
         raw = self._raw
         for start, end, new in self.edits():
             raw = raw[:start] + new + raw[end:]
         return raw.decode("utf-8", "surrogatepass")
 
     def replace(self, node: cst.CSTNode, text: str) -> None:
-        """Put a text in the place of a node."""
+        """Replace a node by a text."""
         start, end = self._spans[node]
         self._removed.append((start, end))
         self._inserted.append((start, text.encode()))
 
     def before(self, place: ImportPlace, statement: str) -> None:
-        """Put a statement before an import: on a line of its own where the import has one."""
+        """Insert a statement before an import, on its own line if the import has its own."""
         start = self._spans[place.node][0]
         indent = self._raw[self._line_start(start) : start]
         between = self._line_end(start) + indent if place.is_alone and not indent.strip() else b"; "
@@ -75,27 +75,27 @@ class Editor:
     def from_import(self, place: ImportPlace, names: set[str]) -> None:
         """Change `from openai import …` for the clients with these names.
 
-        Others stay behind: then those that change get a statement of their own.
+        If other names remain, the changed ones get a statement of their own.
         """
         node = place.node
         assert isinstance(node, cst.ImportFrom)
         assert not isinstance(node.names, cst.ImportStar)
         assert node.module is not None
-        ours = [
+        changed = [
             k
             for k, alias in enumerate(node.names)
             if alias.name.value in CLIENTS and own_name(alias) in names
         ]
-        if len(ours) == len(node.names):
+        if len(changed) == len(node.names):
             self.replace(node.module, ADAPTER)
             return
         spans = [self._spans[alias] for alias in node.names]
         moved = [
             (
                 " ".join(self._raw[spans[k][0] : spans[k][1]].decode().split()),
-                self._remove_name(k, ours, spans, parenthesised=node.lpar is not None),
+                self._remove_name(k, changed, spans, parenthesised=node.lpar is not None),
             )
-            for k in ours
+            for k in changed
         ]
         if any(comment for _, comment in moved):
             start = self._spans[node][0]
@@ -110,15 +110,15 @@ class Editor:
             self.before(place, f"from {ADAPTER} import {', '.join(name for name, _ in moved)}")
 
     def _remove_name(
-        self, k: int, ours: list[int], spans: list[tuple[int, int]], *, parenthesised: bool
+        self, k: int, changed: list[int], spans: list[tuple[int, int]], *, parenthesised: bool
     ) -> str:
-        """Take a name out of a list; return the comment behind it, if it has a line of its own."""
+        """Remove a name from a list; return its comment if the name has its own line, else ""."""
         raw = self._raw
         start, end = spans[k]
-        kept = [i for i in range(k) if i not in ours]
+        kept = [i for i in range(k) if i not in changed]
         after = spans[k + 1][0] if k + 1 < len(spans) else None
         if not parenthesised:
-            if any(i not in ours for i in range(k + 1, len(spans))):
+            if any(i not in changed for i in range(k + 1, len(spans))):
                 assert after is not None
                 self._removed.append((start, after))
             else:

@@ -1,4 +1,4 @@
-"""Clients that tracing packages hand out: what becomes of their calls, and how they are wired."""
+"""Client classes of tracing packages: what becomes of their calls, and how to wire the adapter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .symbols import Symbols
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
-    """A package's client: `what` it is, and how to `wire` the adapter."""
+    """A tracing package's client: `what` it is, and how to `wire` the adapter."""
 
     what: str
     wire: str
@@ -18,8 +18,10 @@ class Tracer:
 
 def _patched(package: str) -> Tracer:
     return Tracer(
-        f"the SDK's own client, which {package} traces by patching the SDK: its calls stay on Chat Completions",
-        f"adapter.install(client), or import {package} for its patches and take the class from adapter",
+        f"the SDK's own client, which {package} traces by patching the SDK: "
+        "its calls stay on Chat Completions",
+        f"adapter.install(client), or import {package} for its patches "
+        "and import the class from adapter",
     )
 
 
@@ -39,8 +41,8 @@ def _wrapping(package: str, wire: str) -> Tracer:
 
 _HTTP_CLIENT_WIRE = "http_client= one with transport=adapter.Transport()"
 _OLD_SDK = Tracer(
-    "a form of the SDK of the 0.x days: its calls stay on Chat Completions",
-    "move to a client of today's SDK first",
+    "a wrapper of SDK 0.x: its calls stay on Chat Completions",
+    "migrate to a client of the current SDK first",
 )
 
 MODULES = {
@@ -56,11 +58,11 @@ MODULES = {
     "promptlayer.PromptLayer()": _wrapping("PromptLayer", _HTTP_CLIENT_WIRE),
     "promptlayer.AsyncPromptLayer()": _wrapping("PromptLayer", _HTTP_CLIENT_WIRE),
 }
-"""By what has the clients under the SDK's names, or has a module `openai` with them."""
+"""Tracers by the module, or object, that has the SDK's client names or an `openai` with them."""
 
 
 def tracer_of_client(path: str) -> Tracer | None:
-    """Return what is known of a client by its dotted name, as `langfuse.openai.OpenAI`."""
+    """Return the tracer of a client by its dotted name, such as `langfuse.openai.OpenAI`."""
     module, _, name = path.rpartition(".")
     if name not in CLIENTS and name != "openai":
         return None
@@ -70,19 +72,19 @@ def tracer_of_client(path: str) -> Tracer | None:
 
 
 def tracer_of_method(path: str) -> Tracer | None:
-    """Return what is known of the client whose method a symbol is."""
+    """Return the tracer of the client whose method a symbol is."""
     parts = path.partition("().chat.")[0].partition("().beta.")[0].removesuffix("()")
     found = tracer_of_client(parts)
     if found is not None:
         return found
     module = path.partition(".chat.")[0].partition(".beta.")[0]
-    return (
-        (tracer_of_client(module) or MODULES.get(module)) if module.endswith(".openai") else None
-    )  # the module's own client
+    if not module.endswith(".openai"):
+        return None
+    return tracer_of_client(module) or MODULES.get(module)  # the module-level client
 
 
 def is_wired(symbols: Symbols) -> bool:
-    """Tell whether a module has the adapter's own names, which may have wired its clients."""
+    """Return whether a module imports the adapter, which may be wired into its clients."""
     names = (
         "adapter",
         "adapter.install",
