@@ -1,4 +1,4 @@
-"""Change the imports of a copy of a package, and tell whether everything still is what it was."""
+"""Change the imports of a copy of a package, and check that nothing else has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 CLIENTS = frozenset({"OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI"})
-_OURS = ("openai", "adapter")
+_PACKAGES = ("openai", "adapter")
 
 _IMPORT = """
 import importlib, json, os, sys, warnings
@@ -33,7 +33,7 @@ os._exit(0)
 
 @dataclass(slots=True)
 class Changing:
-    """What `--fix` did: files changed, files left and why, files broken and how."""
+    """The effect of `--fix`: changed files, files left with reasons, broken files with reasons."""
 
     changed: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -47,12 +47,12 @@ def check_changes(
     adapter: Callable[..., dict[str, Any]],
     python: Path | None,
 ) -> Changing:
-    """Change a copy of a folder by the command `adapter`; import it with a Python that can."""
+    """Change a copy of a folder with the command `adapter`; import it, if a Python is given."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy)
-    told = adapter("scan", "--fix", "--yes", ".", cwd=copy)
-    done = Changing([one["file"] for one in told["changed"]])
-    for one in [*told["left"], *told["notes"]]:
+    report = adapter("scan", "--fix", "--yes", ".", cwd=copy)
+    done = Changing([one["file"] for one in report["changed"]])
+    for one in [*report["left"], *report["notes"]]:
         done.left.setdefault(one["file"], one.get("why") or one["note"])
     for file in done.changed:
         why = difference((folder / file).read_bytes(), (copy / file).read_bytes())
@@ -66,7 +66,7 @@ def check_changes(
 
 
 def compiles(file: Path) -> bool:
-    """Tell whether a file is Python."""
+    """Return whether a file is valid Python."""
     try:
         ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
@@ -75,7 +75,7 @@ def compiles(file: Path) -> bool:
 
 
 def difference(before: bytes, after: bytes) -> str:
-    """Say how a changed module differs by more than where its clients come from; "" where not."""
+    """Return how a changed module differs apart from its clients' package; "" if it doesn't."""
     try:
         old, new = ast.parse(before), ast.parse(after)
         compile(after, "changed", "exec", dont_inherit=True)
@@ -83,7 +83,7 @@ def difference(before: bytes, after: bytes) -> str:
         return f"doesn't compile: {error.msg}"
     if _names(old) != _names(new):
         return "has other names"
-    if ast.dump(_Alike(old).visit(old)) != ast.dump(_Alike(new).visit(new)):
+    if ast.dump(_Normalizer(old).visit(old)) != ast.dump(_Normalizer(new).visit(new)):
         return "does something else"
     return ""
 
@@ -93,22 +93,22 @@ def _names(module: ast.Module) -> set[str]:
     return set(table.get_identifiers()) - {"adapter"}
 
 
-class _Alike(ast.NodeTransformer):
-    """Write a module the same way before and after: its clients as `openai.X`, imports singly."""
+class _Normalizer(ast.NodeTransformer):
+    """Normalise a module: clients become `openai.X`, and each import has one name."""
 
     def __init__(self, module: ast.Module) -> None:
         self._modules: set[str] = set()
-        self._classes: dict[str, str] = {}  # the name here of each client that is imported by name
+        self._classes: dict[str, str] = {}  # imported clients by their names in the module
         for node in ast.walk(module):
             if isinstance(node, ast.Import):
-                theirs = [one for one in node.names if one.name.partition(".")[0] in _OURS]
-                self._modules |= {one.asname or one.name for one in theirs}
-            elif _is_ours(node):
-                theirs = [one for one in node.names if one.name in CLIENTS]
-                self._classes |= {one.asname or one.name: one.name for one in theirs}
+                modules = [one for one in node.names if one.name.partition(".")[0] in _PACKAGES]
+                self._modules |= {one.asname or one.name for one in modules}
+            elif _is_from_package(node):
+                clients = [one for one in node.names if one.name in CLIENTS]
+                self._classes |= {one.asname or one.name: one.name for one in clients}
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST]:
-        if not _is_ours(node):
+        if not _is_from_package(node):
             return node
         home = dict.fromkeys(CLIENTS, "openai")
         return [ast.ImportFrom(home.get(one.name, node.module), [one], 0) for one in node.names]
@@ -130,22 +130,22 @@ class _Alike(ast.NodeTransformer):
         return ast.Attribute(ast.Name("openai", node.ctx), client, node.ctx)
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Sort imports of the SDK that follow one another, in each block."""
+        """Sort consecutive imports of the SDK in each block."""
         super().generic_visit(node)
         for name, block in ast.iter_fields(node):
-            if isinstance(block, list) and any(map(_is_ours, block)):
+            if isinstance(block, list) and any(map(_is_from_package, block)):
                 setattr(node, name, list(_sorted(block)))
         return node
 
 
-def _is_ours(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
-    return isinstance(node, ast.ImportFrom) and not node.level and node.module in _OURS
+def _is_from_package(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and not node.level and node.module in _PACKAGES
 
 
 def _sorted(block: list[ast.AST]) -> Iterable[ast.AST]:
     run: list[ast.AST] = []
     for node in [*block, ast.Pass()]:
-        if _is_ours(node):
+        if _is_from_package(node):
             run.append(node)
             continue
         yield from sorted(run, key=ast.dump)
@@ -154,7 +154,7 @@ def _sorted(block: list[ast.AST]) -> Iterable[ast.AST]:
 
 
 def _imports(done: Changing, folder: Path, copy: Path, python: Path) -> str:
-    """Import what was changed, before and after; what can't be any more is broken."""
+    """Import the changed modules before and after; those that no longer import are broken."""
     modules = {
         file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file
         for file in done.changed
@@ -162,10 +162,10 @@ def _imports(done: Changing, folder: Path, copy: Path, python: Path) -> str:
     }
     top = {module.partition(".")[0] for module in modules}
     wanted = sorted(top | set(modules))
-    could, can = (_importable(python, where, wanted) for where in (folder, copy))
-    for module in could - can:
+    before, after = (_importable(python, where, wanted) for where in (folder, copy))
+    for module in before - after:
         done.broken[modules.get(module, module)] = "can't be imported any more"
-    return f"of {len(wanted)} modules {len(could)} before, {len(can)} after"
+    return f"of {len(wanted)} modules {len(before)} before, {len(after)} after"
 
 
 def _importable(python: Path, folder: Path, modules: list[str]) -> set[str]:

@@ -1,21 +1,21 @@
-"""Scan published packages, and change a copy of each, against lists made by reading.
+"""Scan published packages and change a copy of each; compare with lists made by reading them.
 
     python -m tests.packages.run              all packages of sites.json
     python -m tests.packages.run ragas        one, or several
-    python -m tests.packages.run --imports    also import what was changed
+    python -m tests.packages.run --imports    also import the changed modules
 
-Needs the network the first time: the packages, and nothing that they need, come from
-`requirements/packages.txt`. With `--imports` those that have a list of all they need get that
-environment (`requirements/apps` or `requirements/packages`, several gigabytes together); without it
-only environments that are there already are used.
+Needs the network the first time: the packages come from `requirements/packages.txt`, without their
+dependencies. With `--imports`, packages with a list of all dependencies get that environment
+(`requirements/apps` or `requirements/packages`, several gigabytes together); without it, only
+existing environments are used.
 
-`sites.json` holds facts only, by package: `sites` are the places that call Chat Completions (file,
-line, kind, verdict, and a word on why where that is a matter of judgement); `changes` the files
-where a change of imports is right, because a chat client comes of it; `known` where the scan is
-known to differ (file, line, why). Neither is made from what the scan says.
+`sites.json` has facts by package: `sites` are the places that call Chat Completions (file, line,
+kind, verdict, and a reason if that is a matter of judgement); `changes` the files in which a change
+of imports is right, because they make a chat client; `known` the places where the scan is known to
+differ (file, line, reason). None of it is copied from a scan.
 
-Exits with 1 where the scan differs from the lists elsewhere than at a known place, where it can't
-tell more than a quarter of the sites, finds HTTP that isn't there, or where a change is wrong.
+Exits with 1 if the scan differs from the lists outside of the known places, if more than a quarter
+of the verdicts are unclear, if it reports HTTP requests that don't exist, or if a change is wrong.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class Count:
-    """What came of one package, or of all of them."""
+    """The figures of one package, or of all of them."""
 
     sites: int = 0
     found: int = 0
@@ -69,17 +69,17 @@ class Count:
     changed: int = 0
     wrongly: int = 0
     broken: int = 0
-    unexpected: int = 0  # differences that aren't known
+    unexpected: int = 0  # differences at places that aren't in `known`
 
     def add(self, other: Count) -> None:
-        """Add another package's."""
+        """Add the figures of another package."""
         for one in fields(self):
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     def row(self, name: str) -> str:
         """Return a line of the table."""
-        told = self.found + self.false
-        share = f"{100 * self.unclear / told:.0f} %" if told else "-"
+        reported = self.found + self.false
+        share = f"{100 * self.unclear / reported:.0f} %" if reported else "-"
         numbers = (self.sites, self.found, self.right, self.wrong, self.missed, self.false)
         changes = (self.http, self.changed, self.wrongly, self.broken)
         return (
@@ -90,11 +90,11 @@ class Count:
         )
 
     def fails(self) -> list[str]:
-        """Say which goals aren't met."""
-        told = self.found + self.false
+        """Return the goals that aren't met."""
+        total = self.found + self.false
         reasons = {
-            f"{self.unclear} of {told} can't be told": self.unclear > UNCLEAR_AT_MOST * told,
-            f"{self.http} HTTP requests that aren't there": self.http > 0,
+            f"{self.unclear} of {total} are unclear": self.unclear > UNCLEAR_AT_MOST * total,
+            f"{self.http} HTTP requests that don't exist": self.http > 0,
             f"{self.wrongly} files changed that make no chat client": self.wrongly > 0,
             f"{self.broken} files broken": self.broken > 0,
             f"{self.unexpected} differences that aren't known": self.unexpected > 0,
@@ -112,15 +112,15 @@ HEADING = (
 
 @dataclass(slots=True)
 class Checked:
-    """One package: its numbers, and the differences in words."""
+    """One package: its figures, and the differences as texts."""
 
     name: str
     count: Count = field(default_factory=Count)
-    told: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
 
 def sources(names: list[str]) -> dict[str, Path]:
-    """Copy each package's own files, and nothing else, out of the environment that holds them."""
+    """Copy each package's own files, without its dependencies, out of their environment."""
     wanted = Environment(HOME / "alone", ("packages.txt",), project=False)
     python = ready(wanted)
     command = [str(python), "-c", _FILES, *names]
@@ -139,7 +139,7 @@ def sources(names: list[str]) -> dict[str, Path]:
 
 
 def environment(name: str, *, make: bool) -> Path | None:
-    """Give the Python of an environment with all that a package needs; None where there is none."""
+    """Return the Python of an environment with a package's dependencies, or None."""
     for kind in ("apps", "packages"):
         if (REQUIREMENTS / kind / f"{name}.txt").is_file():
             wanted = Environment(LANES / kind / name, (f"{kind}/{name}.txt",))
@@ -151,7 +151,7 @@ def environment(name: str, *, make: bool) -> Path | None:
 
 
 def adapter(*arguments: str, cwd: Path) -> dict[str, Any]:
-    """Run the command as a user would; give the JSON that it prints."""
+    """Run the command as a user would, and return the JSON that it prints."""
     command = [
         sys.executable,
         "-c",
@@ -167,22 +167,23 @@ def adapter(*arguments: str, cwd: Path) -> dict[str, Any]:
 
 
 def compare(name: str, found: list[dict[str, Any]]) -> Iterator[tuple[str, Place, str]]:
-    """Compare what the scan says with the list: `right`, `wrong`, `missed` or `false` by place."""
-    told: dict[Place, list[dict[str, Any]]] = {}
+    """Compare a scan with the list: yield `right`, `wrong`, `missed` or `false` by place."""
+    by_place: dict[Place, list[dict[str, Any]]] = {}
     for one in found:
-        told.setdefault((one["file"], one["line"]), []).append(one)
+        by_place.setdefault((one["file"], one["line"]), []).append(one)
     for file, line, kind, verdict, *_ in SITES[name]["sites"]:
-        here = told.pop((file, line), [])
-        said = [f"{one['kind']}, {one['verdict']}" for one in here]
+        here = by_place.pop((file, line), [])
+        reported = [f"{one['kind']}, {one['verdict']}" for one in here]
         if not here:
             yield "missed", (file, line), f"{kind}, {verdict}"
-        elif f"{kind}, {verdict}" in said:
+        elif f"{kind}, {verdict}" in reported:
             yield "right", (file, line), ""
         else:
-            yield "wrong", (file, line), f"{kind}, {verdict}; the scan says {' and '.join(said)}"
+            text = f"{kind}, {verdict}; the scan reports {' and '.join(reported)}"
+            yield "wrong", (file, line), text
         for _ in here[1:]:
-            yield "false", (file, line), f"told of {len(here)} times"
-    for place, here in told.items():
+            yield "false", (file, line), f"reported {len(here)} times"
+    for place, here in by_place.items():
         for one in here:
             yield "false", place, f"{one['kind']}, {one['verdict']}"
 
@@ -196,7 +197,7 @@ def check(name: str, folder: Path, python: Path | None) -> Checked:
     for one in report["unread"]:
         if compiles(folder / one["file"]):
             count.unexpected += 1
-            checked.told.append(f"not read, though it is Python: {one['file']}: {one['why']}")
+            checked.texts.append(f"not read, though it is Python: {one['file']}: {one['why']}")
     count.sites = len(SITES[name]["sites"])
     count.unclear = sum(one["verdict"] == "unclear" for one in found)
     for outcome, (file, line), text in compare(name, found):
@@ -206,7 +207,7 @@ def check(name: str, folder: Path, python: Path | None) -> Checked:
         count.http += outcome == "false" and text.startswith("http")
         count.unexpected += (file, line) not in known
         label = f"{outcome} (known)" if (file, line) in known else outcome
-        checked.told.append(f"{label}: {file}:{line}: {text}")
+        checked.texts.append(f"{label}: {file}:{line}: {text}")
     count.found = count.right + count.wrong
     _changes(checked, check_changes(folder, HOME / f"{name}-changed", adapter, python))
     return checked
@@ -217,24 +218,24 @@ def _changes(checked: Checked, done: Changing) -> None:
     count.changed, count.broken = len(done.changed), len(done.broken)
     wrongly = sorted(set(done.changed) - right)
     count.wrongly = len(wrongly)
-    checked.told += [f"wrongly changed: {file}" for file in wrongly]
-    checked.told += [f"broken: {file}: {why}" for file, why in sorted(done.broken.items())]
+    checked.texts += [f"wrongly changed: {file}" for file in wrongly]
+    checked.texts += [f"broken: {file}: {why}" for file, why in sorted(done.broken.items())]
     for file in sorted(right - set(done.changed)):
-        checked.told.append(f"left, though a change is right: {file}: {done.left.get(file, '')}")
-    checked.told.append(f"imports: {done.imports}")
+        checked.texts.append(f"left, though a change is right: {file}: {done.left.get(file, '')}")
+    checked.texts.append(f"imports: {done.imports}")
 
 
 def main() -> int:
-    """Check the packages named, or all."""
+    """Check the given packages, or all."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="PACKAGE", help=", ".join(SITES))
     parser.add_argument("--imports", action="store_true", help="make the environments for imports")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - set(SITES):
-        parser.error(f"none of the packages: {', '.join(sorted(unknown))}")
-    names = asked.names or list(SITES)
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(SITES):
+        parser.error(f"unknown packages: {', '.join(sorted(unknown))}")
+    names = options.names or list(SITES)
     folders = sources(names)
-    pythons = {name: environment(name, make=asked.imports) for name in names}
+    pythons = {name: environment(name, make=options.imports) for name in names}
     total = Count()
     print(HEADING)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -243,7 +244,7 @@ def main() -> int:
             checked = done.result()
             total.add(checked.count)
             print(checked.count.row(f"{checked.name} {SITES[checked.name]['version']}"))
-            for text in checked.told:
+            for text in checked.texts:
                 print(f"    {text}", flush=True)
     print(total.row("total"))
     failed = total.fails()

@@ -1,4 +1,4 @@
-"""What `make packages` goes by: the lists, and the comparison of changed modules."""
+"""The lists that `make packages` uses, and its comparison of changed modules."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WITH_ADAPTER = (_MODULE, f"{_MODULE}\nimport adapter")
 
 
 @pytest.mark.parametrize(
-    ("said", "changes"),
+    ("expected", "changes"),
     [
         pytest.param("", [], id="nothing"),
         pytest.param(
@@ -60,20 +60,22 @@ _WITH_ADAPTER = (_MODULE, f"{_MODULE}\nimport adapter")
         pytest.param("doesn't compile: expected ':'", [("make():", "make()")], id="syntax"),
     ],
 )
-def test_a_change_is_told_from_a_difference(said: str, changes: list[tuple[str, str]]) -> None:
+def test_only_changed_clients_are_no_difference(
+    expected: str, changes: list[tuple[str, str]]
+) -> None:
     after = BEFORE
     for old, new in changes:
         assert old in after
         after = after.replace(old, new, 1)
-    assert difference(BEFORE.encode(), after.encode()) == said
+    assert difference(BEFORE.encode(), after.encode()) == expected
 
 
 @pytest.mark.parametrize(
     ("count", "failed"),
     [
         (Count(sites=8, found=7, false=1, unclear=2), []),
-        (Count(sites=8, found=7, false=1, unclear=3), ["3 of 8 can't be told"]),
-        (Count(http=1), ["1 HTTP requests that aren't there"]),
+        (Count(sites=8, found=7, false=1, unclear=3), ["3 of 8 are unclear"]),
+        (Count(http=1), ["1 HTTP requests that don't exist"]),
         (Count(wrongly=1), ["1 files changed that make no chat client"]),
         (Count(broken=2), ["2 files broken"]),
         (Count(unexpected=1), ["1 differences that aren't known"]),
