@@ -1,1 +1,1 @@
-"""The memory: what was remembered of replies with tool calls, in a store of this process, of this machine or of many."""
+"""The memory: reasoning kept between the turns of a tool loop (docs/decisions.md#continuity)."""

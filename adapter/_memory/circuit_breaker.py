@@ -1,4 +1,4 @@
-"""A circuit breaker for a failing store."""
+"""A circuit breaker for a failing store, with rate-limited warnings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ logger = logging.getLogger("adapter")
 _BREAKERS: weakref.WeakSet[CircuitBreaker] = weakref.WeakSet()
 
 
-def _error_text(error: BaseException) -> str:
-    """Say what went wrong: messages of others may hold an address with its password, or what was remembered."""
-    return f"no answer ({error if isinstance(error, (AdapterError, UnsafeFile)) else type(error).__name__})"
+def error_text(error: BaseException) -> str:
+    """Describe an error by its class.
+
+    Only our own errors are quoted: the text of another one may hold an address with its password,
+    or the stored value.
+    """
+    own = isinstance(error, (AdapterError, UnsafeFile))
+    return f"no answer ({error if own else type(error).__name__})"
 
 
 class CircuitBreaker:
-    """What is known of a store's trouble: whether to leave it alone, and whether to say so again."""
+    """Count a store's failures: decide whether to skip the store, and whether to warn again."""
 
     threshold = 3  # failures in a row
     first_cooldown, max_cooldown = 1.0, 30.0  # seconds
@@ -40,45 +45,42 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the store is left alone for now."""
+        """Whether the store isn't asked for now."""
         return self._open_until > 0.0 and time.monotonic() < self._open_until
 
     def record_failure(self, error: BaseException) -> None:
-        """Take note of a failure."""
+        """Count a failure, warn of it, and open the circuit after several in a row."""
         self._failures += 1
         if self._failures >= self.threshold:
             self._open_until = time.monotonic() + self._cooldown
             self._cooldown = min(2 * self._cooldown, self.max_cooldown)
-        self.warn(_error_text(error))
+        self.warn(error_text(error))
 
     def record_success(self) -> None:
-        """Take note that all is well."""
+        """Close the circuit."""
         if self._failures:
             self._failures, self._open_until, self._cooldown = 0, 0.0, self.first_cooldown
 
     def warn(self, what: str) -> None:
-        """Say so, unless it was said a short while ago."""
+        """Log a warning, at most one per `warning_interval`, with the number of those skipped."""
         now = time.monotonic()
         if not self._lock.acquire(blocking=False):
-            return  # somebody is saying it
+            return  # another thread logs it
         try:
             self._unreported += 1
             if now < self._silent_until:
                 return
-            count, self._unreported, self._silent_until = (
-                self._unreported,
-                0,
-                now + self.warning_interval,
-            )
+            count, self._unreported = self._unreported, 0
+            self._silent_until = now + self.warning_interval
         finally:
             self._lock.release()
-        often = f", {count} times" if count > 1 else ""
+        times = f", {count} times" if count > 1 else ""
         logger.warning(
-            "memory: %s from the store%s: reasoning isn't carried between some turns", what, often
+            "memory: %s from the store%s: reasoning isn't carried between some turns", what, times
         )
 
 
 @in_forked_child  # a thread that the child doesn't have may hold a lock
-def _unlock() -> None:
-    for one in list(_BREAKERS):
-        one._lock = threading.Lock()
+def _reset_locks() -> None:
+    for breaker in list(_BREAKERS):
+        breaker._lock = threading.Lock()

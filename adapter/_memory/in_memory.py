@@ -1,4 +1,4 @@
-"""`memory://`: what one process remembers, bounded by count, bytes and age."""
+"""`memory://`: a store in this process, bounded by count, bytes and age."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _STORES: weakref.WeakSet[InMemoryStore] = weakref.WeakSet()
 
 
 class InMemoryStore:
-    """Keep values as they are in this process, the most recently used ones.
+    """Keep the most recently used values of this process, without copying them.
 
-    `count` values, `size` bytes (as `put` is told) and `age` seconds at most. What was asked for counts as used, but doesn't grow
-    younger.
+    At most `count` values, of `size` bytes in all (as given to `put`), each for `age` seconds.
+    Reading a value counts as use, but doesn't extend its age.
 
-    A signal's handler, or the garbage collector where it closes a stream that somebody has left, may come back here in the middle of a
-    method, in the same thread: then it finds nothing, and what it brings isn't kept. It never waits for itself.
+    A re-entrant call in the same thread (from a signal handler, or from the garbage collector when
+    it closes an abandoned stream) returns nothing and stores nothing, so it can't deadlock.
     """
 
     def __init__(self, *, count: int, size: int, age: float) -> None:
@@ -34,12 +34,12 @@ class InMemoryStore:
         _STORES.add(self)
 
     def get(self, names: Sequence[str]) -> Mapping[str, Any]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         found = {name: self.find(name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
     def find(self, name: str) -> Any:
-        """Return one value; None where there is none."""
+        """Return one value; None if there is none."""
         with self._lock:
             if self._busy:
                 return None
@@ -57,7 +57,7 @@ class InMemoryStore:
                 self._busy = False
 
     def put(self, name: str, value: Any, size: int) -> None:
-        """Keep a value of so many bytes, in place of an earlier one; it isn't copied."""
+        """Keep a value of `size` bytes, in place of an earlier one; it isn't copied."""
         if size > self._size:
             return
         with self._lock:
@@ -74,25 +74,25 @@ class InMemoryStore:
                 self._busy = False
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         self._forget(lambda: [name for name in names if name in self._entries])
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were."""
+        """Delete every value whose name matches a pattern; return their number."""
         return self._forget(lambda: [name for name in self._entries if fnmatchcase(name, pattern)])
 
-    def _forget(self, chosen: Callable[[], list[str]]) -> int:
+    def _forget(self, choose: Callable[[], list[str]]) -> int:
         with self._lock:
             if self._busy:
                 return 0
             self._busy = True
             try:
-                gone = chosen()
-                for name in gone:
+                deleted = choose()
+                for name in deleted:
                     self._drop(name)
             finally:
                 self._busy = False
-        return len(gone)
+        return len(deleted)
 
     def _drop(self, name: str) -> None:
         self._bytes -= self._entries.pop(name)[1]
@@ -100,5 +100,5 @@ class InMemoryStore:
 
 @in_forked_child  # a thread that the child doesn't have may hold the lock
 def _reset_locks() -> None:
-    for one in list(_STORES):
-        one._lock, one._busy = threading.RLock(), False
+    for store in list(_STORES):
+        store._lock, store._busy = threading.RLock(), False

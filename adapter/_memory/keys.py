@@ -1,7 +1,9 @@
-"""Under which names turns are kept: nothing crosses keys, organisations, base URLs or model families (docs/decisions.md#isolation).
+"""The names under which turns are stored (docs/decisions.md#isolation).
 
-A name is `scope:conversation:turn`, all digests, the same in every process. Names of turns are keyed with the scope's own secret,
-so that whoever reads a store learns nothing from them. Nothing here holds a key or a token for longer than it takes to hash it.
+A name is `scope:conversation:turn`, three digests that are the same in every process, and no two
+keys, organisations, base URLs or model families share one. The turn's digest is keyed with a secret
+of its scope, so that reading a store reveals nothing. No API key or token is kept longer than it
+takes to hash it.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from adapter.translation.model_profiles import family_name
 
 _SEPARATOR = "\0"
 _ANY = "*"
-_NO_CONVERSATION = "-"  # stands for a conversation that wasn't named
-_MAX_NAME = 64  # characters of a model's name, beyond which a digest stands for it: what is kept by it is bounded in bytes too
+_NO_CONVERSATION = "-"  # where the conversation isn't named
+_MAX_NAME = 64  # characters of a model's name; a digest replaces a longer one, to bound caches
 
 
 class MemoryScope(NamedTuple):
-    """Whose turns they are. See whose_are.
+    """Whose turns a call may recall. See make_memory_scope.
 
-    `base` is the server. The others are digests: `scope` and `secret` of the server and of who asks it, `tenant` of what a gateway tells
-    its tenants apart by, `conversation` of what `use(conversation=…)` says.
+    `base` is the server. The others are digests: `scope` and `secret` of the server and the
+    caller's credentials, `tenant` of the headers by which a gateway tells its tenants apart,
+    `conversation` of the name in `use(conversation=…)`.
     """
 
     base: str
@@ -41,7 +44,11 @@ def make_memory_scope(
     *,
     tenant: str = "",
 ) -> MemoryScope:
-    """Say whose turns they are. `credential` is all that was sent to say who asks, `tenant` the fields of `memory_scope_headers`."""
+    """Make the memory scope of a call.
+
+    `credential` is everything in the request that identifies the caller, `tenant` the header
+    fields that `memory_scope_headers` names.
+    """
     scope, secret = _scope_hashes(_SEPARATOR.join(("", base, organization, project, credential)))
     return MemoryScope(
         base,
@@ -55,45 +62,46 @@ def make_memory_scope(
 def store_keys(
     memory_scope: MemoryScope, scope_name: str | None, model: str, turns: tuple[str, ...]
 ) -> list[str]:
-    """Name turns for a store."""
-    named, secret = (
+    """Return the names of turns in a store that others may read."""
+    scope, secret = (
         (memory_scope.scope, memory_scope.secret)
         if scope_name is None
         else _scope_digest(scope_name)
     )
-    begin, keyed = _key_hasher(
-        named, secret, memory_scope.tenant, memory_scope.conversation, _family(model)
+    prefix, hasher = _key_hasher(
+        scope, secret, memory_scope.tenant, memory_scope.conversation, _family(model)
     )
-    made = []
+    names = []
     for turn in turns:
-        hashed = keyed.copy()
+        hashed = hasher.copy()
         hashed.update(turn.encode())
-        made.append(begin + hashed.hexdigest())
-    return made
+        names.append(prefix + hashed.hexdigest())
+    return names
 
 
 def key_prefix(memory_scope: MemoryScope, scope_name: str | None, model: str) -> str:
-    """Return what names begin with in a store that nobody can read: the turn's own name follows as it is.
+    """Return the prefix of names in an in-memory store; the turn's own name follows unhashed.
 
-    Hashing is left out there, which would cost more than everything else; the tenant and the model's family take its place.
+    No other program can read that store, and hashing would cost more than everything else. The
+    prefix holds the tenant and the model's family in place of the keyed digest.
     """
-    named = memory_scope.scope if scope_name is None else _scope_digest(scope_name)[0]
-    return f"{named}:{memory_scope.conversation}:{memory_scope.tenant}:{_family(model)}{_SEPARATOR}"
+    scope = memory_scope.scope if scope_name is None else _scope_digest(scope_name)[0]
+    return f"{scope}:{memory_scope.conversation}:{memory_scope.tenant}:{_family(model)}{_SEPARATOR}"
 
 
 def key_pattern(scope_name: str | None, conversation: str | None) -> str:
-    """Return the pattern of all names of a `memory_scope`, of a conversation, or of one in the other."""
-    begin = _ANY if scope_name is None else _scope_digest(scope_name)[0]
-    return f"{begin}:{_ANY if conversation is None else _conversation_digest(conversation)}:*"
+    """Return a glob for all names of a `memory_scope`, a conversation, or both."""
+    scope = _ANY if scope_name is None else _scope_digest(scope_name)[0]
+    return f"{scope}:{_ANY if conversation is None else _conversation_digest(conversation)}:*"
 
 
 def server_digest(memory_scope: MemoryScope) -> str:
-    """Return what stands for the server in what outlives the call: its address may hold a key."""
+    """Return a digest of the server, for what outlives the call: its base URL may hold a key."""
     return _digest(memory_scope.base, b"adapter.base")
 
 
 def bounded_name(name: str) -> str:
-    """Return a name, or a digest in place of one that is long."""
+    """Return a name, or its digest if it is long."""
     return name if len(name) <= _MAX_NAME else _digest(name, b"adapter.long")
 
 
@@ -108,26 +116,26 @@ def _known_family(model: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _key_hasher(
-    scope: str, secret: bytes, tenant: str, conversation: str, library: str
+    scope: str, secret: bytes, tenant: str, conversation: str, family: str
 ) -> tuple[str, Any]:
-    """Return what names begin with, and what their last part is hashed with."""
+    """Return the prefix of names, and the keyed hash to copy for their last part."""
     hashed = blake2b(digest_size=16, key=secret)
-    hashed.update(_bytes(_SEPARATOR.join((library, tenant, ""))))
+    hashed.update(_bytes(_SEPARATOR.join((family, tenant, ""))))
     return f"{scope}:{conversation}:", hashed
 
 
 @lru_cache(maxsize=16)
 def _scope_digest(scope_name: str) -> tuple[str, bytes]:
-    """Return the digests of a `memory_scope`, which is a setting and no secret.
+    """Return the digest and the secret of a `memory_scope`.
 
-    What stands in names is what it always was, so that `forget` finds what older versions have kept too.
+    The digest must not change, so that `forget` finds the turns that older versions have stored.
     """
-    who = _SEPARATOR.join(("named", scope_name))
-    return _digest(who, b"adapter.scope"), _scope_hashes(who)[1]
+    identity = _SEPARATOR.join(("named", scope_name))
+    return _digest(identity, b"adapter.scope"), _scope_hashes(identity)[1]
 
 
 def _scope_hashes(identity: str) -> tuple[str, bytes]:
-    """Return a scope's digest, which stands in names, and its secret, which doesn't."""
+    """Return a scope's digest, which is part of names, and its secret, which isn't."""
     hashed = blake2b(_bytes(identity), digest_size=48, person=b"adapter.scope").digest()
     return hashed[:16].hex(), hashed[16:]
 

@@ -1,6 +1,6 @@
-"""Files that nobody else can write or read.
+"""Files that no other user can write or read.
 
-What is remembered in a file is as trustworthy as its owner and mode are.
+A stored turn is as trustworthy as its file's owner and mode (docs/decisions.md#untrusted-store).
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ from pathlib import Path
 _OWNER_ONLY = 0o600
 _WRITABLE_BY_OTHERS = 0o022
 _COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
-"""What SQLite puts beside a file, with the file's mode."""
+"""Suffixes of the files that SQLite makes beside a database, with its mode."""
 
 
 class UnsafeFile(OSError):
-    """A file that isn't this user's alone; the message says what is wrong with it."""
+    """Raised for a file that other users may write or read; the message says why."""
 
 
 def check(path: Path) -> None:
-    """Look whether a file could be made, or used if it is there, and change nothing.
-
-    Raises ValueError.
-    """
+    """Raise ValueError if a file couldn't be used, or made if it is missing; change nothing."""
     problem: str | None = None
     try:
         if not path.parent.is_dir():
             problem = f"the folder {path.parent} isn't there"
-        for one in _with_companions(path):
-            problem = problem or _problem(one, _stat(one))
+        for file in _with_companions(path):
+            problem = problem or _problem(file, _stat(file))
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     if problem:
@@ -38,55 +35,53 @@ def check(path: Path) -> None:
 
 
 def make_private(path: Path) -> tuple[int, int]:
-    """Make a file for its owner alone, or see that it is one; return what identifies it.
+    """Make a file for its owner alone, or restrict an existing one; return its identity.
 
-    Others' reading rights are taken away; others' writing rights are refused, since what is in it
-    may be theirs. A folder may be a link, the file itself not. No file is opened that is there:
-    when it is closed again, the locks of this process's connections to it would be gone. Raises
-    UnsafeFile, and OSError for a file that can't be made.
+    A file that others can read is restricted; one that others can write is refused, since they
+    may have written its contents. The folder may be a symbolic link, the file may not. An existing
+    file is not opened: closing it would release the locks of this process's connections to it.
+    Raises UnsafeFile, and OSError for a file that can't be made.
     """
-    for one in _with_companions(path):
-        found = _stat(one)
-        _refuse(one, found)
-        if found is None and one == path:
-            _create(one)
-            found = one.lstat()
-            _refuse(one, found)
-        if found is not None and _modes_matter() and stat.S_IMODE(found.st_mode) != _OWNER_ONLY:
-            with suppress(FileNotFoundError):  # SQLite takes those beside it away, too
-                one.chmod(_OWNER_ONLY)  # whatever the umask
+    for file in _with_companions(path):
+        status = _stat(file)
+        _refuse(file, status)
+        if status is None and file == path:
+            _create(file)
+            status = file.lstat()
+            _refuse(file, status)
+        if status is not None and _modes_matter() and stat.S_IMODE(status.st_mode) != _OWNER_ONLY:
+            with suppress(FileNotFoundError):  # SQLite may delete a companion meanwhile
+                file.chmod(_OWNER_ONLY)  # whatever the umask
     return _identity(path)
 
 
 def check_unchanged(path: Path, before: tuple[int, int]) -> None:
-    """Raise UnsafeFile where a file is another one than before: SQLite opens it by its name."""
+    """Raise UnsafeFile if a file was replaced: SQLite opens it by name."""
     _refuse(path, _stat(path))
     if _identity(path) != before:
         raise UnsafeFile(f"{path} was replaced while it was opened")
 
 
 def _create(path: Path) -> None:
-    with suppress(
-        FileExistsError
-    ):  # another process makes it at this moment; what it is will be seen
+    with suppress(FileExistsError):  # another process has just made it; it is checked below
         try:
             os.mknod(path, _OWNER_ONLY | stat.S_IFREG)
-        except (AttributeError, PermissionError):  # elsewhere than on Linux
+        except (AttributeError, PermissionError):  # not Linux
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
 
 
-def _refuse(path: Path, found: os.stat_result | None) -> None:
-    problem = _problem(path, found)
+def _refuse(path: Path, status: os.stat_result | None) -> None:
+    problem = _problem(path, status)
     if problem:
         raise UnsafeFile(problem)
 
 
 def _modes_matter() -> bool:
-    return hasattr(os, "geteuid")  # not on Windows, whose rights are others
+    return hasattr(os, "geteuid")  # not on Windows, which has no modes
 
 
 def _with_companions(path: Path) -> list[Path]:
-    return [path, *(path.with_name(path.name + side) for side in _COMPANION_SUFFIXES)]
+    return [path, *(path.with_name(path.name + suffix) for suffix in _COMPANION_SUFFIXES)]
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -96,25 +91,30 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _problem(path: Path, found: os.stat_result | None) -> str | None:
-    """Say what is wrong with a file; None where nothing is, or it isn't there."""
-    if found is None:
+def _problem(path: Path, status: os.stat_result | None) -> str | None:
+    """Return what is wrong with a file; None if nothing is, or if it doesn't exist."""
+    if status is None:
         return None
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         return f"{path} is a link; name the file that it leads to"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return f"{path} is a folder, or otherwise no file"
     if not _modes_matter():
         return None
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         return f"{path} belongs to another user, who can read and write what is remembered"
-    if found.st_nlink > 1:
-        return f"{path} has another name as well (a hard link), from where it could be read and written"
-    if found.st_mode & _WRITABLE_BY_OTHERS:
-        return f"{path} can be written by others: delete it, or see to what is in it and `chmod 600` it"
+    if status.st_nlink > 1:
+        return (
+            f"{path} has another name as well (a hard link), "
+            "through which it could be read and written"
+        )
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        return (
+            f"{path} can be written by others: delete it, or check its contents and `chmod 600` it"
+        )
     return None
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    status = path.lstat()
+    return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""`redis://…`, `rediss://…`, `unix://…`: what the processes of many machines remember, in one server."""
+"""`redis://…`, `rediss://…`, `unix://…`: a store for many machines, in one Redis server."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from adapter.errors import MissingExtra
 from .store import MAX_TOTAL, MAX_VALUE, OPEN_TIMEOUT, THREADS, Store
 
 PREFIX = "adapter:"
-_FRESH_SECONDS = 1.0  # seconds, for which an idle connection is taken to be open
-_BUFFER_BYTES = 32_768  # bytes; more than that may not fit into a socket's buffer
+_FRESH_SECONDS = 1.0  # for which an idle connection is assumed to be open
+_BUFFER_BYTES = 32_768  # more may not fit into a socket's buffer
 _INHERITED: list[Any] = []  # connections of a parent process, which must not be closed here
 
 _Command = tuple[str | bytes | int, ...]
 
 
 class RedisStore(Store):
-    """Keep values in a Redis server, each for `age` seconds; every method but `forget` is one round trip.
+    """Keep values in a Redis server, each for `age` seconds.
 
-    How much is kept is the server's to say (`maxmemory`, `maxmemory-policy`). `seconds` bounds connecting, and each answer; nothing is tried
-    again. `forget` walks the server's names (SCAN). Async callers share the sync ones' connections, which their event loop watches, or are
-    served from threads: a client of `redis.asyncio` belongs to one event loop, and can't be closed when that one ends. Raises
-    redis.RedisError.
+    The server decides how much is kept (`maxmemory`, `maxmemory-policy`). `seconds` bounds
+    connecting, and each answer; nothing is retried. Every method but `forget`, which scans all keys
+    (SCAN), is one round trip. Async callers use the sync ones' connections, watched by their event
+    loop, or threads: a client of `redis.asyncio` belongs to one event loop, and can't be closed
+    when that one ends. Raises redis.RedisError.
     """
 
     def __init__(self, url: str, *, seconds: float, age: float) -> None:
         self._url, self._seconds, self._age = url, seconds, age
         self._secure = url.startswith("rediss:")
         self._client: Any = None
-        self._idle: deque[tuple[Any, float]] = deque()  # and since when
+        self._idle: deque[tuple[Any, float]] = deque()  # with the time of their last use
         self._pid = os.getpid()
-        self.bounded = False  # before there is a connection the name of the host must be looked up, which nothing bounds
+        # Without a connection the host's name must be looked up, which nothing bounds.
+        self.bounded = False
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         return _values_found(names, self._execute(_get_commands(names)))
 
     async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         return _values_found(names, await self._aexecute(_get_commands(names)))
 
     def put(self, name: str, value: bytes) -> None:
@@ -59,18 +61,21 @@ class RedisStore(Store):
             await self._aexecute(self._put_commands(name, value))
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         self._execute(_delete_commands(names))
 
     async def adelete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         await self._aexecute(_delete_commands(names))
 
     def _put_commands(self, name: str, value: bytes) -> list[_Command]:
         return [("SET", PREFIX + name, value, "PX", int(self._age * 1000))]
 
     def _execute(self, commands: list[_Command]) -> list[Any]:
-        """Ask the server, on a connection that is kept here: the client's own way costs more than the server's answer does."""
+        """Send commands on a connection of our own; return the answers.
+
+        redis-py's own client costs more than the server's answer.
+        """
         connection = self._take_idle() or self._new_connection()
         try:
             _send(connection, commands)
@@ -79,16 +84,16 @@ class RedisStore(Store):
             return answers
         except BaseException:
             self.bounded = False
-            connection.disconnect()  # an answer may still come, to whoever asks next
+            connection.disconnect()  # a late answer must not reach the next caller
             raise
         finally:
             self._idle.append((connection, time.monotonic()))
 
     async def _aexecute(self, commands: list[_Command]) -> list[Any]:
-        """Ask the server without a thread where there is a connection already, whose socket this event loop can watch.
+        """Send commands without a thread, on an open connection that this event loop can watch.
 
-        A thread costs several times as much as asking. What blocks here are the system's own buffers: the command fits into them, and
-        the answer, once it has begun, is read to its end.
+        A thread costs several times as much as the request. Blocking calls are left: sending, which
+        fits into the system's buffers, and reading an answer to its end once it has begun.
         """
         watched = self._take_watched() if len(commands) < _BUFFER_BYTES // 128 else None
         if watched is None:
@@ -107,7 +112,10 @@ class RedisStore(Store):
             self._idle.append((connection, time.monotonic()))
 
     def _read_answers(self, connection: Any, count: int) -> list[Any]:
-        """Read answers while there is time and room for them. One that is an error stands in its place where there are others."""
+        """Read `count` answers, within bounds of time and bytes.
+
+        An error is raised if it is the only answer, and is returned in its place otherwise.
+        """
         answers: list[Any] = []
         until, room = time.monotonic() + self._seconds, MAX_TOTAL
         for _ in range(count):
@@ -127,7 +135,10 @@ class RedisStore(Store):
         return answers
 
     def _take_idle(self) -> Any:
-        """Take a connection that nobody uses, if there is one; after a pause the server may have closed it, and it is opened again."""
+        """Return an idle connection, or None; one that the server has closed is disconnected.
+
+        A disconnected one connects again when it is written to.
+        """
         self._reset_after_fork()
         try:
             connection, since = self._idle.pop()
@@ -135,24 +146,28 @@ class RedisStore(Store):
             return None
         if time.monotonic() - since > _FRESH_SECONDS:
             try:
-                dead = connection.can_read()  # at its end, or with an answer that nobody asked for
-            except Exception:  # noqa: BLE001  # the library's own, of any kind
+                dead = connection.can_read()  # closed, or with an unexpected answer
+            except Exception:  # noqa: BLE001  # the library raises many kinds
                 dead = True
             if dead:
-                connection.disconnect()  # and is connected when it is written to
+                connection.disconnect()
         return connection
 
     def _reset_after_fork(self) -> None:
-        """Give up what was opened before a fork: both would read each other's answers."""
+        """Drop the parent process's connections (docs/decisions.md#forks).
+
+        Both processes would read each other's answers.
+        """
         if self._pid != os.getpid():
             _INHERITED.append((self._idle, self._client))
             self._idle, self._client, self._pid = deque(), None, os.getpid()
 
     def _take_watched(self) -> tuple[Any, Callable[[], Awaitable[None]]] | None:
-        """Take a connected connection, and what waits for its answer; None where only a thread will do.
+        """Return an open connection and a function that waits for its answer; else None.
 
-        Those are: other event loops than asyncio's, and Windows' (which watches no sockets); TLS, whose socket may have something to read
-        that is no answer; and no connection so far.
+        A thread is needed for event loops other than asyncio's, on Windows (whose event loop
+        watches no sockets), for TLS (whose socket may be readable without an answer), and for the
+        first connection.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -161,20 +176,17 @@ class RedisStore(Store):
         connection = None if self._secure else self._take_idle()
         if connection is None:
             return None
-        sock: Any = getattr(
-            connection, "_sock", None
-        )  # private, in redis-py 5.3 to 8.1; None once it was closed
+        # Private, in redis-py 5.3 to 8.1; None once the connection was closed.
+        sock: Any = getattr(connection, "_sock", None)
 
         async def wait() -> None:
-            answered = loop.create_future()
-            number = (
-                sock.fileno()
-            )  # of a socket itself asyncio would write out the addresses, each time
-            loop.add_reader(number, _resolve, answered)
+            readable = loop.create_future()
+            descriptor = sock.fileno()  # given the socket, asyncio would format its addresses
+            loop.add_reader(descriptor, _resolve, readable)
             try:
-                await answered
+                await readable
             finally:
-                loop.remove_reader(number)
+                loop.remove_reader(descriptor)
 
         if sock is not None and type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader:
             return connection, wait
@@ -182,19 +194,22 @@ class RedisStore(Store):
         return None
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were."""
+        """Delete every value whose name matches a pattern; return their number."""
         self._reset_after_fork()
-        client, gone = self._get_client(), 0
-        some: list[bytes] = []
+        client, deleted = self._get_client(), 0
+        batch: list[bytes] = []
         for name in client.scan_iter(match=PREFIX + pattern, count=1000):
-            some.append(name)
-            if len(some) == 1000:
-                gone += client.unlink(*some)
-                some = []
-        return gone + (client.unlink(*some) if some else 0)
+            batch.append(name)
+            if len(batch) == 1000:
+                deleted += client.unlink(*batch)
+                batch = []
+        return deleted + (client.unlink(*batch) if batch else 0)
 
     def _open(self) -> None:
-        """Connect before anybody waits for it: to look up a name, to greet and to secure takes longer than to answer."""
+        """Connect ahead of the first call.
+
+        The lookup of the host's name and the handshakes take longer than an answer.
+        """
         self._reset_after_fork()
         if self._idle:
             return
@@ -210,7 +225,7 @@ class RedisStore(Store):
             raise
         connection.socket_timeout, connection.socket_connect_timeout = timeouts
         connection._sock.settimeout(self._seconds)
-        connection._parser.on_connect(connection)  # it keeps the time, too
+        connection._parser.on_connect(connection)  # the parser holds the timeout, too
         self.bounded = True
         self._idle.append((connection, time.monotonic()))
 
@@ -224,7 +239,10 @@ class RedisStore(Store):
             client.close()
 
     def _new_connection(self) -> Any:
-        """Make a connection, which is opened when it is written to. The pool would have it down as in use for ever."""
+        """Make a connection, which is opened when it is written to.
+
+        The pool's own method would count it as in use forever.
+        """
         pool = self._get_client().connection_pool
         return pool.connection_class(**pool.connection_kwargs)
 
@@ -234,11 +252,14 @@ class RedisStore(Store):
         return self._client
 
 
-def client_timeouts(seconds: float, tries: int = 0) -> dict[str, Any]:
-    """Return what bounds a client: of its own accord it tries again, with pauses, and a server that is down would cost a call seconds."""
+def client_timeouts(seconds: float, retries: int = 0) -> dict[str, Any]:
+    """Return the arguments that bound a client's time.
+
+    By default redis-py retries with pauses, and a server that is down would cost a call seconds.
+    """
     redis = library()
-    again = redis.retry.Retry(redis.backoff.NoBackoff(), tries)
-    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": again}
+    retry = redis.retry.Retry(redis.backoff.NoBackoff(), retries)
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
 
 
 def _send(connection: Any, commands: list[_Command]) -> None:
@@ -246,7 +267,7 @@ def _send(connection: Any, commands: list[_Command]) -> None:
 
 
 def _encode(command: _Command) -> bytes:
-    """Write a command as the protocol has it; the library's own way takes several times as long."""
+    """Encode a command for the wire; the library's own encoder takes several times as long."""
     words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
     return b"*%d\r\n%b" % (
         len(words),
@@ -255,7 +276,7 @@ def _encode(command: _Command) -> bytes:
 
 
 def _get_commands(names: Sequence[str]) -> list[_Command]:
-    # A range, since others may have written half a gigabyte. The newest first, for what there is room for.
+    # A range, since others may have written half a gigabyte. The newest first, as many as fit.
     return [("GETRANGE", PREFIX + name, 0, MAX_VALUE) for name in reversed(names)]
 
 
@@ -274,7 +295,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def library() -> Any:
-    """Return the library. Raises MissingExtra where it isn't installed."""
+    """Return the module `redis`. Raises MissingExtra if it isn't installed."""
     try:
         import redis
         import redis.backoff

@@ -1,7 +1,4 @@
-"""Stores on clients of redis-py.
-
-A cluster, a server that sentinels know, and a client that the program made itself.
-"""
+"""Stores on clients of redis-py: for a cluster, for sentinels, or the program's own client."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from .store import MAX_TOTAL, MAX_VALUE, OPEN_TIMEOUT, Store
 from .urls import StoreLocation
 
 _BATCH = 100  # names in one pipeline
-_RETRIES = 3  # a cluster's client must ask again where a slot has moved
+_RETRIES = 3  # a cluster's client must retry when a slot has moved
 
 _ASYNC_ONLY = (
     "a client of redis.asyncio serves async calls alone: give sync ones a URL, or a redis.Redis"
 )
 
-_AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # also where the client gives its program text
+_AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # even if the client decodes responses
 
 _INHERITED: list[Any] = []  # clients of a parent process, which must not be closed here
 
@@ -30,8 +27,8 @@ _INHERITED: list[Any] = []  # clients of a parent process, which must not be clo
 class RedisClientStore(Store):
     """Keep values by a sync client, each for `age` seconds.
 
-    Commands name one value each, so that a cluster's slots don't matter. `make` makes the client, when it is first needed and anew in a forked process; a program's own
-    client is left as it is.
+    Each command names one key, so that the slots of a cluster don't matter. `make` makes the client
+    on first use, and again in a forked process. A `borrowed` client is never closed.
     """
 
     def __init__(self, make: Callable[[], Any], *, age: float, borrowed: bool = False) -> None:
@@ -40,13 +37,13 @@ class RedisClientStore(Store):
         self._pid = os.getpid()
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         found: dict[str, bytes] = {}
-        for some in _newest_first(names):
+        for batch in _newest_first(names):
             pipe = self._get_client().pipeline(transaction=False)
-            for name in some:
+            for name in batch:
                 pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
-            if _collect(found, some, pipe.execute(raise_on_error=False)):
+            if _collect(found, batch, pipe.execute(raise_on_error=False)):
                 break
         return found
 
@@ -55,29 +52,25 @@ class RedisClientStore(Store):
         self._get_client().set(PREFIX + name, value, px=int(self._age * 1000))
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         self._unlink([PREFIX + name for name in names])
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were.
+        """Delete every value whose name matches a pattern; return their number.
 
-        Every primary is walked.
+        Every primary of a cluster is scanned.
         """
-        return sum(
-            map(
-                self._unlink,
-                _batches(self._get_client().scan_iter(match=PREFIX + pattern, count=1000)),
-            )
-        )
+        keys = self._get_client().scan_iter(match=PREFIX + pattern, count=1000)
+        return sum(map(self._unlink, _batches(keys)))
 
     def _unlink(self, keys: list[Any]) -> int:
         pipe = self._get_client().pipeline(transaction=False)
         for key in keys:
-            pipe.execute_command("UNLINK", key)  # `unlink` of a cluster takes several apart
+            pipe.execute_command("UNLINK", key)  # the `unlink` of a cluster splits several keys
         return sum(pipe.execute())
 
     def _open(self) -> None:
-        """Connect before anybody waits for it."""
+        """Connect ahead of the first call."""
         self._get_client().ping()
 
     def close(self) -> None:
@@ -89,7 +82,9 @@ class RedisClientStore(Store):
 
     def _get_client(self) -> Any:
         if self._pid != os.getpid():
-            _INHERITED.append(self._client)  # a thread that isn't here may hold its locks
+            _INHERITED.append(
+                self._client
+            )  # a thread that the child doesn't have may hold its locks
             self._client, self._pid = None, os.getpid()
         if self._client is None:
             self._client = self._make()
@@ -97,19 +92,19 @@ class RedisClientStore(Store):
 
 
 class AsyncRedisClientStore(Store):
-    """Keep values by an async client of the program's own, in the event loop that it belongs to."""
+    """Keep values by the program's own async client, in the event loop that it belongs to."""
 
     def __init__(self, client: Any, *, age: float) -> None:
         self._client, self._age = client, age
 
     async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         found: dict[str, bytes] = {}
-        for some in _newest_first(names):
+        for batch in _newest_first(names):
             pipe = self._client.pipeline(transaction=False)
-            for name in some:
+            for name in batch:
                 pipe.execute_command("GETRANGE", PREFIX + name, 0, MAX_VALUE, **_AS_BYTES)
-            if _collect(found, some, await pipe.execute(raise_on_error=False)):
+            if _collect(found, batch, await pipe.execute(raise_on_error=False)):
                 break
         return found
 
@@ -118,43 +113,43 @@ class AsyncRedisClientStore(Store):
         await self._client.set(PREFIX + name, value, px=int(self._age * 1000))
 
     async def adelete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         await self._unlink([PREFIX + name for name in names])
 
     async def aforget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were.
+        """Delete every value whose name matches a pattern; return their number.
 
-        Every primary is walked.
+        Every primary of a cluster is scanned.
         """
-        gone = 0
-        async for some in _abatches(self._client.scan_iter(match=PREFIX + pattern, count=1000)):
-            gone += await self._unlink(some)
-        return gone
+        deleted = 0
+        async for batch in _abatches(self._client.scan_iter(match=PREFIX + pattern, count=1000)):
+            deleted += await self._unlink(batch)
+        return deleted
 
     async def _unlink(self, keys: list[Any]) -> int:
         pipe = self._client.pipeline(transaction=False)
         for key in keys:
-            pipe.execute_command("UNLINK", key)  # `unlink` of a cluster takes several apart
+            pipe.execute_command("UNLINK", key)  # the `unlink` of a cluster splits several keys
         return sum(await pipe.execute())
 
     async def _aopen(self) -> None:
-        """Connect before anybody waits for it."""
+        """Connect ahead of the first call."""
         await self._client.ping()
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Refuse: see _ASYNC."""
+        """Raise AdapterError: the client is async."""
         raise AdapterError(_ASYNC_ONLY)
 
     def put(self, name: str, value: bytes) -> None:
-        """Refuse: see _ASYNC."""
+        """Raise AdapterError: the client is async."""
         raise AdapterError(_ASYNC_ONLY)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Refuse: see _ASYNC."""
+        """Raise AdapterError: the client is async."""
         raise AdapterError(_ASYNC_ONLY)
 
     def forget(self, pattern: str) -> int:
-        """Refuse: see _ASYNC."""
+        """Raise AdapterError: the client is async."""
         raise AdapterError(_ASYNC_ONLY)
 
     def close(self) -> None:
@@ -167,9 +162,9 @@ def _newest_first(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _collect(found: dict[str, bytes], names: list[str], answers: list[Any]) -> bool:
-    """Take values out of answers, and tell whether that is all there is room for.
+    """Add the values among the answers to `found`; return whether that is all that fits.
 
-    An error is raised where it isn't one value's.
+    An error is raised only if all answers are errors.
     """
     errors = [answer for answer in answers if isinstance(answer, Exception)]
     if errors and len(errors) == len(answers):
@@ -183,29 +178,29 @@ def _collect(found: dict[str, bytes], names: list[str], answers: list[Any]) -> b
 
 
 def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
-    some: list[Any] = []
+    batch: list[Any] = []
     for key in keys:
-        some.append(key)
-        if len(some) == _BATCH:
-            yield some
-            some = []
-    if some:
-        yield some
+        batch.append(key)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def _abatches(keys: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
-    some: list[Any] = []
+    batch: list[Any] = []
     async for key in keys:
-        some.append(key)
-        if len(some) == _BATCH:
-            yield some
-            some = []
-    if some:
-        yield some
+        batch.append(key)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def make_store(location: StoreLocation, seconds: float) -> RedisClientStore:
-    """Make the store of a cluster, or of a server that sentinels know."""
+    """Make the store of a cluster, or of a server behind sentinels."""
     make = _sentinel_client if location.hosts and location.service else _cluster_client
     return RedisClientStore(lambda: make(location, seconds), age=location.age)
 
@@ -213,50 +208,41 @@ def make_store(location: StoreLocation, seconds: float) -> RedisClientStore:
 def _cluster_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
     nodes = [redis.cluster.ClusterNode(host, port) for host, port in location.hosts]
-    waits = {
-        **client_timeouts(max(seconds, OPEN_TIMEOUT)),
-        "retry": client_timeouts(seconds, _RETRIES)["retry"],
-    }
-    kwargs = {
-        name: value
-        for name, value in _client_options(location).items()
-        if name not in ("host", "port", "db")
-    }
-    return redis.RedisCluster(startup_nodes=nodes, **kwargs, **waits)
+    retry = client_timeouts(seconds, _RETRIES)["retry"]
+    timeouts = {**client_timeouts(max(seconds, OPEN_TIMEOUT)), "retry": retry}
+    options = _client_options(location, left_out=("host", "port", "db"))
+    return redis.RedisCluster(startup_nodes=nodes, **options, **timeouts)
 
 
 def _sentinel_client(location: StoreLocation, seconds: float) -> Any:
     redis = library()
-    kwargs = {
-        name: value
-        for name, value in _client_options(location).items()
-        if name not in ("host", "port")
-    }
-    waits = client_timeouts(max(seconds, OPEN_TIMEOUT))
-    secured = {name: value for name, value in kwargs.items() if name.startswith("ssl")}
-    theirs = {name.removeprefix("sentinel_"): value for name, value in location.sentinels}
+    options = _client_options(location, left_out=("host", "port"))
+    timeouts = client_timeouts(max(seconds, OPEN_TIMEOUT))
+    tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+    credentials = {name.removeprefix("sentinel_"): value for name, value in location.sentinels}
     sentinels = redis.sentinel.Sentinel(
-        list(location.hosts), sentinel_kwargs={**secured, **theirs, **waits}, **kwargs, **waits
-    )
+        list(location.hosts), sentinel_kwargs={**tls, **credentials, **timeouts},
+        **options, **timeouts,
+    )  # fmt: skip
     return sentinels.master_for(location.service)
 
 
-def _client_options(location: StoreLocation) -> dict[str, Any]:
-    """Return what redis-py's clients are told for a URL."""
-    kwargs: dict[str, Any] = library().connection.parse_url(location.place)
-    kwargs.pop("connection_class", None)
+def _client_options(location: StoreLocation, left_out: tuple[str, ...]) -> dict[str, Any]:
+    """Return the arguments of a redis-py client for a URL."""
+    options: dict[str, Any] = library().connection.parse_url(location.place)
+    options.pop("connection_class", None)
     if location.kind.startswith("rediss"):
-        kwargs["ssl"] = True
-    return kwargs
+        options["ssl"] = True
+    return {name: value for name, value in options.items() if name not in left_out}
 
 
 def check(location: StoreLocation) -> None:
-    """Raise ValueError for options that redis-py doesn't take; nothing is connected."""
+    """Raise ValueError for options that redis-py doesn't take, without connecting."""
     redis = library()
     try:
         pool = redis.Redis.from_url(location.place).connection_pool
         pool.connection_class(**pool.connection_kwargs)
-    except Exception as error:  # noqa: BLE001  # its own, TypeError, ValueError; the message may quote the URL
+    except Exception as error:  # noqa: BLE001  # of several kinds; the message may quote the URL
         problem = type(error).__name__
     else:
         return
@@ -264,7 +250,7 @@ def check(location: StoreLocation) -> None:
 
 
 def store_of(client: Any, age: float) -> Store | None:
-    """Return the store on a client of redis-py; None for any other object."""
+    """Return a store on a client of redis-py; None for any other object."""
     modules = [cls.__module__ for cls in type(client).__mro__]
     if not any(module.partition(".")[0] == "redis" for module in modules) or not hasattr(
         client, "pipeline"

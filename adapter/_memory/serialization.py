@@ -1,4 +1,8 @@
-"""What a remembered turn looks like in a store: versioned JSON, compressed where it pays, sealed where a key is given."""
+"""The format of a remembered turn in a store.
+
+Versioned JSON, compressed where it pays, encrypted where a key is given
+(docs/decisions.md#untrusted-store).
+"""
 
 from __future__ import annotations
 
@@ -18,31 +22,33 @@ from adapter.translation.reasoning.turns import RememberedTurn
 from .store import MAX_VALUE
 from .untrusted_values import parse_turn
 
-_PLAIN, _ZLIB, _ENCRYPTED = b"1j", b"1z", b"1s"  # the version, and how the rest is written
-_COMPRESS_FROM = 4096  # below so many bytes, which one item has (1,784 in the median of 200), compressing saves nothing worth its time
+_PLAIN, _ZLIB, _ENCRYPTED = b"1j", b"1z", b"1s"  # the version and the encoding of what follows
+# Bytes of JSON below which compressing isn't worth its time; the median item of 200 has 1,784.
+_COMPRESS_FROM = 4096
 _NONCE = 12
 
 MAX_TEXT = 2 * MAX_VALUE
-"""How many bytes of JSON a value may hold."""
+"""The largest JSON of a value, in bytes."""
 
-# JSON of so many bytes can be a million empty lists, which take seconds to read; a turn has a few marks for each item and part, and
-# those that are in its texts.
+# JSON of that size can hold a million empty lists, which take seconds to parse. A turn has a few of
+# these characters for each item and part, and those in its texts.
 _MARKS = (b",", b"[", b"{")
 _MAX_MARKS = 30_000
 
 
 class TurnSerializer:
-    """Write turns as bytes, and read them again.
+    """Convert turns to bytes and back.
 
-    With keys, values are sealed with the first one (AES-256 in GCM, from `cryptography`) and opened with any: so a key can be
-    replaced. What is sealed belongs to its name; moved to another it doesn't open.
+    With keys, values are encrypted with the first one (AES-256-GCM, from `cryptography`) and
+    decrypted with any, so that a key can be replaced. The name is authenticated: a value that was
+    copied to another name can't be decrypted.
     """
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys: list[Any] = [_aes(key) for key in keys]
 
     def serialize(self, name: str, turn: RememberedTurn) -> bytes | None:
-        """Write a turn that is kept under a name; None for one that is too big to be read again."""
+        """Return a turn's bytes to store under a name; None if it is too big to be read again."""
         text = fast_json.dumps(turn.to_json())
         packed = _PLAIN + text
         if len(text) >= _COMPRESS_FROM:
@@ -55,10 +61,10 @@ class TurnSerializer:
         return packed if len(packed) <= MAX_VALUE and len(text) <= MAX_TEXT else None
 
     def deserialize(self, name: str, value: bytes, max_text: int = MAX_TEXT) -> RememberedTurn:
-        """Read a turn that was kept under a name, of at most so many bytes of JSON.
+        """Return the turn that was stored under a name, of at most `max_text` bytes of JSON.
 
-        Whoever can write to the store may have written it, so it is bounded before and while it is read. Raises ValueError for
-        what can't be read, also for want of its key.
+        Others may have written the value, so it is bounded before and while it is parsed. Raises
+        ValueError if the value can't be read, or was encrypted with a key that we don't have.
         """
         if not isinstance(value, bytes):
             raise ValueError("not bytes")
@@ -73,7 +79,7 @@ class TurnSerializer:
             raise ValueError(
                 "sealed with another key"
                 if kind == _ENCRYPTED
-                else "of another version, or not ours"
+                else "of another version, or of another program"
             )
         if len(rest) > max_text or (
             len(rest) > _MAX_MARKS and sum(map(rest.count, _MARKS)) > _MAX_MARKS
@@ -81,20 +87,20 @@ class TurnSerializer:
             raise ValueError("too big")
         try:
             read = pydantic_core.from_json(rest, allow_inf_nan=False, cache_strings="keys")
-        except ValueError:  # its message quotes what it can't read
+        except ValueError:  # its message quotes the value
             read = None
         return parse_turn(read)
 
     def _decrypt(self, name: str, value: bytes) -> bytes:
         if value[:2] != _ENCRYPTED:
             raise ValueError("not sealed")
-        nonce, sealed = value[2 : 2 + _NONCE], value[2 + _NONCE :]
+        nonce, encrypted = value[2 : 2 + _NONCE], value[2 + _NONCE :]
         for key in self._keys:
             try:
-                opened: bytes = key.decrypt(nonce, sealed, name.encode())
-            except Exception:  # noqa: BLE001, S112  # cryptography has exceptions of its own for every way of being wrong
+                decrypted: bytes = key.decrypt(nonce, encrypted, name.encode())
+            except Exception:  # noqa: BLE001, S112  # cryptography has many exceptions of its own
                 continue
-            return opened
+            return decrypted
         raise ValueError("sealed with another key")
 
 
@@ -110,7 +116,10 @@ def _inflate(data: bytes, max_text: int) -> bytes:
 
 
 def parse_key(text: str) -> bytes:
-    """Read a key: 32 bytes as 44 characters of URL-safe base64. Raises ValueError, without the key in it, for anything else."""
+    """Return the key of a setting: 32 bytes, written as 44 characters of URL-safe base64.
+
+    Raises ValueError for anything else; its message doesn't quote the key.
+    """
     try:
         key = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

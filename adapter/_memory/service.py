@@ -1,7 +1,7 @@
-"""The memory as a call sees it: it has a turn or it hasn't, in bounded time, and never fails.
+"""The memory as a call uses it: it recalls a turn or doesn't, in bounded time, and never raises.
 
-A store in trouble (down, slow, full, full of garbage) costs continuity and one warning a minute; one that fails several times
-in a row isn't asked for a while.
+A failing store (down, slow, full, or holding garbage) costs continuity and one warning a minute.
+After several failures in a row it isn't asked for a while (docs/decisions.md#continuity).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from adapter._util.worker_threads import WorkerThreads, await_future
 from adapter.translation.reasoning.turns import RememberedTurn
 
 from . import stores
-from .circuit_breaker import CircuitBreaker, _error_text
+from .circuit_breaker import CircuitBreaker, error_text
 from .in_memory import InMemoryStore
 from .keys import MemoryScope, bounded_name, key_pattern, key_prefix, server_digest, store_keys
 from .serialization import MAX_TEXT, TurnSerializer, parse_key
@@ -31,32 +31,32 @@ from .store import MAX_TOTAL, OPEN_TIMEOUT, THREADS
 logger = logging.getLogger("adapter")
 
 MemoryEffect = Recall | Remember | Forget | LearnRefusedReasoning
-"""The effects that are the memory's to perform."""
+"""The effects that the memory performs."""
 
 SERVER_FACTS = ExpiringSet()
-"""What models at their servers don't take; see effects.Refuse."""
+"""Which reasoning each server and model has refused (docs/decisions.md#refused-reasoning)."""
 
-_FACT_SECONDS = 600.0  # seconds
+_FACT_SECONDS = 600.0
 
 EMPTY_RECALL = RecallResult()
 
-_PROCESS_TOKEN: object = object()  # another one in each forked process, which opens its stores anew
+_PROCESS_TOKEN: object = object()  # replaced in a forked process, which opens its own stores
 _OPENERS = WorkerThreads(8, "adapter-memory-opening")
 
-_MAX_ITEMS = 4096  # of reasoning, that are put into a request
+_MAX_ITEMS = 4096  # reasoning items inserted into one request
 
-_StoreCall = tuple[str, Any]  # a method of the store, and its arguments
+_StoreCall = tuple[str, Any]  # a method's name and its arguments
 
 
 def _ignore_answer(_: Any) -> None:
-    """Read an answer that says nothing."""
+    """Discard the store's answer."""
 
 
 class MemoryService:
     """Perform the memory's effects with the store of one setting.
 
-    `scope` is `memory_scope`, `tenants` the names of `memory_scope_headers`, `keys` what values are sealed with, the first one for
-    new values; `seconds` is what the store may cost a call, each time that it is asked.
+    `scope_name` is `memory_scope`, `tenants` the names in `memory_scope_headers`. `keys` decrypt
+    values; the first one encrypts new ones. `seconds` bounds each request to the store.
     """
 
     def __init__(
@@ -76,48 +76,51 @@ class MemoryService:
 
     @cached_property
     def store(self) -> Any:
-        """The store."""
+        """The store, made on first use."""
         return stores.open_store(self._memory, self._timeout)
 
     def prepare(self, seconds: float = OPEN_TIMEOUT) -> None:
-        """Begin to open the store, so that no call has to, and wait for it so long; one that can't be opened is a warning."""
-        begun = self._start_opening()
-        if begun is not None:
-            wait([begun], seconds)
-            begun.add_done_callback(self._opening_done)  # at once, in this thread, where it is over
+        """Start to open the store ahead of the first call, and wait up to `seconds` for it.
+
+        A store that can't be opened is logged as a warning.
+        """
+        opening = self._start_opening()
+        if opening is not None:
+            wait([opening], seconds)
+            opening.add_done_callback(self._opening_done)  # runs here if opening is done
 
     def _start_opening(self) -> Future[None] | None:
-        """Begin to open the store, once in each process."""
+        """Start to open the store, once in each process."""
         if self._prepared_in is _PROCESS_TOKEN:
             return None
         self._prepared_in = _PROCESS_TOKEN
-        begin = getattr(self.store, "_open", None)
-        if begin is None:
+        open_store = getattr(self.store, "_open", None)
+        if open_store is None:
             return None
         try:
-            return _OPENERS.start(begin)
-        except (TimeoutError, RuntimeError):  # no more threads: the call itself will open it
+            return _OPENERS.start(open_store)
+        except (TimeoutError, RuntimeError):  # no more threads: the call opens the store itself
             return None
 
     def _opening_done(self, done: Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
-            self._breaker.warn(_error_text(error))
+            self._breaker.warn(error_text(error))
 
     async def _aprepare(self) -> None:
-        begun = self._start_opening()
-        begin = getattr(self.store, "_aopen", None)
+        opening = self._start_opening()
+        aopen_store = getattr(self.store, "_aopen", None)
         try:
             async with _deadline(OPEN_TIMEOUT):
-                if begun is not None:
-                    await await_future(begun)
-                elif begin is not None:
-                    await begin()
-        except Exception as error:  # noqa: BLE001  # whatever a store raises, and where the time is up
-            if begun is None:
-                self._breaker.warn(_error_text(error))
-        if begun is not None:
-            begun.add_done_callback(self._opening_done)
+                if opening is not None:
+                    await await_future(opening)
+                elif aopen_store is not None:
+                    await aopen_store()
+        except Exception as error:  # noqa: BLE001  # a store may raise anything, and time may be up
+            if opening is None:
+                self._breaker.warn(error_text(error))
+        if opening is not None:
+            opening.add_done_callback(self._opening_done)
 
     def perform(self, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
         """Perform an effect."""
@@ -125,8 +128,8 @@ class MemoryService:
             return self._perform_in_memory(self.store, effect, memory_scope)
         if self._prepared_in is not _PROCESS_TOKEN:
             self.prepare()
-        ask, read = self._plan(effect, memory_scope)
-        return read(None if ask is None else self._call_store(ask))
+        call, read = self._plan(effect, memory_scope)
+        return read(None if call is None else self._call_store(call))
 
     async def aperform(self, effect: MemoryEffect, memory_scope: MemoryScope) -> Any:
         """Perform an effect without blocking the event loop."""
@@ -134,33 +137,33 @@ class MemoryService:
             return self._perform_in_memory(self.store, effect, memory_scope)
         if self._prepared_in is not _PROCESS_TOKEN:
             await self._aprepare()
-        ask, read = self._plan(effect, memory_scope)
-        return read(None if ask is None else await self._acall_store(ask))
+        call, read = self._plan(effect, memory_scope)
+        return read(None if call is None else await self._acall_store(call))
 
     def _perform_in_memory(
         self, store: InMemoryStore, effect: MemoryEffect, memory_scope: MemoryScope
     ) -> Any:
-        """Perform an effect with the store of this process, which keeps turns as they are and doesn't fail."""
-        begin = key_prefix(memory_scope, self._scope_name, effect.model)
+        """Perform an effect with an in-memory store, which holds turns as they are."""
+        prefix = key_prefix(memory_scope, self._scope_name, effect.model)
         if isinstance(effect, Recall):
             turns = {}
             for turn in effect.names:
-                held = store.find(begin + turn)
+                held = store.find(prefix + turn)
                 if held is not None:
                     turns[turn] = held
             return self._recall_result(effect, memory_scope, turns)
         if isinstance(effect, Remember):
             entry = effect.entry
-            return store.put(begin + entry.name, entry.turn, entry.turn.size)
+            return store.put(prefix + entry.name, entry.turn, entry.turn.size)
         if isinstance(effect, Forget):
             self._suspect(effect, memory_scope)
-            return store.delete([begin + turn for turn in effect.names])
+            return store.delete([prefix + turn for turn in effect.names])
         return self._learn_fact(effect, memory_scope)
 
     def _plan(
         self, effect: MemoryEffect, memory_scope: MemoryScope
     ) -> tuple[_StoreCall | None, Callable[[Any], Any]]:
-        """Say what a store is asked for an effect, if anything, and what reads its answer."""
+        """Return the store call that an effect needs, if any, and the reader of its answer."""
         model = effect.model
         until = time.monotonic() + self._timeout
         match effect:
@@ -169,21 +172,19 @@ class MemoryService:
             case Recall(names=turns):
                 names = store_keys(memory_scope, self._scope_name, model, turns)
                 known = self._recall_result(effect, memory_scope, {})
-                ask = ("get", (names,)) if names and not (known.refused or known.stopped) else None
-                return ask, lambda found: self._with_turns(known, turns, names, found, until)
+                call = ("get", (names,)) if names and not (known.refused or known.stopped) else None
+                return call, lambda found: self._with_turns(known, turns, names, found, until)
             case Remember(entry=entry):
                 name = store_keys(memory_scope, self._scope_name, model, (entry.name,))[0]
                 packed = self._serializer.serialize(name, entry.turn)
                 if packed is None:
-                    self._breaker.warn("a turn that is too big to be kept")
+                    self._breaker.warn("a turn that is too big to be stored")
                     return None, _ignore_answer
                 return ("put", (name, packed)), _ignore_answer
             case Forget(names=turns):
                 self._suspect(effect, memory_scope)
-                return (
-                    "delete",
-                    (store_keys(memory_scope, self._scope_name, model, turns),),
-                ), _ignore_answer
+                names = store_keys(memory_scope, self._scope_name, model, turns)
+                return ("delete", (names,)), _ignore_answer
 
     def _learn_fact(self, effect: LearnRefusedReasoning, memory_scope: MemoryScope) -> None:
         pair = server_digest(memory_scope), bounded_name(effect.model)
@@ -220,14 +221,17 @@ class MemoryService:
         found: Any,
         until: float,
     ) -> RecallResult:
-        return (
-            known._replace(turns=self._read_turns(turns, names, found, until)) if found else known
-        )
+        if not found:
+            return known
+        return known._replace(turns=self._read_turns(turns, names, found, until))
 
     def _read_turns(
         self, turns: tuple[str, ...], names: list[str], found: Any, until: float
     ) -> dict[str, RememberedTurn]:
-        """Read what a store has found, the newest turns first, while there is time and room: others may have written it."""
+        """Parse the values that a store found, the newest turns first.
+
+        Bounded in time, bytes and items, since others may have written them.
+        """
         read: dict[str, RememberedTurn] = {}
         if not isinstance(found, Mapping):
             self._breaker.warn("an answer that isn't a mapping")
@@ -241,22 +245,22 @@ class MemoryService:
                 value = found.get(name)
                 if value is None:
                     continue
-                one = self._serializer.deserialize(name, value, min(room, MAX_TEXT))
+                recalled = self._serializer.deserialize(name, value, min(room, MAX_TEXT))
             except ValueError as error:
                 self._breaker.warn(f"a value that can't be read ({error})")
                 continue
             except Exception as error:  # noqa: BLE001  # a mapping of the program's own
                 self._breaker.warn(f"a value that can't be read ({type(error).__name__})")
                 continue
-            room, items = room - one.size, items - sum(map(len, one.reasoning))
+            room, items = room - recalled.size, items - sum(map(len, recalled.reasoning))
             if room < 0 or items < 0:
                 self._breaker.warn("more than fits into a request")
                 break
-            read[turn] = one
+            read[turn] = recalled
         return read
 
     def _call_store(self, call: _StoreCall) -> Any:
-        """Ask the store. A store in trouble has nothing."""
+        """Call the store; None if it fails, or if its circuit is open."""
         method, arguments = call
         store = self.store
         if self._breaker.is_open:
@@ -270,14 +274,14 @@ class MemoryService:
                     result = running.result(self._timeout)
                 finally:
                     running.cancel()
-        except Exception as error:  # noqa: BLE001  # whatever a store raises: it costs continuity, never the call
+        except Exception as error:  # noqa: BLE001  # a failing store must not fail the call
             self._breaker.record_failure(error)
             return None
         self._breaker.record_success()
         return result
 
     async def _acall_store(self, call: _StoreCall) -> Any:
-        """Ask the store. See _answer."""
+        """Call the store without blocking the event loop. See _call_store."""
         method, arguments = call
         if self._breaker.is_open:
             return None
@@ -297,21 +301,27 @@ class MemoryService:
         return result
 
     def forget(self, *, scope: str | None, conversation: str | None) -> int:
-        """Forget a `memory_scope`, a conversation, or one in the other; return how many turns there were. Raises what the store raises."""
-        gone: int = self.store.forget(key_pattern(scope, conversation))
-        return gone
+        """Delete the turns of a `memory_scope`, a conversation, or both; return their number.
+
+        Raises what the store raises.
+        """
+        deleted: int = self.store.forget(key_pattern(scope, conversation))
+        return deleted
 
     async def aforget(self, *, scope: str | None, conversation: str | None) -> int:
-        """Forget a `memory_scope`, a conversation, or one in the other. See forget."""
+        """Delete turns without blocking the event loop. See forget."""
         pattern = key_pattern(scope, conversation)
         if isinstance(self.store, InMemoryStore):
             return self.store.forget(pattern)
-        gone: int = await self.store.aforget(pattern)
-        return gone
+        deleted: int = await self.store.aforget(pattern)
+        return deleted
 
 
 def _deadline(seconds: float) -> Any:
-    """Bound what is done in a block; raises TimeoutError. anyio's way, which the SDK's other event loops need, costs more."""
+    """Return a context manager that raises TimeoutError when its time is up.
+
+    anyio's, which trio needs, costs more than asyncio's.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,7 +1,8 @@
-"""`sqlite:///path`: what the processes of one machine remember, in one file.
+"""`sqlite:///path`: a store for the processes of one machine, in one file.
 
-The file is in WAL mode: readers don't wait for writers, and what was committed survives the end of its writer, however sudden
-(SQLite's documentation, "Write-Ahead Logging"); with `synchronous = NORMAL` a power failure may cost the newest of it.
+The file is in WAL mode: readers don't wait for writers, and committed values survive a crash of the
+process that wrote them (SQLite's documentation, "Write-Ahead Logging"). With `synchronous = NORMAL`
+a power failure may lose the newest ones.
 """
 
 from __future__ import annotations
@@ -18,28 +19,32 @@ from typing import Any
 from . import private_files
 from .store import MAX_TOTAL, MAX_VALUE, Store
 
-_BATCH = 500  # names in one question; old builds of SQLite take 999
-_PRUNE_INTERVAL = 256  # how many values are put between two looks at the bounds
-_RETRY_PAUSE = 0.001  # seconds between two attempts at what SQLite doesn't wait for
+_BATCH = 500  # names in one query; old builds of SQLite take 999
+_PRUNE_INTERVAL = 256  # writes between two checks of the bounds
+_RETRY_PAUSE = 0.001  # seconds between two attempts where SQLite doesn't wait by itself
 _VERSION = 1
 
-# In the order of `number` values grow younger, so that nothing else has to be kept in order: every index is one more page to write.
+# `number` orders values by age, so that no index is needed: each is one more page to write.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
-    number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires INTEGER NOT NULL
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    value BLOB NOT NULL,
+    expires INTEGER NOT NULL
 );
 """
 _OLDEST = "SELECT number FROM turns ORDER BY number LIMIT ?"
 
-_INHERITED: list[Any] = []  # connections of a parent process: closing them here could disturb it
+_INHERITED: list[Any] = []  # connections of a parent process, which closing could disturb
 
 
 class SQLiteStore(Store):
     """Keep values in a file, for all processes of this machine.
 
-    `seconds` bounds how long a method waits for others' locks; `count`, `size` (bytes) and `age` (seconds) bound the file, roughly: old
-    values go first, every so many writes. The file is made on first use, for its owner alone (mode 0600). Raises sqlite3.Error for
-    a file that is locked, full or none of SQLite's, and OSError for one that can't be made.
+    `seconds` bounds the wait for locks. `count`, `size` (bytes) and `age` (seconds) bound the file
+    roughly: every few hundred writes the oldest values are deleted. The file is made on first use,
+    for its owner alone (mode 0600). Raises sqlite3.Error for a file that is locked, full or not a
+    SQLite database, and OSError for one that can't be made.
     """
 
     bounded = True
@@ -53,18 +58,17 @@ class SQLiteStore(Store):
         self._puts = 0
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         found: dict[str, bytes] = {}
         room = MAX_TOTAL
         with self._lease() as connection:
-            for end in range(
-                len(names), 0, -_BATCH
-            ):  # the newest first, for what there is room for
-                some = names[max(end - _BATCH, 0) : end]
-                marks = ",".join("?" * len(some))
+            for end in range(len(names), 0, -_BATCH):  # the newest first, as many as fit
+                batch = names[max(end - _BATCH, 0) : end]
+                marks = ",".join("?" * len(batch))
                 rows = connection.execute(
-                    f"SELECT name, value FROM turns WHERE name IN ({marks}) AND expires > ? AND typeof(value) = 'blob' AND length(value) <= ?",  # noqa: S608  # marks alone
-                    (*some, int(time.time()), MAX_VALUE),
+                    f"SELECT name, value FROM turns WHERE name IN ({marks})"  # noqa: S608  # marks
+                    " AND expires > ? AND typeof(value) = 'blob' AND length(value) <= ?",
+                    (*batch, int(time.time()), MAX_VALUE),
                 )
                 for name, value in rows:
                     room -= len(value)
@@ -85,12 +89,12 @@ class SQLiteStore(Store):
                 self._prune(connection)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         with self._lease() as connection:
             connection.executemany("DELETE FROM turns WHERE name = ?", [(name,) for name in names])
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were."""
+        """Delete every value whose name matches a pattern; return their number."""
         with self._lease() as connection:
             return connection.execute("DELETE FROM turns WHERE name GLOB ?", (pattern,)).rowcount
 
@@ -103,24 +107,30 @@ class SQLiteStore(Store):
             self._connection = None
 
     def __del__(self) -> None:
-        # Python 3.13 warns of a connection that goes without having been closed.
-        with suppress(Exception):  # one that was never made, or an interpreter that ends
+        # Python 3.13 warns of a connection that is collected while it is open.
+        with suppress(Exception):  # a failed __init__, or the interpreter's shutdown
             self.close()
 
     def _open(self) -> None:
-        """Open the file before anybody waits for it."""
+        """Open the file ahead of the first call."""
         with self._lease():
             pass
 
     def _reset_after_fork(self) -> None:
-        """Give up what was opened before a fork: a connection must not cross one, and a thread that isn't here may hold the lock."""
+        """Drop the connection and the lock of the parent process (docs/decisions.md#forks).
+
+        A SQLite connection must not be used after a fork, and a thread that the child doesn't have
+        may hold the lock.
+        """
         if self._pid != os.getpid():
             _INHERITED.append(self._connection)
             self._connection, self._lock, self._pid = None, threading.Lock(), os.getpid()
 
     def _prune(self, connection: sqlite3.Connection) -> None:
-        gone = f"DELETE FROM turns WHERE number IN ({_OLDEST})"  # noqa: S608  # constants
-        connection.execute(f"{gone} AND expires <= ?", (4 * _PRUNE_INTERVAL, int(time.time())))
+        delete_oldest = f"DELETE FROM turns WHERE number IN ({_OLDEST})"  # noqa: S608  # constants
+        connection.execute(
+            f"{delete_oldest} AND expires <= ?", (4 * _PRUNE_INTERVAL, int(time.time()))
+        )
         connection.execute(
             "DELETE FROM turns WHERE number <= (SELECT max(number) FROM turns) - ?", (self._count,)
         )
@@ -131,35 +141,35 @@ class SQLiteStore(Store):
         used = (pages - free) * page
         if used > self._size:
             rows = connection.execute("SELECT count(*) FROM turns").fetchone()[0]
-            connection.execute(gone, (rows - int(rows * 0.9 * self._size / used),))
+            connection.execute(delete_oldest, (rows - int(rows * 0.9 * self._size / used),))
 
     def _lease(self) -> _Lease:
         self._reset_after_fork()
         return _Lease(self)
 
     def _connect(self) -> sqlite3.Connection:
-        # Made here, so that nobody else can read it from the first moment; SQLite's other files take its mode.
-        one = private_files.make_private(self._path)
-        made = sqlite3.connect(
+        # Made before SQLite does, so that no other user can read it at any moment. SQLite gives its
+        # companion files the same mode.
+        identity = private_files.make_private(self._path)
+        connection = sqlite3.connect(
             self._path, timeout=self._seconds, isolation_level=None, check_same_thread=False
         )
         try:
-            version = _version(made)  # by now the file is open
-            private_files.check_unchanged(self._path, one)
+            version = _version(connection)  # opens the file
+            private_files.check_unchanged(self._path, identity)
             if version == 0:
-                self._create_tables(made)
-            if _version(made) != _VERSION:
+                self._create_tables(connection)
+            if _version(connection) != _VERSION:
                 raise sqlite3.DatabaseError("a file of another version, or of another program")
-            self._enable_wal(made)
-            made.execute("PRAGMA synchronous = NORMAL")
+            self._enable_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
 
     def _create_tables(self, connection: sqlite3.Connection) -> None:
-        # Looked at under the lock: another process may be making the same file at this moment.
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")  # another process may create the same tables
         if _version(connection) == 0:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise sqlite3.DatabaseError("a file of another program")
@@ -168,8 +178,8 @@ class SQLiteStore(Store):
         connection.execute("COMMIT")
 
     def _enable_wal(self, connection: sqlite3.Connection) -> None:
-        # While others make the same change SQLite says at once that the file is locked, and doesn't wait: to wait could be for ever
-        # (its documentation, "sqlite3_busy_handler").
+        # While another connection makes the same change, SQLite reports a lock at once instead of
+        # waiting, which could deadlock (its documentation, "sqlite3_busy_handler").
         until = time.monotonic() + self._seconds
         while True:
             try:
@@ -188,7 +198,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 class _Lease:
-    """The connection, for one thread at a time; one that failed is made anew."""
+    """Lend the connection to one thread at a time; replace it after a failure."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What a store is: a place for values under names, which may lose them."""
+"""The protocol of a store: values under names, which it may lose."""
 
 from __future__ import annotations
 
@@ -10,46 +10,51 @@ from adapter._util.worker_threads import WorkerThreads, await_future
 THREADS = WorkerThreads(32, "adapter-memory", idle_timeout=5.0)
 
 OPEN_TIMEOUT = 0.5
-"""How many seconds are waited for a store that is opened, once, outside of what a call may cost."""
+"""Seconds to wait for a store to open, once in each process, beside a call's own timeout."""
 
 MAX_VALUE = 1024 * 1024
-"""How many bytes a value has at most; a store may leave out bigger ones."""
+"""The largest value, in bytes; a store may skip larger ones."""
 
 MAX_TOTAL = 16 * 1024 * 1024
-"""How many bytes of values a call reads at most."""
+"""The most bytes of values that one call reads."""
 
 
 class Store(Protocol):
-    """Keep values under names: implement the sync methods, and give the object as `Settings(memory=…)`.
+    """Keep values under names: implement the sync methods, and pass it as `Settings(memory=…)`.
 
-    Names are ASCII, at most 100 characters, and begin with `scope:conversation:`; values are bytes, a few kilobytes each and
-    at most a megabyte. A store may forget what is old or too much, and may raise anything: a call goes on without what it can't get. Methods are called from
-    any thread, several at once. Inherit from this class and the async methods run the sync ones in threads; or write your own.
+    Names are ASCII, at most 100 characters, and begin with `scope:conversation:`; values are bytes,
+    a few kilobytes each and at most a megabyte. A store may drop values that are old or too many,
+    and may raise anything: the call continues without them. Methods are called from any thread,
+    several at once. In a subclass the async methods run the sync ones in threads, unless it
+    overrides them.
 
-    `bounded` says that every method returns or raises in time by itself; without it the sync methods run in threads too, which
-    are left behind when their time is up.
+    `bounded` says that every method returns or raises in time by itself. Without it the sync
+    methods run in threads too, which are abandoned when their time is up.
     """
 
     bounded: bool = False
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         ...
 
     def put(self, name: str, value: bytes) -> None:
-        """Keep a value, in place of an earlier one; when this returns it must be kept."""
+        """Keep a value, in place of an earlier one; it must be stored when this returns."""
         ...
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         ...
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern in which `*` stands for anything; return how many there were."""
+        """Delete every value whose name matches a pattern; return their number.
+
+        In the pattern `*` stands for any characters.
+        """
         ...
 
     async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values found, by name."""
         found: Mapping[str, bytes] = await await_future(THREADS.start(lambda: self.get(names)))
         return found
 
@@ -58,10 +63,10 @@ class Store(Protocol):
         await await_future(THREADS.start(lambda: self.put(name, value)))
 
     async def adelete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         await await_future(THREADS.start(lambda: self.delete(names)))
 
     async def aforget(self, pattern: str) -> int:
-        """Forget every value whose name matches a pattern; return how many there were."""
-        gone: int = await await_future(THREADS.start(lambda: self.forget(pattern)))
-        return gone
+        """Delete every value whose name matches a pattern; return their number."""
+        deleted: int = await await_future(THREADS.start(lambda: self.forget(pattern)))
+        return deleted

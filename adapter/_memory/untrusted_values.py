@@ -1,6 +1,6 @@
-"""Reading reasoning out of a store that others can write to.
+"""Parsing turns from a store that others can write to (docs/decisions.md#untrusted-store).
 
-Only what a reasoning item has goes into a request.
+Only the keys and types of a reasoning item get into a request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from adapter.translation.reasoning.turns import PHASES, RememberedTurn, TurnMess
 _PARTS = {"summary": "summary_text", "content": "reasoning_text"}
 _STATUSES = ("in_progress", "completed", "incomplete")
 
-# Bounds far beyond what replies have.
+# Bounds far beyond those of real replies.
 _MAX_CALLS = 4096
 _MAX_ITEMS = 256
 _MAX_PARTS = 256  # of an item
@@ -20,7 +20,7 @@ _MAX_SHORT = 512  # characters of a digest or an id
 
 
 def parse_turn(value: Any) -> RememberedTurn:
-    """Read the JSON of a turn, which anybody may have written. Raises ValueError for what is none."""
+    """Build a turn from JSON that others may have written. Raises ValueError for anything else."""
     try:
         calls, before, ids = value["calls"], value["before"], value["ids"]
         spoken = _parse_message(value["spoken"]) if "spoken" in value else None
@@ -53,16 +53,16 @@ def _parse_message(value: Any) -> TurnMessage:
 
 
 def _parse_reasoning(value: Any) -> dict[str, Any]:
-    """Make a reasoning item anew of the keys and types that may stand in one.
+    """Rebuild a reasoning item from the keys and types that it may have.
 
-    They are those of the SDK's ResponseReasoningItemParam. Other keys are left out, since a later API may have them. Raises ValueError, TypeError,
-    KeyError or AttributeError for what is no item, or has nothing encrypted, which alone stands
-    for itself.
+    They are those of the SDK's ResponseReasoningItemParam. Other keys are left out, since a later
+    API may add some. Raises ValueError, TypeError, KeyError or AttributeError for anything else,
+    and for an item without `encrypted_content`, since its plain text could be anyone's.
     """
     if value["type"] != "reasoning" or not value["encrypted_content"]:
         raise ValueError
     item: dict[str, Any] = {}
-    for key, one in value.items():  # in its order, as it came
+    for key, one in value.items():  # in the order of arrival
         if key == "id":
             item[key] = _short(one)
         elif key in ("type", "encrypted_content"):
@@ -83,7 +83,7 @@ def _parse_part(value: Any, kind: str) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """Return a string that is a digest or an id. Raises TypeError or ValueError for anything else."""
+    """Return a digest or an id. Raises TypeError or ValueError for anything else."""
     if len(_string(value)) > _MAX_SHORT:
         raise ValueError
     return str(value)

@@ -1,59 +1,38 @@
-"""What a store's URL says, and how it is shown without its password."""
+"""The URLs of stores: how they are read, and how they are shown without their passwords."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 import pydantic
 
 DAY = 86_400.0
-_MIB = 1024 * 1024
 
-_REDIS = {"age": DAY}
-_LIMITS: Mapping[str, Mapping[str, float]] = {
-    "memory": {"count": 10_000, "bytes": 64 * _MIB, "age": DAY},
-    "sqlite": {"count": 1_000_000, "bytes": 1024 * _MIB, "age": DAY},
-    "redis": _REDIS,
-    "rediss": _REDIS,
-    "unix": _REDIS,
-    "redis+cluster": _REDIS,
-    "rediss+cluster": _REDIS,
-    "redis+sentinel": _REDIS,
-    "rediss+sentinel": _REDIS,
-}
-"""What each kind of store is bounded by, and the defaults: values, bytes, seconds.
+_ESCAPE = (
+    "in a name, a password or a path write % as %25, / as %2F, ? as %3F, # as %23, @ as %40, "
+    ": as %3A"
+)
 
-A URL's query may say otherwise.
-"""
+REDIS_OPTIONS = frozenset(
+    {"db", "username", "password", "client_name", "protocol", "socket_keepalive"}
+)
+SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
+TLS_OPTIONS = frozenset(
+    {
+        "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile",
+        "ssl_check_hostname", "ssl_ciphers", "ssl_keyfile", "ssl_min_version", "ssl_password",
+    }
+)  # fmt: skip
 
-_EXPECTED = "expected memory://, sqlite:///path, redis://…, rediss://…, unix:///path, redis+cluster://…, or redis+sentinel://…"
-_ESCAPE = "in a name, a password or a path write % as %25, / as %2F, ? as %3F, # as %23, @ as %40, : as %3A"
-
-_OPTIONS = frozenset({"db", "username", "password", "client_name", "protocol", "socket_keepalive"})
-_SENTINEL_OPTIONS = frozenset({"sentinel_username", "sentinel_password"})
-_TLS_OPTIONS = frozenset(
-    f"ssl_{name}"
-    for name in (
-        "ca_certs",
-        "ca_data",
-        "ca_path",
-        "cert_reqs",
-        "certfile",
-        "check_hostname",
-        "ciphers",
-        "keyfile",
-    )
-) | {"ssl_min_version", "ssl_password"}
-
-_SECRET = frozenset({"username", "password", "ssl_password"}) | _SENTINEL_OPTIONS
+_SECRET = frozenset({"username", "password", "ssl_password"}) | SENTINEL_OPTIONS
 
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
@@ -66,9 +45,9 @@ _HIDDEN = "**********"
 class StoreLocation:
     """Where a store is: its kind, its place, and its bounds.
 
-    `hosts` are a cluster's or the sentinels' (host, port), `service` the name under which
-    sentinels know their servers; for these `place` is the URL that any one of the servers would
-    have. It may hold a password.
+    `hosts` are the (host, port) pairs of a cluster or of sentinels, `service` the name under which
+    sentinels know their servers; for both, `place` is the URL that one of the servers would have.
+    It may hold a password.
     """
 
     kind: str
@@ -81,10 +60,32 @@ class StoreLocation:
     sentinels: tuple[tuple[str, str], ...] = ()
 
 
-class StoreURL(pydantic.SecretStr):
-    """A store's URL with something secret in it, which shows itself without.
+Query = list[tuple[str, str]]
+"""The names and values of a query, without those that are bounds."""
 
-    `get_secret_value` gives it whole.
+
+@dataclass(frozen=True, slots=True)
+class StoreKind:
+    """How the URLs of one scheme are read, and how their stores are made; see `stores.STORES`.
+
+    `limits` are the bounds (values, bytes, seconds) with their defaults, which a query may
+    override; `options` are the other names that a query may hold. `locate` reads the rest of a URL.
+    `check` raises ValueError for a location that can't be used; `make` takes the seconds that the
+    store may cost a call. `example` is shown where a URL is none of these.
+    """
+
+    limits: Mapping[str, float]
+    options: frozenset[str]
+    locate: Callable[[SplitResult, Query, Mapping[str, float]], StoreLocation]
+    check: Callable[[StoreLocation], None]
+    make: Callable[[StoreLocation, float], Any]
+    example: str = ""
+
+
+class StoreURL(pydantic.SecretStr):
+    """A store's URL that holds a password; its str and repr leave it out.
+
+    `get_secret_value` returns the whole URL.
     """
 
     def _display(self) -> str:
@@ -98,7 +99,7 @@ class StoreURL(pydantic.SecretStr):
 
 
 def hide_secrets(memory: Any) -> Any:
-    """Return what settings keep of a `memory`: a URL with something secret in it as a StoreURL."""
+    """Return the value that settings keep of `memory`: a URL with a password as a StoreURL."""
     url = plain_url(memory)
     if not isinstance(url, str):
         return memory
@@ -106,7 +107,7 @@ def hide_secrets(memory: Any) -> Any:
 
 
 def plain_url(memory: Any) -> Any:
-    """Return a URL whole, and anything else as it is."""
+    """Return a URL as a string with its password, and anything else unchanged."""
     return memory.get_secret_value() if isinstance(memory, pydantic.SecretStr) else memory
 
 
@@ -117,7 +118,7 @@ def store_kind(memory: Any) -> str:
 
 
 def without_secrets(url: str, *, hidden: str = "") -> str:
-    """Show a URL without its user and passwords; `hidden` takes their place."""
+    """Return a URL without its user and passwords; `hidden` takes their place."""
     parts = urlsplit(url)
     pairs = [
         (name, value)
@@ -137,66 +138,47 @@ def _is_secret(parts: Any) -> bool:
     )
 
 
-def parse_store_url(url: str) -> StoreLocation:
-    """Read a store's URL. Raises ValueError for what is none, without the URL in it.
+def parse_url(url: str, kinds: Mapping[str, StoreKind]) -> StoreLocation:
+    """Return the location that a URL names, read as the row of its scheme says.
 
-    It may hold a password.
+    Raises ValueError, without quoting the URL, which may hold a password.
     """
-    parts = _split(url)
-    limits = _LIMITS[parts.scheme]
+    parts = _split(url, kinds)
+    kind = kinds[parts.scheme]
     given = parse_qsl(parts.query, keep_blank_values=True)
-    bounds = {**limits, **{name: _number(name, value) for name, value in given if name in limits}}
-    rest = [(name, value) for name, value in given if name not in limits]
-    made = _parse_location(parts, rest, bounds)  # first: in a password a `?` would begin the query
-    known = [*limits, *sorted(_options(parts.scheme))]
-    for name, _ in rest:
+    bounds = {
+        **kind.limits,
+        **{name: _number(name, value) for name, value in given if name in kind.limits},
+    }
+    query = [(name, value) for name, value in given if name not in kind.limits]
+    # Located first: a password with an unescaped `?` would be taken for the query.
+    location = kind.locate(parts, query, bounds)
+    known = [*kind.limits, *sorted(kind.options)]
+    for name, _ in query:
         if name not in known:
             what = name if _NAME.fullmatch(name) else "something in its query"
             raise ValueError(
                 f"{what}: not something that can be set here; known are {', '.join(known)}"
             )
-    return made
+    return location
 
 
-def _parse_location(
-    parts: Any, rest: list[tuple[str, str]], bounds: Mapping[str, float]
-) -> StoreLocation:
-    count, size, age = int(bounds.get("count", 0)), int(bounds.get("bytes", 0)), bounds["age"]
-    if parts.scheme == "memory":
-        if parts.netloc or parts.path not in ("", "/"):
-            raise ValueError("expected memory://")
-        return StoreLocation(parts.scheme, "", count, size, age)
-    if parts.scheme == "sqlite":
-        return StoreLocation(parts.scheme, _sqlite_path(parts), count, size, age)
-    return _redis_location(parts, rest, age)
-
-
-def _split(url: str) -> Any:
+def _split(url: str, kinds: Mapping[str, StoreKind]) -> SplitResult:
     if url.strip() != url or _CONTROL.search(url):
         raise ValueError("has white space around it, or control characters in it")
     parts = None
     with suppress(ValueError):
         parts = urlsplit(url)
-    if (
-        parts is None
-    ):  # not in a handler: the exception may quote the password, and would stay with this one
+    if parts is None:  # not raised in a handler, whose exception may quote the password
         raise ValueError(f"not a URL; {_ESCAPE}")
-    if parts.scheme not in _LIMITS or not url.startswith(f"{parts.scheme}://"):
-        raise ValueError(_EXPECTED)
+    if parts.scheme not in kinds or not url.startswith(f"{parts.scheme}://"):
+        *examples, last = [kind.example for kind in kinds.values() if kind.example]
+        raise ValueError(f"expected {', '.join(examples)}, or {last}")
     if _HIDDEN in parts.netloc:
         raise ValueError("its password is hidden: this URL was made to be shown")
     if "#" in url or _PERCENT.search(url):
         raise ValueError(f"has a # or a % that isn't escaped; {_ESCAPE}")
     return parts
-
-
-def _options(scheme: str) -> frozenset[str]:
-    if scheme in ("memory", "sqlite"):
-        return frozenset()
-    options = _OPTIONS | (_TLS_OPTIONS if scheme.startswith("rediss") else frozenset())
-    if scheme.endswith("cluster"):
-        return options - {"db"}
-    return options | _SENTINEL_OPTIONS if scheme.endswith("sentinel") else options
 
 
 def _number(name: str, text: str) -> float:
@@ -208,63 +190,78 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _sqlite_path(parts: Any) -> str:
+def locate_in_memory(parts: SplitResult, _: Query, bounds: Mapping[str, float]) -> StoreLocation:
+    """Read a URL with the scheme `memory`."""
+    if parts.netloc or parts.path not in ("", "/"):
+        raise ValueError("expected memory://")
+    return _bounded(parts.scheme, "", bounds)
+
+
+def locate_sqlite(parts: SplitResult, _: Query, bounds: Mapping[str, float]) -> StoreLocation:
+    """Read a URL with the scheme `sqlite`; its place is an absolute path."""
     if parts.netloc:
         raise ValueError("expected sqlite:///path, with three slashes")
     path = os.fsdecode(unquote_to_bytes(parts.path[1:]))
     if not path:
         raise ValueError("sqlite:/// needs the path of a file")
     if path == ":memory:":
-        raise ValueError("what stays in this process is memory://")
+        raise ValueError("a store in this process is memory://")
     if "\0" in path:
         raise ValueError("has a path with a NUL in it")
     if path.startswith("~/"):
-        home = os.path.expanduser("~")  # noqa: PTH111  # Path's raises, where there is none
+        home = os.path.expanduser("~")  # noqa: PTH111  # Path.expanduser raises without a home
         if home == "~":
             raise ValueError("begins with ~, and there is no home directory here")
         path = home + path[1:]
-    return str(Path(path).absolute())
+    return _bounded(parts.scheme, str(Path(path).absolute()), bounds)
 
 
-def _redis_location(parts: Any, rest: list[tuple[str, str]], age: float) -> StoreLocation:
-    scheme: str = parts.scheme
+def _bounded(kind: str, place: str, bounds: Mapping[str, float]) -> StoreLocation:
+    return StoreLocation(kind, place, int(bounds["count"]), int(bounds["bytes"]), bounds["age"])
+
+
+def locate_redis(parts: SplitResult, query: Query, bounds: Mapping[str, float]) -> StoreLocation:
+    """Read a URL of a Redis server, a Unix socket, a cluster or sentinels."""
+    scheme, age = parts.scheme, bounds["age"]
     user, at, netloc = parts.netloc.rpartition("@")
     sentinel, cluster = scheme.endswith("+sentinel"), scheme.endswith("+cluster")
     plain = scheme.partition("+")[0]
-    if any(name == "db" and not re.fullmatch(r"\d{1,9}", value, re.ASCII) for name, value in rest):
+    if any(name == "db" and not re.fullmatch(r"\d{1,9}", value, re.ASCII) for name, value in query):
         raise ValueError("db: expected the number of a database")
     if scheme == "unix":
         if sys.platform == "win32":
             raise ValueError(
-                "there are no Unix sockets for Python on Windows; name a host, as in redis://localhost"
+                "there are no Unix sockets for Python on Windows; "
+                "name a host, as in redis://localhost"
             )
         if netloc or parts.path in ("", "/"):
             raise ValueError("expected unix:///path, with three slashes")
-        return StoreLocation(scheme, f"unix://{user}{at}{parts.path}{_query(rest)}", 0, 0, age)
+        return StoreLocation(scheme, f"unix://{user}{at}{parts.path}{_query(query)}", 0, 0, age)
     hosts = _hosts(netloc, 26379 if sentinel else 6379, several=sentinel or cluster)
     service, path = "", parts.path
     if sentinel:
         service, slash, db = path[1:].partition("/")
         if not service:
             raise ValueError(
-                f"expected {scheme}://host:26379,host:26379/SERVICE, with the name that the sentinels know"
+                f"expected {scheme}://host:26379,host:26379/SERVICE, "
+                "with the name that the sentinels know"
             )
         service, path = os.fsdecode(unquote_to_bytes(service)), slash + db
     if cluster and path not in ("", "/", "/0"):
         raise ValueError("has a number of a database, or a path: a cluster has one database")
     if not re.fullmatch(r"/?|/\d{1,9}", path, re.ASCII):
         raise ValueError(f"expected the number of a database behind the host; {_ESCAPE}")
-    sentinel_options = tuple((name, value) for name, value in rest if name in _SENTINEL_OPTIONS)
-    query = _query([pair for pair in rest if pair not in sentinel_options])
+    sentinel_options = tuple((name, value) for name, value in query if name in SENTINEL_OPTIONS)
+    options = _query([pair for pair in query if pair not in sentinel_options])
     if not (sentinel or cluster):
-        return StoreLocation(scheme, f"{scheme}://{parts.netloc}{path}{query}", 0, 0, age)
+        return StoreLocation(scheme, f"{scheme}://{parts.netloc}{path}{options}", 0, 0, age)
     host, port = hosts[0]
     host = f"[{host}]" if ":" in host else host
-    place = f"{plain}://{user}{at}{host}:{port}{path}{query}"
+    place = f"{plain}://{user}{at}{host}:{port}{path}{options}"
     return StoreLocation(scheme, place, 0, 0, age, hosts, service, sentinel_options)
 
 
-def _query(pairs: list[tuple[str, str]]) -> str:
+def _query(pairs: Query) -> str:
     return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
 
 
@@ -272,9 +269,10 @@ def _hosts(netloc: str, port: int, *, several: bool) -> tuple[tuple[str, int], .
     parts = netloc.split(",")
     if len(parts) > 1 and not several:
         raise ValueError(
-            "has several hosts: a cluster's are redis+cluster://h1,h2, sentinels' redis+sentinel://h1,h2/SERVICE"
+            "has several hosts: a cluster's are redis+cluster://h1,h2, "
+            "sentinels' redis+sentinel://h1,h2/SERVICE"
         )
-    found = []
+    hosts = []
     for part in parts:
         match = _HOST.fullmatch(part)
         if match is None or (several and not match[1]):
@@ -282,5 +280,5 @@ def _hosts(netloc: str, port: int, *, several: bool) -> tuple[tuple[str, int], .
         number = int(match[2] or port)
         if not 0 < number < 65536:
             raise ValueError("expected a port from 1 to 65535")
-        found.append(((match[1] or "localhost").strip("[]"), number))
-    return tuple(found)
+        hosts.append(((match[1] or "localhost").strip("[]"), number))
+    return tuple(hosts)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter._memory.urls import parse_store_url
+from adapter._memory.stores import parse_store_url
 from adapter.tools.audit.checkpoint import write_atomically
 from adapter.tools.kill_switch import force_file
 from tests.support.answers import both

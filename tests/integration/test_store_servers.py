@@ -17,7 +17,7 @@ from adapter._exchange.effects import Recall, RecallResult, Remember
 from adapter._memory import stores
 from adapter._memory.keys import make_memory_scope
 from adapter._memory.service import MemoryService
-from adapter._memory.urls import parse_store_url
+from adapter._memory.stores import parse_store_url
 from adapter.translation.reasoning.turns import MemoryEntry
 from tests.integration.test_stores import Asked, TestEveryStore
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until

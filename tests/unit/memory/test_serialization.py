@@ -194,15 +194,16 @@ def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
     assert name.isascii()
     assert len(name) <= 100
     code = (
-        "from adapter._memory.keys import names_of, whose_are\n"
-        "whose = whose_are('https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
-        "print(names_of(whose, None, 'gpt-5', ('a\\0b\\x000',))[0])"
+        "from adapter._memory.keys import make_memory_scope, store_keys\n"
+        "scope = make_memory_scope("
+        "'https://api.test:443/v1', 'org', 'proj', 'Bearer key', 'c-1')\n"
+        "print(store_keys(scope, None, 'gpt-5', ('a\\0b\\x000',))[0])"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     ).stdout
-    assert said.strip() == name
+    assert printed.strip() == name
 
 
 def test_patterns_match_names() -> None:

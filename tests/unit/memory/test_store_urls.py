@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 import adapter
-from adapter._memory.urls import StoreLocation, parse_store_url, store_kind, without_secrets
+from adapter._memory.stores import parse_store_url
+from adapter._memory.urls import StoreLocation, store_kind, without_secrets
 from adapter._settings.json_schema import settings_schema
 from adapter.tools.doctor import Environment, settings_sources
 
