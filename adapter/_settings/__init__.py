@@ -1,1 +1,1 @@
-"""What can be configured: every setting, and where its value comes from."""
+"""The settings, and the sources of their values (docs/decisions.md#settings)."""

@@ -1,4 +1,7 @@
-"""What `Settings(...)` takes, for type checkers: each setting with everything that it is made of, which is more than what it becomes."""
+"""The arguments of `Settings(...)`, for type checkers.
+
+Each has every type that its setting accepts, which are more than the types of its value.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class MatchArguments(TypedDict, total=False):
-    """What a rule's `match` is made of."""
+    """The arguments of a rule's `match`."""
 
     model: str | Iterable[str]
     tag: str | Iterable[str]
@@ -39,7 +42,7 @@ class MatchArguments(TypedDict, total=False):
 
 
 class CallSettingsArguments(TypedDict, total=False):
-    """The settings that a rule may set as well."""
+    """The arguments that a rule takes as well."""
 
     backend: Literal["chat", "responses"]
     rollout: float | str | None
@@ -50,19 +53,19 @@ class CallSettingsArguments(TypedDict, total=False):
     emulate: str | Iterable[Emulated]
     fallback: str | Iterable[Fallback]
     carry_reasoning: CarryReasoning
-    on_bug: OnInternalError
     on_internal_error: OnInternalError
+    on_bug: OnInternalError  # the earlier name of on_internal_error
 
 
 class RuleArguments(CallSettingsArguments, total=False):
-    """What a rule is made of."""
+    """The arguments of a rule."""
 
     match: Match | MatchArguments
     model: str | None
 
 
 class Arguments(CallSettingsArguments, total=False):
-    """What settings are made of, `config_file` left out."""
+    """All arguments but `config_file`."""
 
     force: Force | None
     allow_header: bool
@@ -71,7 +74,7 @@ class Arguments(CallSettingsArguments, total=False):
     rules: Iterable[Rule | RuleArguments]
     flag_timeout: float
     fallback_expiry: float
-    memory: str | SecretStr | Store | Any  # also a client of redis-py
+    memory: str | SecretStr | Store | Any  # or a client of redis-py
     memory_scope: str | None
     memory_scope_headers: str | Iterable[str]
     memory_key: str | SecretStr | Iterable[str | SecretStr]

@@ -1,4 +1,4 @@
-"""Settings as a program gives them: the object, a dict of what it would be made with, or nothing."""
+"""Settings as a program passes them: `Settings`, a dict of its arguments, or None."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SettingsLike = Settings | Mapping[str, Any] | None
 
 
 def settings_of(given: SettingsLike) -> Settings:
-    """Return the settings that were given; of a dict, those that its entries make as arguments.
+    """Return `given` as Settings; a dict holds their arguments, and None means none.
 
-    Raises ConfigurationError for anything else, and for what `Settings` refuses.
+    Raises ConfigurationError for anything else, and for arguments that `Settings` refuses.
     """
     if isinstance(given, Settings):
         return given
@@ -29,5 +29,5 @@ def settings_of(given: SettingsLike) -> Settings:
     return Settings(**given)
 
 
-def _type_name(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+def _type_name(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

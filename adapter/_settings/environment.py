@@ -1,8 +1,7 @@
-"""The variables that settings are read from.
+"""The environment variables that settings are read from.
 
-The process's own stand over those of `.env` files, and these over a directory of secrets.
-
-A variable that is empty, or holds nothing but white space, is unset, whatever it is called.
+Those of the process beat those of `.env` files, which beat a directory of secrets. A variable that
+is empty, or holds only white space, is unset (docs/decisions.md#settings).
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ PREFIX = "ADAPTER_"
 CONFIG, LOG = "ADAPTER_CONFIG", "ADAPTER_LOG"
 
 OPTIONS = ("_env_file", "_env_file_encoding", "_secrets_dir")
-"""The options of pydantic-settings that `Settings` takes; `model_config` has their defaults."""
+"""The options of pydantic-settings that `Settings` takes, with defaults in `model_config`."""
 
-_LARGEST = 1 << 20  # bytes of a file
+_LARGEST = 1 << 20  # bytes of a secret
 _LONGEST_NAME, _LONGEST_LINE = 100, 400
 
-# What Kubernetes makes of a service called `adapter`, or `adapter-…`.
+# The variables that Kubernetes sets for a service called `adapter`, or `adapter-…`.
 _SERVICE = re.compile(
     r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)"
 )
@@ -41,43 +40,43 @@ logger = logging.getLogger("adapter")
 
 @dataclass(frozen=True, slots=True)
 class VariableSource:
-    """The variables of one source by their names in upper case, and the file or folder they stand in.
+    """The variables of one source, by their names in upper case.
 
-    `place` is empty for the process's own.
+    `place` is the path of the file or folder, and empty for the process itself.
     """
 
-    values: Mapping[str, str] = field(repr=False)  # there may be passwords among them
+    values: Mapping[str, str] = field(repr=False)  # may hold passwords
     place: str = ""
 
     def where(self, name: str) -> str:
-        """Say where a variable stands."""
+        """Return a variable's name, with the path of its source."""
         return f"{name} in {self.place}" if self.place else name
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """All sources of variables, the strongest first."""
+    """All sources of variables, in order of precedence."""
 
     layers: tuple[VariableSource, ...]
     problem: str = ""
-    """Why some of them couldn't be read, beginning with the option that names them."""
+    """Why a source couldn't be read, beginning with the option that names it."""
 
     def values(self) -> dict[str, str]:
-        """Give every variable that counts."""
+        """Return every variable with the value that takes precedence."""
         return {
             name: value for layer in reversed(self.layers) for name, value in layer.values.items()
         }
 
     def get(self, name: str) -> str | None:
-        """Return a variable's value; None where it is unset."""
+        """Return a variable's value; None if it is unset."""
         return next((value for value, _ in self.values_of(name)), None)
 
     def where(self, name: str) -> str | None:
-        """Say where a variable stands; None where it is unset."""
+        """Return where a variable is set; None if it is unset."""
         return next((place for _, place in self.values_of(name)), None)
 
     def values_of(self, name: str) -> Iterator[tuple[str, str]]:
-        """Give a variable's values and where they stand, the one that counts first."""
+        """Yield a variable's values and their places, in order of precedence."""
         for layer in self.layers:
             if name in layer.values:
                 yield layer.values[name], layer.where(name)
@@ -86,13 +85,12 @@ class Environment:
 def read(
     given: Mapping[str, Any] | None = None, process: Mapping[str, str] = os.environ
 ) -> Environment:
-    """Read the variables; `given` are the settings' arguments, of which OPTIONS are looked at.
+    """Read the variables; `given` are the arguments of `Settings`, of which OPTIONS matter.
 
-    An `.env` file or a directory of secrets that isn't there is no trouble, as for
-    pydantic-settings.
+    As in pydantic-settings, an `.env` file or a directory of secrets may be missing.
     """
     given = given or {}
-    layers, trouble = [VariableSource(_own_variables(process))], []
+    layers, problems = [VariableSource(_own_variables(process))], []
     readers: dict[str, Callable[[Path], Mapping[str, str | None]]] = {
         "_env_file": lambda path: _read_env_file(path, given.get("_env_file_encoding")),
         "_secrets_dir": lambda path: dict(_read_secrets(path)),
@@ -102,12 +100,15 @@ def read(
             try:
                 layers.append(VariableSource(_own_variables(reader(path)), str(path)))
             except ConfigurationError as error:
-                trouble.append(str(error))
-    return Environment(tuple(layers), "; ".join(trouble))
+                problems.append(str(error))
+    return Environment(tuple(layers), "; ".join(problems))
 
 
 def with_absolute_paths(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with absolute paths: they are read again when the settings' file changes."""
+    """Return the options with absolute paths.
+
+    They are read again when the settings file changes, perhaps from another working directory.
+    """
     files = {
         name: _paths(name, given[name])
         for name in ("_env_file", "_secrets_dir")
@@ -117,7 +118,7 @@ def with_absolute_paths(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_options(given: Collection[str]) -> None:
-    """Refuse the other options of pydantic-settings, which would be ignored, or half."""
+    """Refuse other options of pydantic-settings, which would be ignored, if only in part."""
     for name in given:
         if name.startswith("_") and name not in OPTIONS:
             raise ConfigurationError(
@@ -126,7 +127,7 @@ def check_options(given: Collection[str]) -> None:
 
 
 def check_objects(environment: Environment, objects: Collection[str]) -> None:
-    """Refuse variables for settings that are objects of the program."""
+    """Refuse variables for settings that are objects."""
     for name in objects:
         place = environment.where(PREFIX + name.upper())
         if place is not None:
@@ -134,16 +135,17 @@ def check_objects(environment: Environment, objects: Collection[str]) -> None:
 
 
 def warn_of_unknown(environment: Environment, fields: Collection[str]) -> None:
-    """Warn of variables that are no settings, each once in a process."""
+    """Warn of variables that are not settings, each once in a process."""
     for name, message in unknown(environment, fields):
         if _WARNED.first(name):
             logger.warning("%s", message)
 
 
 def unknown(environment: Environment, fields: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Give the variables that are no settings, and what is to be said of each.
+    """Yield the variables that are not settings, each with a warning.
 
-    A misspelled switch does nothing; and other programs have variables of their own.
+    A misspelled setting has no effect. It isn't an error, since the variable may belong to another
+    program.
     """
     known = {name.upper(): PREFIX + name.upper() for name in fields}
     known |= {"CONFIG": CONFIG, "LOG": LOG, "CONFIG_FILE": CONFIG}
@@ -158,9 +160,9 @@ def unknown(environment: Environment, fields: Collection[str]) -> Iterator[tuple
 
 
 def _own_variables(variables: Mapping[str, str | None]) -> dict[str, str]:
-    """Choose the variables that may be settings and aren't empty.
+    """Return the variables with our prefix that aren't empty, by names in upper case.
 
-    As for pydantic-settings, the case of their names doesn't count.
+    As in pydantic-settings, the case of names doesn't matter.
     """
     named = (
         (name.upper(), value)
@@ -171,14 +173,14 @@ def _own_variables(variables: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _paths(option: str, given: Any) -> tuple[Path, ...]:
-    """Take a path, or several of which the last is the strongest."""
+    """Return the absolute paths of an option: one path, or several of which the last wins."""
     if given is None:
         return ()
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike))
-    listed = tuple(given) if several else (given,)
-    if not all(isinstance(one, (str, os.PathLike)) for one in listed):
+    paths = tuple(given) if several else (given,)
+    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
         raise ConfigurationError(f"{option}: expected a path, or a list of paths")
-    return tuple(Path(one).expanduser().absolute() for one in listed)
+    return tuple(Path(path).expanduser().absolute() for path in paths)
 
 
 def _read_env_file(path: Path, encoding: str | None) -> Mapping[str, str | None]:
@@ -202,9 +204,9 @@ def _read_env_file(path: Path, encoding: str | None) -> Mapping[str, str | None]
 
 
 def _read_secrets(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read the files of a directory, each of which is a variable's value.
+    """Yield the names and contents of the files in a directory, each a variable.
 
-    What leads out of the directory doesn't count.
+    Links that lead out of the directory are skipped.
     """
     if not folder.exists():
         if _WARNED.first(f"_secrets_dir {folder}"):

@@ -1,4 +1,4 @@
-"""Every setting: its name, its type, its default, and what is allowed (docs/decisions.md#settings)."""
+"""Every setting: its name, type, default and validation (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnInternalError = Literal["chat", "raise"]
 _UNSET: Any = None
 
 OTHER_NAME = {"on_bug": "on_internal_error", "on_internal_error": "on_bug"}
-"""Settings with an older name, both ways."""
+"""The other name of settings that have two."""
 
 STICKY = re.compile(
     r"conversation|user|safety_identifier|request|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -41,60 +41,63 @@ STICKY = re.compile(
 
 
 class CallSettings(pydantic.BaseModel):
-    """The settings that one call can differ in from another: those that a rule may set."""
+    """The settings that may differ from call to call: those that a rule may set."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     backend: Literal["chat", "responses"] = "chat"
-    """Where calls go: `chat` changes nothing at all."""
+    """The backend of calls; `chat` leaves them as they are."""
 
     rollout: Percent | None = None
-    """The percentage of calls that go to the Responses API, from 0 to 100, fractions allowed (`0.5` is one call in 200, and so is
-    `"0.5%"`); without it all follow `backend`."""
+    """The percentage of calls that go to the Responses API, from 0 to 100, fractions allowed (`0.5`
+    and `"0.5%"` are one call in 200); without it all follow `backend`."""
 
     sticky_by: str = "conversation"
-    """What keeps a caller on one side while `rollout` stands: `conversation`, `user`, `safety_identifier`, `header:NAME`, or
-    `request` (nothing does)."""
+    """What keeps a caller on one backend during a `rollout`: `conversation`, `user`,
+    `safety_identifier`, `header:NAME`, or `request` (nothing does)."""
 
     unsupported: Unsupported = "chat"
-    """What happens to a value that the Responses API can't carry: the call stays on `chat`, is an `error`, or goes on without
-    it (`drop`)."""
+    """What happens to a call with a value that the Responses API can't carry: it is kept on `chat`,
+    raises an `error`, or is sent without the value (`drop`)."""
 
     unsupported_parameters: Annotated[Mapping[str, Unsupported], NoDecode] = Field(
         default_factory=dict
     )
-    """The same, parameter by parameter; also for `name` of messages, `input_audio` parts, `prompt_cache_breakpoint` of
-    answers, and `cache_control` (which is left out unless it stands here)."""
+    """The same by parameter; also for `name` of messages, `input_audio` parts,
+    `prompt_cache_breakpoint` of answers, and `cache_control` (dropped unless it is listed here)."""
 
     drop: Annotated[tuple[str, ...], NoDecode] = ()
-    """The short form of `unsupported_parameters` for what is left out where it can't be carried."""
+    """Parameters that are dropped if they can't be carried: a short form of
+    `unsupported_parameters`."""
 
     emulate: Annotated[tuple[Emulated, ...], NoDecode] = ()
-    """Parameters that are reproduced with other means, which may change cost."""
+    """Parameters that the adapter reproduces by other means, which may change cost."""
 
     fallback: Annotated[tuple[Fallback, ...], NoDecode] = ("blocked", "missing")
-    """When a call that the Responses API didn't take goes to Chat Completions after all: the endpoint is `missing`, a gateway
-    `blocked` it, or the API `rejected` the request."""
+    """When a call that the Responses API refused falls back to Chat Completions: the endpoint is
+    `missing`, a gateway `blocked` the request, or the API `rejected` it."""
 
     carry_reasoning: CarryReasoning = "auto"
-    """Which models are asked for their reasoning in a form that can be put back into the next request: those that reason
-    (`auto`), `always`, or `never`; then nothing is remembered either."""
+    """Which models are asked for encrypted reasoning, so that the next request can hold it: those
+    that reason (`auto`), `always`, or `never`; then nothing is remembered either."""
 
-    # Before the other, whose validator looks at it.
+    # Before `on_internal_error`, whose validator reads it.
     on_bug: OnInternalError = Field(
         default=_UNSET, validate_default=False, exclude=True, repr=False
     )
-    """The older name of `on_internal_error`; only one of the two can be given."""
+    """The earlier name of `on_internal_error`; only one of the two can be given."""
 
     on_internal_error: OnInternalError = Field(default="chat", validate_default=False)
-    """What happens when the adapter itself fails before anything was sent: the call goes to `chat`, or the exception is raised."""
+    """What happens when the adapter itself fails before a request is sent: the call goes to `chat`,
+    or the exception is raised (`raise`)."""
 
     @pydantic.field_validator("on_internal_error")
     @classmethod
     def _check_one_name(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         if info.data.get("on_bug") is not None:
             raise ValueError(
-                "given as on_bug as well, which is the older name of the same setting: give one of them"
+                "given as on_bug as well, which is the earlier name of the same setting: "
+                "give one of them"
             )
         return value
 
@@ -115,7 +118,7 @@ class CallSettings(pydantic.BaseModel):
             if value.lstrip().startswith("["):
                 return json.loads(value)
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        # A set's order differs from process to process, and the hash must not.
+        # Sorted, since a set's order differs from process to process, and the hash must not.
         return tuple(sorted(value)) if isinstance(value, (set, frozenset)) else value
 
     @pydantic.field_validator("unsupported_parameters", mode="before")
@@ -148,7 +151,9 @@ class CallSettings(pydantic.BaseModel):
     @classmethod
     def _percent(cls, value: Any) -> Any:
         if isinstance(value, bool):
-            raise ValueError("expected a percentage from 0 to 100")  # pydantic takes ValueErrors
+            raise ValueError(
+                "expected a percentage from 0 to 100"
+            )  # a TypeError would escape pydantic
         if not isinstance(value, str):
             return value
         return value.strip().removesuffix("%").rstrip() if value.strip() else None
@@ -161,66 +166,71 @@ class CallSettings(pydantic.BaseModel):
         policies = info.data.get("unsupported_parameters", {})
         for name in value:
             if policies.get(name, "drop") != "drop":
-                raise ValueError(f"{name} stands in unsupported_parameters with another value")
+                raise ValueError(f"{name} is in unsupported_parameters with another value")
         return value
 
     @cached_property
     def policies(self) -> dict[str, Unsupported]:
-        """What happens parameter by parameter, the short form included."""
+        """The policy of each parameter, `drop` included."""
         return {**self.unsupported_parameters, **dict.fromkeys(self.drop, "drop")}
 
 
 class Rule(CallSettings):
-    """Other settings for the calls that match; also another model's name for those that go to the Responses API."""
+    """Other settings for the calls that match, and another model for those on the Responses API."""
 
     match: Match = Match()
     model: str | None = Field(default=None, min_length=1)
 
 
 class SettingsFields(CallSettings):
-    """All settings but those that are objects of the program."""
+    """All settings that can be written in a file."""
 
     force: Force | None = None
-    """The kill switch: beats everything else. `native` sends each call to the API that it was written for. `native` from any source
-    beats `chat`, and that beats `responses`."""
+    """The kill switch, which beats everything else. `native` sends each call to the API that it was
+    written for. From all sources `native` beats `chat`, which beats `responses`."""
 
     allow_header: bool = True
-    """Whether the header `x-adapter-backend` chooses a call's backend. It is never sent on, whatever this says."""
+    """Whether the header `x-adapter-backend` chooses a call's backend. It is never sent on in any
+    case."""
 
     hosts: Annotated[tuple[Host, ...], NoDecode] = ("*",)
-    """Globs of the hosts whose calls are adapted; calls to any other are left as they are, whatever else says something about them."""
+    """Globs of the hosts whose calls are adapted; calls to other hosts are never changed."""
 
     service: str = "adapter"
-    """This service's name: the salt of every hash that spreads or names callers."""
+    """The name of this service: the salt of every hash of a caller."""
 
     rules: tuple[Rule, ...] = ()
-    """Other settings for some calls; the first rule that matches counts, and no other."""
+    """Other settings for some calls; only the first rule that matches applies."""
 
     flag_timeout: Seconds = 0.05
-    """How many seconds a flag's provider may take."""
+    """The seconds that a flag provider may take."""
 
     fallback_expiry: Seconds = 600.0
-    """For how many seconds an endpoint that was missing isn't asked again."""
+    """The seconds for which a missing endpoint isn't tried again."""
 
     memory: str = Field(default="memory://", repr=False)
-    """Where reasoning is remembered from one tool turn to the next: `memory://` (this process), `sqlite:///path` (this machine),
-    or for many machines `redis://…`, `rediss://…` (TLS), `unix:///path`, `redis+cluster://host,host` or
-    `redis+sentinel://host:26379,host:26379/SERVICE` (with TLS `rediss+…`). A URL with a password in it shows itself without."""
+    """Where reasoning is remembered between the turns of a tool loop: `memory://` (this process),
+    `sqlite:///path` (this machine), or for many machines `redis://…`, `rediss://…` (TLS),
+    `unix:///path`, `redis+cluster://host,host` or `redis+sentinel://host:26379,host:26379/SERVICE`
+    (with TLS `rediss+…`). A password in a URL is never shown."""
 
     memory_scope: str | None = Field(default=None, min_length=1)
-    """Who shares what is remembered, by a name; without one: base URL, organisation, project and API key or token."""
+    """A name for those who share remembered reasoning; without it, they share base URL,
+    organisation, project and API key or token."""
 
     memory_scope_headers: Annotated[tuple[HeaderName, ...], NoDecode] = ()
-    """Headers by which a gateway tells its tenants apart: who differs in one of them shares nothing of what is remembered."""
+    """Headers by which a gateway tells its tenants apart: calls that differ in one of them share no
+    remembered reasoning."""
 
     memory_key: Annotated[tuple[pydantic.SecretStr, ...], NoDecode] = ()
-    """Seals what is remembered outside this process: 32 bytes in URL-safe base64. Of several, the first seals and all open."""
+    """The key that encrypts reasoning outside this process: 32 bytes in URL-safe base64. Of several
+    keys the first encrypts, and all decrypt."""
 
     memory_timeout: Seconds = 0.05
-    """How many seconds a store may take, each time that it is asked."""
+    """The seconds that a store may take for each request."""
 
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
-    """Facts about models, by a pattern of their names, beside and over those that are built in."""
+    """Facts about models, by a glob of their names; they override the built-in ones."""
 
     @pydantic.field_validator("force", "memory_scope", mode="before")
     @classmethod
@@ -262,8 +272,8 @@ class SettingsFields(CallSettings):
     @pydantic.field_validator("memory_key", mode="after")
     @classmethod
     def _check_keys(cls, value: tuple[pydantic.SecretStr, ...]) -> tuple[pydantic.SecretStr, ...]:
-        for one in value:
-            parse_key(one.get_secret_value())
+        for key in value:
+            parse_key(key.get_secret_value())
         if value and find_spec("cryptography") is None:
             raise MissingExtra("memory_key needs cryptography (extra `seal`)")
         return value
@@ -276,5 +286,5 @@ class SettingsFields(CallSettings):
 
 
 def unset(value: Any) -> Any:
-    """Take an empty string for no value: the only way to write one in an environment."""
+    """Return None for an empty string: an environment variable has no other way to unset."""
     return None if value == "" else value

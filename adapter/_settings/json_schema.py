@@ -1,4 +1,4 @@
-"""The JSON schema of the settings file, for editors that complete and check TOML."""
+"""The JSON schema of the settings file, for editors that complete and validate TOML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import fields, match
 
 
 def settings_schema() -> dict[str, Any]:
-    """Make the JSON schema of a settings file; the descriptions are the settings' own docstrings."""
+    """Return the JSON schema of a settings file, with the settings' docstrings as descriptions."""
     schema = fields.SettingsFields.model_json_schema()
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adapter.toml"}
     schema["description"] = "Which API gets the Chat Completions calls of a service, and how."
@@ -27,7 +27,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _write_types(schema: dict[str, Any]) -> None:
-    """Write down what the validators take or refuse beyond the types."""
+    """Add what the validators accept or refuse beyond the types."""
     parameters = sorted(CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS)
     for name in ("model", "tag", "call_site", "host", "api", "format"):
         found = schema["$defs"]["Match"]["properties"][name]
@@ -48,7 +48,7 @@ def _write_types(schema: dict[str, Any]) -> None:
 
 
 def _docstrings(module: Any) -> dict[str, dict[str, str]]:
-    """Read what stands below each field. Pydantic can do so by itself, but at every import."""
+    """Return the docstrings of fields. Pydantic can read them too, but only at every import."""
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(inspect.getsource(module)).body:
         if not isinstance(node, ast.ClassDef):

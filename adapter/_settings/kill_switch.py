@@ -1,7 +1,8 @@
-"""The kill switch, found wherever it stands: whoever needs it is in a hurry, and no mistake beside it may keep it from working.
+"""Finding the kill switch `force`, wherever it is written (docs/decisions.md#kill-switch).
 
-A line that was appended to a file may have come behind any table, and counts all the same. A value that isn't known counts as
-`native`, which changes nothing about a call.
+It is used in a hurry, so no mistake beside it may disable it. A line appended to a file may end up
+inside any table, and counts anyway. An unknown value counts as `native`, which leaves calls as they
+are.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from .fields import Force
 Location = tuple[str | int, ...]
 
 _STRENGTH: Mapping[Force | None, int] = {None: 0, "responses": 1, "chat": 2, "native": 3}
-_DEPTH = 10  # tables in tables; a file that is nested deeper is no settings file
+_DEPTH = 10  # nested tables; no settings file is deeper
 
 
 @dataclass(frozen=True, slots=True)
 class ForceEntry:
-    """A `force`: where it stands, and what it says; None where it is empty, which means unset."""
+    """One `force`: its location and value; None if it is empty, which means unset.
+
+    `known`: the value is valid; `text`: it is a string; `misplaced`: it isn't at the top of its
+    table.
+    """
 
     location: Location
     value: Force | None
@@ -31,7 +36,7 @@ class ForceEntry:
 
 
 def read_entry(location: Location, value: Any, table: Location = ()) -> ForceEntry:
-    """Read a value of `force`; `table` is where it belongs."""
+    """Return the entry for a value of `force`; `table` is where it belongs."""
     text = isinstance(value, str)
     empty = value is None or (text and not value.strip())
     known = empty or (text and value in get_args(Force))
@@ -46,48 +51,50 @@ def read_entry(location: Location, value: Any, table: Location = ()) -> ForceEnt
 
 
 def strongest(forces: Iterable[Force | None]) -> Force | None:
-    """Return the force that beats the others."""
-    return max(forces, key=lambda one: _STRENGTH[one], default=None)
+    """Return the force that takes precedence."""
+    return max(forces, key=lambda force: _STRENGTH[force], default=None)
 
 
 def extract_forces(
     data: Any, location: Location = (), table: Location = ()
 ) -> tuple[Any, list[ForceEntry]]:
-    """Take every `force` out of tables and lists: return a copy without them, and what they say; `table` is where one belongs.
+    """Return a copy of tables and lists without any `force`, and the entries found.
 
-    The name's case doesn't count. A table of that name below `models` is a model's.
+    `table` is where one belongs. The name's case doesn't matter. A table named `force` in `models`
+    is a model.
     """
     if len(location) >= _DEPTH or not isinstance(data, (Mapping, list, tuple)):
         return data, []
-    out: list[ForceEntry] = []
+    entries: list[ForceEntry] = []
     if not isinstance(data, Mapping):
         items: list[Any] = []
         for number, item in enumerate(data):
-            kept, some = extract_forces(item, (*location, number), table)
+            kept, found = extract_forces(item, (*location, number), table)
             items.append(kept)
-            out += some
-        return items, out
+            entries += found
+        return items, entries
     bare: dict[Any, Any] = {}
     for name, value in data.items():
         if is_name(name) and not (location[-1:] == ("models",) and isinstance(value, Mapping)):
-            out.append(read_entry((*location, name), value, table))
+            entries.append(read_entry((*location, name), value, table))
             continue
-        bare[name], some = extract_forces(value, (*location, name), table)
-        out += some
-    return bare, out
+        bare[name], found = extract_forces(value, (*location, name), table)
+        entries += found
+    return bare, entries
 
 
 def is_name(name: Any) -> bool:
-    """Tell whether a key means `force`."""
+    """Return whether a key is `force`, in any case."""
     return isinstance(name, str) and name.strip().lower() == "force"
 
 
 _STRAY_CHARACTERS = dict.fromkeys([0, 0xFEFF, 0xFFFD, *range(0xDC80, 0xDD00)])
 _LOOSE_LINE = re.compile(
-    r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:][ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
+    r"""^[ \t]*(?:[\w."'-]+[ \t]*\.[ \t]*)?["']?force["']?[ \t]*[=:]"""
+    r"""[ \t]*(?:(["'])(.*?)\1|([^\s#,\]}]+))(.*)$""",
     re.IGNORECASE,
 )
-# Appended to a line that doesn't end: `rollout = 5force = "chat"`.
+# Appended to a line without a line break: `rollout = 5force = "chat"`.
 _APPENDED = re.compile(
     r"""([^#]*(?:[^\w.#-]|\d|true|false))force[ \t]*=[ \t]*(["'])(chat|native)\2[ \t]*\r?"""
 )
@@ -95,34 +102,35 @@ _STRICT_LINE = re.compile(r"""[ \t]*force[ \t]*=[ \t]*(["'])(chat|native)\1[ \t]
 
 
 def is_line(line: str) -> bool:
-    """Tell whether a person would read a line as a force."""
+    """Return whether a person would read a line as a force."""
     return _LOOSE_LINE.match(without_stray_characters(line)) is not None
 
 
 def without_appended(line: str) -> str:
-    """Take away a force that was appended to a line."""
-    glued = _APPENDED.fullmatch(without_stray_characters(line))
-    return glued[1] if glued and not is_line(line) else line
+    """Return a line without a force that was appended to it."""
+    appended = _APPENDED.fullmatch(without_stray_characters(line))
+    return appended[1] if appended and not is_line(line) else line
 
 
 def without_stray_characters(text: str) -> str:
-    """Return a text without what a shell puts in that appends in another encoding than the file's."""
+    """Return a text without the stray characters of a shell that appends in another encoding."""
     return text.translate(_STRAY_CHARACTERS)
 
 
 def find_in_lines(text: str, *, running: bool) -> list[ForceEntry]:
-    """Find a force in the lines of a text that isn't TOML; the location is the line's number.
+    """Return the forces in the lines of a text that isn't TOML; the location is the line's number.
 
-    Only what keeps calls where they were written for: nothing is moved by a file that can't be read. Where the process starts the
-    line has to be TOML by itself, also where it was appended to a line that doesn't end, since an error is seen then; where it is
-    running, whatever a person would read as one counts.
+    Only `chat` and `native` count: a file that can't be read moves no call. At start the line must
+    be TOML by itself, apart from a missing line break before it, since the error is noticed then.
+    In a `running` process, any line that a person would read as a force counts.
     """
-    out = []
+    entries = []
     for number, line in enumerate(without_stray_characters(text).splitlines(), 1):
         if strict := _STRICT_LINE.fullmatch(line):
-            out.append(read_entry((number,), strict[2]))
-        elif glued := _APPENDED.fullmatch(line):
-            out.append(read_entry((number,), glued[3]))
+            entries.append(read_entry((number,), strict[2]))
+        elif appended := _APPENDED.fullmatch(line):
+            entries.append(read_entry((number,), appended[3]))
         elif running and (loose := _LOOSE_LINE.match(line)):
-            out.append(read_entry((number,), (loose[2] if loose[1] else loose[3]).lstrip("\"'")))
-    return [one for one in out if one.value in ("chat", "native")]
+            value = (loose[2] if loose[1] else loose[3]).lstrip("\"'")
+            entries.append(read_entry((number,), value))
+    return [entry for entry in entries if entry.value in ("chat", "native")]

@@ -1,4 +1,4 @@
-"""`ADAPTER_LOG`: the adapter's log on stderr, for a process whose logging nobody has set up."""
+"""`ADAPTER_LOG`: the adapter's log on stderr, for a process without logging of its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from adapter._util.log_once import Once
 from .environment import LOG, Environment
 
 _LEVELS = {
-    "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "warn": logging.WARNING, "error": logging.ERROR,
-    "critical": logging.CRITICAL,
+    "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING,
+    "warn": logging.WARNING, "error": logging.ERROR, "critical": logging.CRITICAL,
 }  # fmt: skip
 _WARNED = Once()
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("adapter")
 
 
 class Handler(logging.Handler):
-    """Write a line for each record to stderr, unless another handler has the record as well."""
+    """Write each record to stderr as one line, unless another handler gets it as well."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,21 +31,21 @@ class Handler(logging.Handler):
             if sys.stderr is not None and not self._has_other_handler(record):
                 sys.stderr.write(" ".join(self.format(record).splitlines()) + "\n")
                 sys.stderr.flush()
-        except Exception:  # noqa: BLE001  # as logging's own handlers
+        except Exception:  # noqa: BLE001  # as the handlers of logging do
             self.handleError(record)
 
     def _has_other_handler(self, record: logging.LogRecord) -> bool:
-        """Tell whether a handler of the application's, set up before or after this one, has the record."""
-        at: logging.Logger | None = logging.getLogger(record.name)
-        while at is not None:
+        """Return whether a handler of the application gets the record."""
+        current: logging.Logger | None = logging.getLogger(record.name)
+        while current is not None:
             others = (
-                one
-                for one in at.handlers
-                if one is not self and not isinstance(one, logging.NullHandler)
+                handler
+                for handler in current.handlers
+                if handler is not self and not isinstance(handler, logging.NullHandler)
             )
-            if any(record.levelno >= one.level for one in others):
+            if any(record.levelno >= handler.level for handler in others):
                 return True
-            at = at.parent if at.propagate else None
+            current = current.parent if current.propagate else None
         return False
 
 
@@ -53,7 +53,7 @@ _HANDLER = Handler()
 
 
 def configure_log(environment: Environment) -> None:
-    """Log from the level on that `ADAPTER_LOG` names; without it logging is left as it is."""
+    """Set the log level that `ADAPTER_LOG` names; without it leave logging as it is."""
     level_name = environment.get(LOG)
     if level_name is None:
         return

@@ -1,4 +1,4 @@
-"""What a rule of the settings matches, as a model: globs of names, kinds of calls."""
+"""The `match` of a rule: globs of names, and kinds of calls (docs/decisions.md#rules)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pydantic
 
 Globs = tuple[str, ...]
 
-
-# Brackets are around an IPv6 address, as in a URL, which has more colons than one; or they hold characters, as in any glob.
+# Brackets enclose an IPv6 address, which has several colons, or the characters of a glob.
 _NOT_A_HOST = re.compile(r"^\.*$|[/@\s]|^[^:]*:[^:]*$|^\[[^\]]*:[^\]]*:[^\]]*\]:")
 _IPV6 = re.compile(r"\[([^\]]*:[^\]]*:[^\]]*)\]")
 
@@ -23,10 +22,10 @@ def _check_host(glob: str) -> str:
 
 
 def normalize_host(host: str) -> str:
-    """Write a host as hosts are compared: in lower case, without the dot at the end, and in its own script."""
+    """Return a host for comparison: in lower case, without a final dot, decoded from Punycode."""
     host = host.lower().rstrip(".")
     if "xn--" in host:
-        with suppress(UnicodeError):  # a glob within such a label
+        with suppress(UnicodeError):  # a glob inside such a label
             return host.encode("ascii").decode("idna")
     return host
 
@@ -35,11 +34,11 @@ Host = Annotated[str, pydantic.AfterValidator(_check_host)]
 
 
 class Match(pydantic.BaseModel):
-    """What a call must be like; all that is given must hold, and an empty match holds for every call.
+    """The calls that a rule applies to; every field that is given must match.
 
     `model`, `tag`, `call_site` (`module:function` of any caller) and `host` (of the URL, without a
-    port) are globs, or lists of them; `format` is the type of the `response_format` (`text` where there
-    is none); `api` is the API that the call was written for.
+    port) are globs, or lists of them. `format` is the type of the `response_format`, `text` if
+    there is none. `api` is the API that the call was written for.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)

@@ -1,6 +1,6 @@
-"""The hash that tells one set of settings from another.
+"""The hash of settings (docs/decisions.md#settings-hash).
 
-It is of what they say beyond the defaults, so that a setting that is added later changes none.
+It covers only what differs from the defaults, so that a setting added later changes no hash.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _SECRET = frozenset({"memory_key"})
 _UNORDERED = frozenset(
     {"emulate", "fallback", "hosts", "model", "tag", "call_site", "host", "api", "format"}
 )
-_POLICIES = ("unsupported_parameters", "drop")  # two ways to say one thing
+_POLICIES = ("unsupported_parameters", "drop")  # two forms of one setting
 
 
 def hash_of(settings: Any) -> str:
-    """Return twelve hexadecimal digits, the same in every process, source and order of a list.
+    """Return twelve hexadecimal digits that don't depend on process, source or order of lists.
 
-    Passwords and keys don't count: whoever sees the hash in a log could try out guesses.
+    Passwords and keys are left out, since a hash in a log would allow guessing them.
     """
     fields = type(settings).model_fields
     names = {name for name, field in fields.items() if not field.exclude and name not in _SECRET}
@@ -40,7 +40,7 @@ def hash_of(settings: Any) -> str:
         url = plain_url(settings.memory)
         values["memory"] = without_secrets(url) if isinstance(url, str) else type(url).__qualname__
     if settings.rules:
-        # Their order counts, and so does a default that is written down: it beats what is outside.
+        # Order matters, and so do defaults that a rule sets: they override the outer settings.
         values["rules"] = [_rule(rule) for rule in settings.rules]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -56,7 +56,7 @@ def _json(values: Mapping[str, Any]) -> Any:
 
 
 def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what can be said in several ways into one."""
+    """Return values in a normal form, where one setting has several forms."""
     plain = {
         name: sorted(set(value)) if name in _UNORDERED else value
         for name, value in values.items()

@@ -1,4 +1,7 @@
-"""Names that settings and `use(...)` take: checked where they are written, since a wrong one would do nothing."""
+"""Validation of names in settings and `use(...)`.
+
+A wrong name is an error where it is written, since it would have no effect.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ Emulated = Literal["n", "name", "stop", "web_search_options"]
 
 
 def check_parameter(name: str) -> None:
-    """Raise ValueError, with the nearest name, for what is no parameter of Chat Completions."""
+    """Raise ValueError, with the nearest name, unless Chat Completions has the parameter."""
     known = CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
     if name not in known:
         near = get_close_matches(str(name), known, n=1)
