@@ -221,9 +221,11 @@ def _sentinel_client(location: StoreLocation, seconds: float) -> Any:
     tls = {name: value for name, value in options.items() if name.startswith("ssl")}
     credentials = {name.removeprefix("sentinel_"): value for name, value in location.sentinels}
     sentinels = redis.sentinel.Sentinel(
-        list(location.hosts), sentinel_kwargs={**tls, **credentials, **timeouts},
-        **options, **timeouts,
-    )  # fmt: skip
+        list(location.hosts),
+        sentinel_kwargs={**tls, **credentials, **timeouts},
+        **options,
+        **timeouts,
+    )
     return sentinels.master_for(location.service)
 
 

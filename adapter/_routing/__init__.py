@@ -1,1 +1,1 @@
-"""Which backend gets a call."""
+"""Choosing the backend of a call (docs/decisions.md#precedence)."""

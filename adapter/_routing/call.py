@@ -1,4 +1,4 @@
-"""One call, as far as it is known when its backend is chosen."""
+"""A call, with what the router needs to know of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .overrides import Overrides
 
 @dataclass(slots=True)
 class Call:
-    """What a backend is chosen by.
+    """What the router chooses by.
 
-    `header` is the value of our own header, `headers` are all of the request's (case-insensitive), `raw_path` is its path with
-    the query, `host` where it goes; `call_sites` the callers' `module:function`,
-    the nearest first; `body` its JSON and `flag` the value of the
-    feature flag, each UNREAD until it was needed.
+    `header` is the value of our own header, `headers` are all headers (case-insensitive), and
+    `raw_path` is the path with the query. `call_sites` are the callers (`module:function`), the
+    nearest first. `body`, the request's JSON, and `flag`, the value of the feature flag, are UNREAD
+    until they are needed.
     """
 
     header: str | None
@@ -33,16 +33,16 @@ class Call:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The body's fields; none where it isn't an object."""
+        """The body's fields; empty if it isn't an object."""
         return self.body if isinstance(self.body, dict) else {}
 
     @property
     def azure(self) -> bool:
-        """Tell whether the call goes to Azure."""
+        """Whether the call goes to Azure."""
         return is_azure(self.host, self.raw_path)
 
     @property
     def model(self) -> str | None:
-        """The name of the model that is called; on Azure the deployment that the URL names."""
+        """The model of the call; on Azure the deployment in the URL."""
         name = azure_deployment(self.raw_path) or self.fields.get("model")
         return name if isinstance(name, str) else None

@@ -1,8 +1,8 @@
-"""Call sites: the functions that make a call, as production, `scan` and `doctor` name them.
+"""Call sites: the functions that make a call, as the log, `scan` and `doctor` name them.
 
-A call site is `module:function`: the module as it is imported, the function with its class. Not a
-caller is what stands between the application and the network: the SDK, the adapter, HTTP libraries,
-event loops, retries, and the wrappers that tracing packages put around the SDK's methods.
+A call site is `module:function`: the module as it is imported, the function with its class. Frames
+between the application and the network are skipped: the SDK, the adapter, HTTP libraries, event
+loops, retries, and the wrappers of tracing packages (docs/decisions.md#call-sites).
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from adapter._util import regular_files
 
 SKIPPED_PACKAGES = frozenset(
     {
-        # the SDK, the adapter, and what carries their requests
-        "adapter", "aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2", "httpx_aiohttp", "openai", "sniffio",
+        # the SDK, the adapter, and their HTTP libraries
+        "adapter", "aiohttp", "anyio", "httpcore", "httpcore2", "httpx", "httpx2", "httpx_aiohttp",
+        "openai", "sniffio",
         # ways to call a function
-        "asgiref", "asyncio", "concurrent", "contextlib", "contextvars", "eventlet", "functools", "gevent",
-        "nest_asyncio", "threading", "wrapt",
+        "asgiref", "asyncio", "concurrent", "contextlib", "contextvars", "eventlet", "functools",
+        "gevent", "nest_asyncio", "threading", "wrapt",
         # retries
         "backoff", "retrying", "stamina", "tenacity",
-        # tracing, and what wraps a client's methods
-        "agentops", "braintrust", "ddtrace", "elasticapm", "instructor", "langfuse", "langsmith", "langwatch",
-        "literalai", "lmnr", "logfire", "lunary", "mlflow", "newrelic", "openinference", "openlit", "opentelemetry",
-        "opik", "portkey_ai", "posthog", "promptlayer", "sentry_sdk", "traceloop", "weave",
+        # tracing, and other wrappers of a client's methods
+        "agentops", "braintrust", "ddtrace", "elasticapm", "instructor", "langfuse", "langsmith",
+        "langwatch", "literalai", "lmnr", "logfire", "lunary", "mlflow", "newrelic",
+        "openinference", "openlit", "opentelemetry", "opik", "portkey_ai", "posthog", "promptlayer",
+        "sentry_sdk", "traceloop", "weave",
     }
 )  # fmt: skip
-"""The top-level packages whose frames are no callers."""
+"""The top-level packages whose frames are skipped."""
 
-# What runs tasks. Below it stands whoever runs the loop, a server or `main`, which has nothing to do with the call.
+# Modules that run tasks. The frames below run the loop (a server, `main`), and don't make the call.
 _EVENT_LOOPS = (
     "asyncio.base_events",
     "asyncio.events",
@@ -48,13 +50,14 @@ _INNER_COMPREHENSION = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:
 _LAST_COMPREHENSION = re.compile(r"(?:^|\.<locals>\.)<(?:listcomp|setcomp|dictcomp|genexpr)>$")
 
 _MAX_FRAMES = 200
-"""How many frames are looked at: a recursion may be as deep as Python lets it."""
+"""The most frames that are examined: a recursion may be very deep."""
 
 
 def call_site_name(module: str, function: str) -> str:
-    """Name a call site: `function` is its `__qualname__`, `<module>` at a module's top level.
+    """Return the name of a call site.
 
-    A comprehension counts as the function it stands in.
+    `function` is a `__qualname__`, or `<module>` at a module's top level. A comprehension counts as
+    its enclosing function.
     """
     if "comp>" in function or "genexpr>" in function:
         function = _LAST_COMPREHENSION.sub("", _INNER_COMPREHENSION.sub("", function)) or "<module>"
@@ -62,27 +65,27 @@ def call_site_name(module: str, function: str) -> str:
 
 
 def is_skipped(module: str) -> bool:
-    """Tell whether the functions of a module are never a call site."""
+    """Return whether the functions of a module are never a call site."""
     return module.partition(".")[0] in SKIPPED_PACKAGES
 
 
 def call_site() -> str | None:
-    """Return the nearest caller, or None where there is none."""
+    """Return the nearest caller, or None if there is none."""
     found = _callers(sys._getframe(1), limit=1)
     return found[0] if found else None
 
 
 def call_sites() -> tuple[str, ...]:
-    """Return all callers, the nearest first: done only where a rule asks for it.
+    """Return all callers, the nearest first. Slow: use it only if a rule needs it.
 
-    What runs as `__main__` has two names: that of its module, as `scan` has it, and `__main__`. A
-    call that runs in a task of its own has the task's coroutines for its callers; one that is the
-    task itself (`gather(client….create(…))`) has none.
+    A module that runs as `__main__` has two names: that of its file, as in `scan`, and `__main__`.
+    In a task the callers are the task's coroutines; a call that is itself the task
+    (`gather(client….create(…))`) has none.
     """
     return tuple(_callers(sys._getframe(1), limit=_MAX_FRAMES))
 
 
-_MODULE_KINDS: dict[str, str] = {}  # of modules: looked up for each frame of each call
+_MODULE_KINDS: dict[str, str] = {}  # a cache, used for each frame of each call
 _MAX_KINDS = 10_000
 
 
@@ -108,13 +111,10 @@ def _callers(frame: FrameType | None, *, limit: int) -> list[str]:
 
 
 def _module_kind(module: str) -> str:
-    kind = (
-        "loop"
-        if module.startswith(_EVENT_LOOPS)
-        else "between"
-        if not module or is_skipped(module)
-        else "caller"
-    )
+    if module.startswith(_EVENT_LOOPS):
+        kind = "loop"
+    else:
+        kind = "skipped" if not module or is_skipped(module) else "caller"
     if len(_MODULE_KINDS) >= _MAX_KINDS:
         _MODULE_KINDS.clear()
     _MODULE_KINDS[module] = kind
@@ -122,20 +122,20 @@ def _module_kind(module: str) -> str:
 
 
 def _module_of_main(module_globals: dict[str, Any]) -> str:
-    """Return the name under which what runs as `__main__` would be imported."""
+    """Return the name under which the module that runs as `__main__` would be imported."""
     spec, file = module_globals.get("__spec__"), module_globals.get("__file__")
     if spec is not None and isinstance(spec.name, str):  # `python -m`
         return spec.name
     try:
         return _module_name(file) if isinstance(file, str) and file else "__main__"
-    except (OSError, ValueError):  # a working directory that is gone, or no path at all
+    except (OSError, ValueError):  # the working directory was deleted, or it isn't a path
         return "__main__"
 
 
 def module_name(path: Path) -> str:
-    """Return the dotted name under which a file is imported, as far as its folders' `__init__.py` tell.
+    """Return the dotted name under which a file is imported, as far as `__init__.py` files show.
 
-    A notebook's is `__main__`, since nobody imports it.
+    A notebook is `__main__`, since it can't be imported.
     """
     if path.suffix == ".ipynb":
         return "__main__"

@@ -1,9 +1,10 @@
-"""The feature flag `openai-backend`, asked of any provider through OpenFeature, in bounded time.
+"""The feature flag `openai-backend`, read from any OpenFeature provider in bounded time.
 
-A provider that fails, has no such flag or takes too long has no opinion, and the choice falls to what stands below it. Its
-own method may block for seconds (OFREP's waits 5 s for its server, and in async code too, since OpenFeature's default for
-providers without async methods is to call the sync one): so it runs in a thread of its own, which is left behind when its
-time is up. A stuck provider holds a few such threads, and then isn't asked at all.
+If a provider fails, has no such flag or takes too long, the next source in the order of precedence
+decides (docs/decisions.md#flag-provider). Its method may block for seconds (OFREP's waits 5 s for
+its server, in async code too, since OpenFeature calls the sync method of a provider without async
+ones), so it runs in a thread that is abandoned when its time is up. A provider that hangs holds a
+few such threads, and then isn't asked.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ _THREADS = WorkerThreads(32, "adapter-flag")
 
 
 def read_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None:
-    """Ask for the flag; wait so many seconds at most. None where there is no answer that means anything."""
+    """Return the flag's value; None if there is no valid answer within `seconds`."""
     try:
         context = _context(flag)
-        asked = _THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context))
+        future = _THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context))
         try:
-            details = asked.result(seconds)
+            details = future.result(seconds)
         finally:
-            asked.cancel()
-    except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
+            future.cancel()
+    except Exception as error:  # noqa: BLE001  # a provider may raise anything
         _no_answer(error)
         return None
     return _flag_value(details)
 
 
 async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None:
-    """Ask for the flag without blocking the event loop. See ask."""
+    """Return the flag's value without blocking the event loop. See read_flag."""
     import anyio  # the SDK has imported it: its event loop may be trio's
 
     scope = anyio.CancelScope()
@@ -56,8 +57,8 @@ async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None
                 details = await await_future(
                     _THREADS.start(lambda: client.get_string_details(FLAG_KEY, "", context))
                 )
-    except Exception as error:  # noqa: BLE001  # whatever a provider raises: it has no opinion
-        # OpenFeature's client makes another error of it when its time is up, and when the call is cancelled.
+    except Exception as error:  # noqa: BLE001  # a provider may raise anything
+        # OpenFeature's client replaces the error of a timeout, and of a cancelled call.
         cancelled = error.__context__
         if isinstance(cancelled, anyio.get_cancelled_exc_class()) and not scope.cancel_called:
             raise cancelled from None
@@ -67,36 +68,38 @@ async def aread_flag(client: Any, flag: FlagQuery, seconds: float) -> str | None
 
 
 def _context(flag: FlagQuery) -> Any:
-    from openfeature.evaluation_context import (
-        EvaluationContext,
-    )  # an extra; Settings has seen that it is there
+    # An extra; `Settings` has checked that it is installed.
+    from openfeature.evaluation_context import EvaluationContext
 
     return EvaluationContext(flag.targeting_key, dict(flag.attributes))
 
 
 def _is_async(client: Any) -> bool:
-    """Tell whether a provider has an async method of its own: OpenFeature's default one blocks."""
+    """Return whether a provider has its own async method: OpenFeature's default one blocks."""
     provider = getattr(client, "provider", None)
     method = getattr(type(provider), "resolve_string_details_async", None)
     return method is not None and not method.__module__.startswith("openfeature.provider")
 
 
 def _flag_value(details: Any) -> str | None:
-    """Read an answer. The client of OpenFeature raises nothing itself: what went wrong stands in the answer, beside the default."""
+    """Return the value of an answer; None if it isn't valid.
+
+    OpenFeature's client doesn't raise: it returns the error beside the default value.
+    """
     code, value = getattr(details, "error_code", None), getattr(details, "value", None)
     if code is not None or _name(getattr(details, "reason", None)) == "ERROR":
         _warn_once(_name(code) or "ERROR")
         return None
-    if value == "":  # what was asked with, or a flag that leaves it to the settings
+    if value == "":  # the default value, or a flag that leaves the choice to the settings
         return None
     if not isinstance(value, str) or value not in FLAG_VALUES:
-        _warn_once("a value that means nothing here")
+        _warn_once("an unknown value")
         return None
     return value
 
 
 def _name(code: Any) -> str:
-    """Return an error code or a reason by its name in the specification; the empty string for what has none."""
+    """Return the specification's name of an error code or a reason; empty if it has none."""
     code = getattr(code, "value", code)
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
@@ -106,10 +109,14 @@ def _no_answer(error: Exception) -> None:
 
 
 def _warn_once(what: str) -> None:
-    """Say it once: a provider that is down is down for every call. Messages of providers may hold anything, and aren't shown."""
+    """Log a problem once, since a provider that is down fails for every call.
+
+    Providers' own messages aren't shown, since they may hold anything.
+    """
     if ONCE.first(f"flag {what}"):
         logger.warning(
-            "flags: %s gave no answer (%s): the settings decide; expected a string flag with chat, responses, force-chat or "
-            "force-native",
-            FLAG_KEY, what,
-        )  # fmt: skip
+            "flags: %s gave no answer (%s): the settings decide; "
+            "expected a string flag with chat, responses, force-chat or force-native",
+            FLAG_KEY,
+            what,
+        )

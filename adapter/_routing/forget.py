@@ -1,4 +1,4 @@
-"""Take what was remembered of a conversation, or of everybody in a scope, out of the memory."""
+"""`forget(...)`: delete the remembered turns of a conversation or a scope."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .reload import reloader_of
 def forget(
     *, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None
 ) -> int:
-    """Forget what was remembered of a conversation, a scope, or the one in the other; return how many turns there were.
+    """Delete the remembered turns of a conversation, a scope, or both; return their number.
 
-    `conversation` is what `use(conversation=…)` said when the calls were made, `scope` the `memory_scope` of then. `settings` say
-    which store is meant (default: read from the environment). Raises AdapterError where neither is given, and where the store
-    can't do it: then it may have forgotten some of it, or nothing.
+    `conversation` is the name that `use(conversation=…)` gave to the calls, `scope` their
+    `memory_scope`. `settings` name the store (default: read from the environment). Raises
+    AdapterError if neither is given, and if the store fails, which may have deleted some turns.
     """
     service = _memory_service(conversation, scope, settings)
     try:
@@ -28,7 +28,7 @@ def forget(
 async def aforget(
     *, conversation: str | None = None, scope: str | None = None, settings: SettingsLike = None
 ) -> int:
-    """Forget without blocking the event loop. See forget."""
+    """Delete remembered turns without blocking the event loop. See forget."""
     service = _memory_service(conversation, scope, settings)
     try:
         return await service.aforget(scope=scope, conversation=conversation)
@@ -40,7 +40,7 @@ def _memory_service(
     conversation: str | None, scope: str | None, settings: SettingsLike
 ) -> MemoryService:
     if conversation is None and scope is None:
-        raise AdapterError("forget: say which conversation, or which scope")
+        raise AdapterError("forget: expected a conversation, a scope, or both")
     return reloader_of(settings_of(settings)).current().memory
 
 

@@ -16,7 +16,7 @@ from adapter.translation.policy import Unsupported
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the innermost `use(...)` says, with what the outer ones say beneath it."""
+    """The values of the innermost `use(...)`, merged with those of the outer ones."""
 
     backend: Backend | None = None
     conversation: str | None = None
@@ -24,7 +24,7 @@ class Overrides:
     unsupported: Unsupported | None = None
     drop: tuple[str, ...] = ()
     emulate: tuple[str, ...] = ()
-    keeps_policies: bool = field(init=False)  # the settings' own policies hold
+    keeps_policies: bool = field(init=False)  # the settings' policies apply unchanged
 
     def __post_init__(self) -> None:
         object.__setattr__(
@@ -34,13 +34,13 @@ class Overrides:
 
 NO_OVERRIDES = Overrides()
 FAILED_OVERRIDES = Overrides(backend="chat")
-"""What holds inside a `use(...)` on which the adapter itself failed."""
+"""The overrides inside a `use(...)` on which the adapter itself failed."""
 _CURRENT: ContextVar[Overrides] = ContextVar("adapter.use", default=NO_OVERRIDES)
-_GLOBAL_BACKEND: Backend | None = None  # see everywhere
+_GLOBAL_BACKEND: Backend | None = None  # see override_globally
 
 
 def current_overrides() -> Overrides:
-    """Return what holds for a call that starts here and now."""
+    """Return the overrides for a call that starts in this context."""
     found = _CURRENT.get()
     return (
         found
@@ -51,9 +51,10 @@ def current_overrides() -> Overrides:
 
 @contextmanager
 def override_globally(backend: Backend) -> Iterator[None]:
-    """Put a `use(backend=…)` around the whole process, for a test run: all threads, tasks and clients, also those made before.
+    """Apply a `use(backend=…)` to the whole process, for a test run.
 
-    Every `use()` that names a backend, the header and `force` beat it.
+    It holds in all threads and tasks, for all clients, earlier ones included. A `use()` that names
+    a backend, the header and `force` beat it.
     """
     global _GLOBAL_BACKEND  # noqa: PLW0603
     before, _GLOBAL_BACKEND = _GLOBAL_BACKEND, backend
@@ -75,17 +76,18 @@ def use(
 ) -> Iterator[None]:
     """Override settings for the calls that start inside the block, in this thread or task.
 
-    `conversation` names the conversation that the calls belong to (a rollout keeps it on one side), `tag` is what rules match.
-    A `.stream()` starts at its `__enter__`. New threads need a copied context (`contextvars.copy_context().run`). What isn't
-    given stays as it is outside; `drop` and `emulate` add to what holds already. `force` can't be overridden. Raises
-    ConfigurationError for values that don't exist.
+    `conversation` names the conversation of the calls (a rollout keeps it on one backend); rules
+    match the `tag`. A `.stream()` starts at its `__enter__`. New threads need a copied context
+    (`contextvars.copy_context().run`). Arguments that aren't given keep their outer values; `drop`
+    and `emulate` add to them. `force` can't be overridden. Raises ConfigurationError for invalid
+    values.
     """
     outer = _CURRENT.get()
     try:
         inner = _merged(outer, backend, conversation, tag, drop, emulate, unsupported)
     except (ConfigurationError, TypeError):  # misuse
         raise
-    except Exception:  # noqa: BLE001  # the calls inside go to Chat
+    except Exception:  # noqa: BLE001  # an error of the adapter: the calls go to Chat
         inner = FAILED_OVERRIDES
     token = _CURRENT.set(inner)
     try:
@@ -94,7 +96,7 @@ def use(
         _CURRENT.reset(token)
 
 
-def _merged(  # noqa: PLR0917  # what `use` takes
+def _merged(  # noqa: PLR0917  # the arguments of `use`
     outer: Overrides,
     backend: Backend | None,
     conversation: str | None,
@@ -103,7 +105,7 @@ def _merged(  # noqa: PLR0917  # what `use` takes
     emulate: Iterable[str],
     unsupported: Unsupported | None,
 ) -> Overrides:
-    """Put what a `use(...)` says over what holds outside of it. Raises ConfigurationError for values that don't exist."""
+    """Return the arguments of `use` over the outer ones; raise ConfigurationError if invalid."""
     _check("backend", backend, get_args(Backend))
     _check("unsupported", unsupported, get_args(Unsupported))
     for name, value in (("conversation", conversation), ("tag", tag)):

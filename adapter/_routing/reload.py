@@ -1,4 +1,7 @@
-"""The settings as they stand now: a file is read again when it changes, and a bad one leaves the last good settings in force."""
+"""Reloading settings: a file is read again when it changes (docs/decisions.md#settings).
+
+A bad file leaves the last good settings in force.
+"""
 
 from __future__ import annotations
 
@@ -25,31 +28,31 @@ logger = logging.getLogger("adapter")
 _LONGEST_LINE = 4000
 
 _RACY_NS = 1_000_000_000
-"""A file changed this recently may have changed again with the same size and time, and is read again to be sure. File systems
-count time in steps of milliseconds."""
+"""A file that changed this recently may change again with the same size and time, since file
+systems count in steps of milliseconds. It is read again to be sure."""
 
 Signature = tuple[int, ...]
 
 
 class SettingsReloader:
-    """Give the router of the settings in force; one `stat` a call where there is a file, nothing where there is none.
+    """Hold the router of the settings in force; costs one `stat` per call if there is a file.
 
-    A file that is bad, empty (an editor or a copy has just begun to write it) or gone leaves the last good settings in force, and
-    is logged once. A `force` in a bad file is obeyed: it is laid over the last good settings, and stays until a good file says
-    otherwise, since nothing may be moved by accident. Safe to ask from any thread: the settings are replaced as a whole.
+    A file that is bad, missing, or empty (while an editor or a copy writes it) leaves the last good
+    settings in force, and is logged once. A `force` in a bad file is obeyed: it overrides the last
+    good settings until the file is good again, so that no call is moved by accident. Thread-safe:
+    the router is replaced as a whole.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._given = settings._arguments
         self.router = Router(settings)
-        # The last one that nothing was wrong with; None where the process started in trouble, by grace of the kill switch.
+        # None if the process started with a mistake that only a force made up for.
         self._last_good = None if settings._problem else self.router
         settings_file = settings._settings_file
         self._path: Path | None = None if settings_file is None else settings_file.path
         self._raw = b"" if settings_file is None or settings._problem else settings_file.raw
-        self._lock = (
-            threading.RLock()
-        )  # a signal, or a handler of our log line, may make a call in the middle
+        # Re-entrant: a signal handler, or a handler of our log line, may make a call meanwhile.
+        self._lock = threading.RLock()
         self._bad_bytes = (
             settings_file.raw if settings_file is not None and settings._problem else None
         )
@@ -57,9 +60,9 @@ class SettingsReloader:
             f"the last good settings stay in force: {settings._problem}"
             if settings._problem
             else ""
-        )  # it was said at start
-        # What the file was when it was last read, if it may be known by that. None: whatever happened since the settings were
-        # made is found out at the first call.
+        )  # logged by Settings
+        # The signature of the file when it was last read; None if that doesn't identify its
+        # contents. None at first, so that the first call notices any change since then.
         self._seen_signature: Signature | None = None
         if not self.always_chat and not self.router.forced_to_chat:
             self.router.memory.prepare()
@@ -72,11 +75,11 @@ class SettingsReloader:
 
     @property
     def always_chat(self) -> bool:
-        """Tell whether every call goes to Chat by the settings alone, and will: there is no file that could say something else."""
+        """Whether every call goes to Chat, now and later: no file can change the settings."""
         return self._path is None and self.router.always_chat
 
     def same_source_as(self, settings: Settings) -> bool:
-        """Tell whether this is what other settings would be made into: from the same file, arguments and environment."""
+        """Return whether these settings have the same file, arguments and values as ours."""
         settings_file = settings._settings_file
         return (
             settings_file is not None
@@ -89,7 +92,7 @@ class SettingsReloader:
         with self._lock:
             signature = _signature(path)
             if signature == self._seen_signature:
-                return  # another thread was faster
+                return  # another thread has read it
             now = time.time_ns()
             try:
                 self._load(path, settings_file.contents(path))
@@ -99,20 +102,20 @@ class SettingsReloader:
                 self._report_problem(
                     f"config_file: {path}: {error.strerror or type(error).__name__}"
                 )
-            except Exception as error:  # noqa: BLE001  # docs/decisions.md#promises: a call isn't lost for a file
+            except Exception as error:  # noqa: BLE001  # a file must not fail a call
                 self._report_problem(
                     f"config_file: {path}: the adapter failed on it ({type(error).__name__})"
                 )
-            # Last, since whoever sees it takes the router of before. A file from the future was set there, or its server's clock
-            # is another.
+            # Set last: a thread that sees the new signature must also see the new router. A
+            # timestamp in the future can't be trusted.
             settled = all(abs(now - moment) > _RACY_NS for moment in signature[:2])
             self._seen_signature = signature if settled else None
 
     def _load(self, path: Path, raw: bytes) -> None:
-        """Put the settings of the file's bytes in force. Raises ConfigurationError for bad ones."""
+        """Put the settings in `raw` in force. Raises ConfigurationError for bad ones."""
         if raw == self._bad_bytes or (raw == self._raw and not self._reported):
             return
-        self._bad_bytes = raw  # until it has proved good
+        self._bad_bytes = raw  # until they prove to be good
         if not raw.strip():
             raise ConfigurationError(f"config_file: {path}: empty")
         router = self._last_good
@@ -120,28 +123,28 @@ class SettingsReloader:
             document = settings_file.parse(path, raw, running=True)
             try:
                 router = Router(Settings.from_file(document, self._given))
-            except Exception as error:  # noqa: BLE001  # raised again, unless a force holds all the same
+            except Exception as error:  # noqa: BLE001  # raised again if there is no force
                 self._apply_force(document, error)
                 return
-        news = self._reported or router.settings.hash != self.router.settings.hash
+        changed = self._reported or router.settings.hash != self.router.settings.hash
         self._replace_router(router)
         self._raw, self._last_good, self._bad_bytes, self._reported = raw, router, None, ""
         if router.settings._remarks:
             logger.error("%s", router.settings.force_message())
-        if news:
+        if changed:
             _reset_warnings()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
     def _apply_force(self, settings_file: settings_file.SettingsFile, error: Exception) -> None:
-        """Obey the force in a file that is bad. Raises the error where there is none."""
-        if not any(one.value for one in settings_file.forces):
+        """Put the force of a bad file in force. Raises `error` if there is none."""
+        if not any(entry.value for entry in settings_file.forces):
             raise error
         settings = (
             self._last_good.settings
             if self._last_good is not None
             else Settings.from_file(settings_file, self._given, lenient=True)
         )
-        force = strongest(one.value for one, _ in find_forces(settings_file, self._given))
+        force = strongest(entry.value for entry, _ in find_forces(settings_file, self._given))
         if force is not None and force != settings.force:
             settings = settings.with_force(force)
         if settings.hash != self.router.settings.hash:
@@ -153,11 +156,14 @@ class SettingsReloader:
         )
 
     def _replace_router(self, router: Router) -> None:
-        """Put a router in force; its store is opened meanwhile, unless nothing will ask it: a kill switch waits for no store."""
+        """Put a router in force, and start to open its store.
+
+        With a kill switch no call needs the store, and opening it must not delay the switch.
+        """
         self.router = router
         if not router.forced_to_chat:
-            with suppress(Exception):  # the call that needs it says so
-                router.memory.prepare(0)  # in the midst of a call
+            with suppress(Exception):  # a call that needs the store reports it
+                router.memory.prepare(0)  # a call is waiting
 
     def _report_problem(self, why: str) -> None:
         held = self.router.settings.force is not None
@@ -185,16 +191,16 @@ def _reset_warnings() -> None:
 
 
 def _signature(path: Path) -> Signature:
-    """Return what changes with a file: its times, size and identity. A symbolic link stands for what it leads to."""
+    """Return the times, size and identity of a file, or of the target of a symbolic link."""
     try:
-        found = os.stat(path)  # noqa: PTH116  # on every call: half the price of Path.stat
+        found = os.stat(path)  # noqa: PTH116  # costs half of Path.stat, on every call
     except OSError:
         return ()
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
 
 
 def _same(one: Settings, other: Settings) -> bool:
-    """Tell whether settings are equal, secrets included, which the hash leaves out."""
+    """Return whether settings are equal, including the secrets, which the hash leaves out."""
     return all(getattr(one, name) == getattr(other, name) for name in type(one).model_fields)
 
 
@@ -203,7 +209,10 @@ _RELOADERS: weakref.WeakSet[SettingsReloader] = weakref.WeakSet()
 
 
 def reloader_of(settings: Settings) -> SettingsReloader:
-    """Return the one `Live` of these settings: a file is read, and logged, once for all clients that are told the same."""
+    """Return the reloader of these settings.
+
+    Clients with equal settings share one, so that a file is read and logged once.
+    """
     found: SettingsReloader | None = settings._reloader
     if found is None:
         with _LOCK:
@@ -216,7 +225,7 @@ def reloader_of(settings: Settings) -> SettingsReloader:
 
 @in_forked_child
 def _reset_locks() -> None:
-    """Give a forked process locks of its own: a thread that it doesn't have may hold its parent's."""
+    """Replace the locks in a forked process: a thread that it doesn't have may hold them."""
     global _LOCK  # noqa: PLW0603
     _LOCK = threading.RLock()
     for one in _RELOADERS:

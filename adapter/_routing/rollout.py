@@ -1,6 +1,8 @@
-"""Which callers a rollout moves: every caller has a fixed place from 0 to 100, and moves once the percentage passes it.
+"""The rollout: which callers go to the Responses API at a percentage (docs/decisions.md#rollout).
 
-So the share is the percentage, a caller stays on its side, and a higher percentage only adds callers.
+Every caller has a fixed bucket from 0 to 100, and uses the Responses API once the percentage
+exceeds it. So the share of callers is the percentage, a caller keeps its backend, and a higher
+percentage only adds callers.
 """
 
 from __future__ import annotations
@@ -17,41 +19,41 @@ from .call import Call
 
 _SCALE = 100 / 2**64
 
-# Not the module's own generator: a program that seeds that one would choose the same calls in every process, and would find
-# its own sequence of numbers disturbed.
+# Not the shared generator of `random`: a program that seeds it would choose the same calls in every
+# process, and its own sequence would change.
 _RANDOM = random.SystemRandom()
 
 
 class ServiceHash:
-    """A service's keyed hashes: the same in every process, of no use without the service's name."""
+    """Hashes keyed with a service's name, the same in every process."""
 
     __slots__ = ("_bucket_hash", "_digest_hash")
 
     def __init__(self, service: str) -> None:
         key = blake2b(service.encode(), digest_size=32, person=b"adapter.service").digest()
-        # Copied for each call: half the price of making one with a key.
+        # Copied for each call, which costs half of making a keyed hash.
         self._bucket_hash, self._digest_hash = (
             blake2b(digest_size=8, key=key),
             blake2b(digest_size=16, key=key),
         )
 
     def bucket(self, caller: str) -> float:
-        """Return a caller's place, from 0 up to but not including 100, uniform over callers."""
-        made = self._bucket_hash.copy()
-        made.update(caller.encode("utf-8", "surrogatepass"))
-        return int.from_bytes(made.digest(), "big") * _SCALE
+        """Return a caller's bucket: at least 0, less than 100, uniform over callers."""
+        hashed = self._bucket_hash.copy()
+        hashed.update(caller.encode("utf-8", "surrogatepass"))
+        return int.from_bytes(hashed.digest(), "big") * _SCALE
 
     def digest(self, caller: str) -> str:
-        """Return a name for a caller that tells nothing of it."""
-        made = self._digest_hash.copy()
-        made.update(caller.encode("utf-8", "surrogatepass"))
-        return made.hexdigest()
+        """Return a keyed hash of the caller."""
+        hashed = self._digest_hash.copy()
+        hashed.update(caller.encode("utf-8", "surrogatepass"))
+        return hashed.hexdigest()
 
 
 def in_rollout(
     percent: float, sticky_by: str, service_hash: ServiceHash, call: Call
 ) -> bool | Need:
-    """Tell whether a rollout moves this call; Need.BODY where the request must be read for it."""
+    """Return whether a call is in the rollout; Need.BODY if its body must be read first."""
     if percent <= 0 or percent >= 100:
         return percent >= 100
     if sticky_by == "request":
@@ -61,7 +63,7 @@ def in_rollout(
 
 
 def rollout_key(sticky_by: str, call: Call) -> str | Need:
-    """Say who is calling: what `sticky_by` names or, where the call has no such thing, its conversation."""
+    """Return the caller's key: the field that `sticky_by` names, else the conversation."""
     if sticky_by == "conversation":
         return _conversation_key(call)
     if sticky_by.startswith("header:"):
@@ -89,10 +91,10 @@ def _conversation_key(call: Call) -> str | Need:
 
 
 def _first_message(messages: Any) -> str:
-    """Return what the conversation was opened with: the first user message, however it is written down.
+    """Return the first user message in a normal form; without one, all messages.
 
-    System messages are left out, since they hold clocks; so are spaces and the spelling of characters, since histories are
-    rendered again from databases and templates. A conversation without a user message is known by all of its others.
+    System messages are left out, since they hold clocks. White space and Unicode spelling are
+    normalized, since histories are rendered again from databases and templates.
     """
     if not isinstance(messages, list):
         return ""
@@ -118,19 +120,17 @@ def _part_texts(content: Any) -> Iterator[str]:
     if texts:
         yield _normalized(" ".join(texts))
         return
-    for part in (
-        parts
-    ):  # pictures and files alone; the signature in a URL's query changes from turn to turn
+    for part in parts:  # images and files, without text
         for value in part.values():
             inner = value if isinstance(value, dict) else {}
-            named = (
+            source = (
                 inner.get("url")
                 or inner.get("file_id")
                 or inner.get("file_data")
                 or inner.get("data")
             )
-            if isinstance(named, str):
-                yield named if named.startswith("data:") else named.partition("?")[0]
+            if isinstance(source, str):  # the signature in a URL's query changes with each turn
+                yield source if source.startswith("data:") else source.partition("?")[0]
 
 
 def _normalized(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Which backend gets a call: force over header over `use()` over flag over rules over rollout over `backend`."""
+"""The router: which backend gets a call (docs/decisions.md#precedence).
+
+`force` beats the header, then `use()`, the flag, the rules, the rollout, and `backend`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ HEADER = "x-adapter-backend"
 """The request header that chooses the backend of one call; it is never sent on."""
 
 FLAG_VALUES = frozenset({"chat", "responses", "force-chat", "force-native"})
-"""What a feature flag may say; anything else, and no answer, leaves the choice to what stands below."""
+"""The valid values of the feature flag; with any other the rules decide."""
 
 _FORCED_TO_CHAT = frozenset({"force-chat", "force-native"})
 
@@ -38,10 +41,11 @@ logger = logging.getLogger("adapter")
 
 
 class Router:
-    """Choose by one state of the settings, made ready to be asked on every call.
+    """Choose the route of calls under one state of the settings.
 
-    `surely` is the one choice that there is where neither a header nor `use()` says anything; None where it depends on the call. `quiet`:
-    that is Chat; `killed`: a force sends everything there. `rules` is what the rules' calls stand on, in their order.
+    `fixed_route` is the route of every call without a header or `use()`; None if it depends on the
+    call. `always_chat`: that route leads to Chat; `forced_to_chat`: a force sends every call there.
+    `rules` are the settings of each rule, in order.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,18 +53,22 @@ class Router:
         self.observers = Observers(settings.observers)
         keys = tuple(key.get_secret_value() for key in settings.memory_key)
         self.memory = MemoryService(
-            settings.memory, scope_name=settings.memory_scope, keys=keys, seconds=settings.memory_timeout,
+            settings.memory,
+            scope_name=settings.memory_scope,
+            keys=keys,
+            seconds=settings.memory_timeout,
             tenants=settings.memory_scope_headers,
-        )  # fmt: skip
+        )
         self.needs_call_site = any(rule.match.call_site for rule in settings.rules)
         self._hashes = ServiceHash(settings.service)
         facts = ModelProfiles.from_mapping(settings.models)
         self._default_settings = RuleSettings(
             settings, None, _base_route(settings, facts, settings)
         )
-        overs = [(_with_rule(settings, rule), rule) for rule in settings.rules]
+        merged = [(_with_rule(settings, rule), rule) for rule in settings.rules]
         self.rules = tuple(
-            RuleSettings(over, rule, _base_route(over, facts, settings)) for over, rule in overs
+            RuleSettings(values, rule, _base_route(values, facts, settings))
+            for values, rule in merged
         )
         self._matching_needs_body = any(
             rule_settings.matcher.needs_body for rule_settings in self.rules
@@ -79,14 +87,14 @@ class Router:
             self._default_settings.routes[settings.backend, "settings"] if plain else None
         )
         self.always_chat = self.fixed_route is not None and self.fixed_route.backend == "chat"
-        self.shared_context: Any = None  # what the doors have for all calls under these settings
-        # A call of Chat Completions was written for Chat Completions.
+        self.shared_context: Any = None  # the call context of all calls that pass untouched
+        # `native`: the call sites are written for Chat Completions.
         self._force: Backend | None = "chat" if settings.force == "native" else settings.force
         self.forced_to_chat = self._force == "chat"
         self._flags, self._allow_header = settings.flags, settings.allow_header
 
     def choose(self, call: Call) -> Route | Need | FlagQuery:
-        """Choose for a call; or say what is missing: its body, or a flag."""
+        """Return the route of a call; Need.BODY or a FlagQuery if something must be read first."""
         if (
             self.fixed_route is not None
             and call.overrides is overriding.NO_OVERRIDES
@@ -118,37 +126,45 @@ class Router:
         )
 
     def adapts(self, host: str) -> bool:
-        """Tell whether calls to a host are any of ours: `hosts` says so."""
+        """Return whether `hosts` includes a host."""
         return self._matches_host is None or bool(self._matches_host(host))
 
     def settings_for(self, call: Call) -> tuple[RuleSettings, int | None]:
-        """Return what a call stands on, and the index of the rule that holds for it; `call.body` must have been read where a rule needs it."""
-        for index, one in enumerate(self.rules):
-            if one.matcher.matches(call):
-                return one, index
+        """Return a call's settings, and the index of the rule that matches, if any.
+
+        `call.body` must have been read if a rule needs it.
+        """
+        for index, rule_settings in enumerate(self.rules):
+            if rule_settings.matcher.matches(call):
+                return rule_settings, index
         return self._default_settings, None
 
     def _explicit(self, call: Call) -> tuple[Backend, str] | None:
-        """Return what was said about just this call."""
+        """Return the backend that force, header, `use()` or flag set, with the reason."""
         if self._force is not None:
             return self._force, "force"
         if call.header is not None and self._allow_header:
             if call.header in _BACKENDS:
-                return call.header, "header"  # type: ignore[return-value]  # just seen
+                return call.header, "header"  # type: ignore[return-value]  # checked above
             self._warn_ignored_header(call.header)
         if call.overrides.backend is not None:
             return call.overrides.backend, "use"
         return (call.flag, "flag") if call.flag in _BACKENDS else None
 
     def _warn_ignored_header(self, header: str) -> None:
-        """Say that a header's value means nothing, once for each kind of value: it may be a stranger's, and isn't shown."""
-        like = header.strip().lower() in _BACKENDS
-        kind = "empty" if not header.strip() else "spelled otherwise" if like else "unknown"
+        """Warn of an invalid header, once for each kind of value.
+
+        The value may come from a stranger, and isn't shown.
+        """
+        misspelled = header.strip().lower() in _BACKENDS
+        kind = "empty" if not header.strip() else "misspelled" if misspelled else "unknown"
         if ONCE.first(f"header {kind}"):
             logger.warning(
                 "headers.%s: ignored, its value is %s; expected chat or responses. settings=%s",
-                HEADER, kind, self.settings.hash,
-            )  # fmt: skip
+                HEADER,
+                kind,
+                self.settings.hash,
+            )
 
     def _rollout(
         self, rule_settings: RuleSettings, call: Call
@@ -159,12 +175,15 @@ class Router:
         return moved if isinstance(moved, Need) else _IN_ROLLOUT if moved else _NOT_IN_ROLLOUT
 
     def _flag_query(self, call: Call) -> FlagQuery | Need:
-        """Say what the provider of flags is told (docs/decisions.md#flag-provider): a hash of who is calling, never who."""
+        """Return what the flag provider gets: a hash of the caller, never the caller's name.
+
+        See docs/decisions.md#flag-provider.
+        """
         if call.body is UNREAD:
             return Need.BODY
         fields = call.fields
         callers = (call.overrides.conversation, fields.get("user"), fields.get("safety_identifier"))
-        caller = next((one for one in callers if isinstance(one, str) and one), None)
+        caller = next((name for name in callers if isinstance(name, str) and name), None)
         target = self.settings.service if caller is None else self._hashes.digest(caller)
         attributes = {
             "model": call.model,
@@ -185,9 +204,10 @@ _NOT_IN_ROLLOUT: tuple[Backend, str] = ("chat", "rollout")
 
 
 class RuleSettings:
-    """What a call stands on once its rule is known: the settings with the rule's over them, and every choice that can come of it.
+    """The settings that apply once a rule has matched, and every route they can give.
 
-    `percent` of the calls move, told apart by `sticky_by`; where it is None all go to the backend of `fixed`, for its reason.
+    `percent` of the callers, by `sticky_by`, go to the Responses API. If it is None, all calls go
+    to the backend of `fixed`, for its reason.
     """
 
     __slots__ = ("fixed", "matcher", "percent", "routes", "sticky_by")
@@ -207,12 +227,12 @@ class RuleSettings:
 
     @property
     def responses_route(self) -> Route:
-        """What a call is moved with, whoever chooses it."""
+        """A route to the Responses API, for what doesn't depend on the reason."""
         return self.routes["responses", "settings"]
 
     @property
     def backends(self) -> frozenset[Backend]:
-        """Where calls go of which nothing else is said."""
+        """The backends of calls without header, `use()` and flag."""
         if self.percent is None:
             return frozenset({self.fixed[0]})
         if self.percent <= 0:
@@ -229,13 +249,21 @@ def _base_route(call_settings: CallSettings, facts: ModelProfiles, settings: Set
         call_settings.carry_reasoning,
     )
     return Route(
-        call_settings.backend, "settings", policy, call_settings.on_internal_error, settings.hash,
-        fallback=frozenset(call_settings.fallback), fallback_expiry=settings.fallback_expiry,
-    )  # fmt: skip
+        call_settings.backend,
+        "settings",
+        policy,
+        call_settings.on_internal_error,
+        settings.hash,
+        fallback=frozenset(call_settings.fallback),
+        fallback_expiry=settings.fallback_expiry,
+    )
 
 
 def _with_rule(settings: Settings, rule: Rule) -> CallSettings:
-    """Put a rule's settings over the others: each replaces the other, but for policies, which go parameter by parameter."""
+    """Return the settings with a rule's over them.
+
+    Each of the rule's values replaces another, but policies are merged by parameter.
+    """
     names = CallSettings.model_fields.keys()
     values = {
         name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names

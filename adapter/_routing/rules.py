@@ -1,4 +1,4 @@
-"""What a rule matches: the call's model, tag, call site and kind."""
+"""Matching rules by a call's model, tag, host, call site and kind (docs/decisions.md#rules)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_BODY = ("model", "stream", "tools", "format")
 
 
 class Matcher:
-    """A match made ready to be asked on every call."""
+    """A rule's `match`, compiled for use on every call."""
 
     __slots__ = (
         "_azure",
@@ -43,7 +43,7 @@ class Matcher:
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
     def matches(self, call: Call) -> bool:
-        """Tell whether a call is meant; `call.body` has been read where `needs_body` says so."""
+        """Return whether a call matches; `call.body` must have been read if `needs_body`."""
         if self._azure is not None and call.azure is not self._azure:
             return False
         if self._host is not None and not self._host(call.host):
@@ -70,15 +70,15 @@ class Matcher:
 
 
 def compile_globs(globs: Globs) -> Callable[[str], object] | None:
-    """Make what tells whether a name fits one of several globs; None where there are none."""
-    # One expression for all of them: matched on every call.
+    """Return a predicate for names that match one of several globs; None for no globs."""
+    # One expression for all globs, since it runs on every call.
     return re.compile("|".join(translate(glob) for glob in globs)).match if globs else None
 
 
 def compile_host_globs(globs: Globs) -> Callable[[str], object] | None:
-    """Make what tells whether a host, as it stands in a URL, fits one of several globs; None where there are none."""
-    fits = compile_globs(globs)
-    return None if fits is None else lambda host: fits(normalize_host(host))
+    """Return a predicate for hosts of URLs that match one of several globs; None for no globs."""
+    matches = compile_globs(globs)
+    return None if matches is None else lambda host: matches(normalize_host(host))
 
 
 def _response_format(value: Any) -> str:
