@@ -296,7 +296,9 @@ def test_thirty_clients_share_one_reading(
         assert len({id(client._adapter_live) for client in clients}) == 1
         with caplog.at_level(logging.INFO, "adapter"):
             file.write_text('service = "two"\n')
-            assert {client._adapter_live.now().settings.service for client in clients} == {"two"}
+            assert {client._adapter_live.current().settings.service for client in clients} == {
+                "two"
+            }
     assert len(caplog.records) == 1
 
 
@@ -333,15 +335,17 @@ def test_a_forked_process_reads_on(file: Path) -> None:
     # In a process of its own: this one has threads, with which forking isn't safe.
     file.write_text('service = "one"\n')
     code = (
-        "import os, sys, threading; from pathlib import Path; from adapter import Settings; from adapter._routing.reload import live\n"
-        "file = Path(sys.argv[1]); reader = live(Settings(config_file=file)); held = threading.Event()\n"
+        "import os, sys, threading; from pathlib import Path; from adapter import Settings\n"
+        "from adapter._routing.reload import reloader_of\n"
+        "file = Path(sys.argv[1]); reader = reloader_of(Settings(config_file=file))\n"
+        "held = threading.Event()\n"
         "def hold():\n"
         "    with reader._lock: held.set(); threading.Event().wait()\n"
         "threading.Thread(target=hold, daemon=True).start(); held.wait()\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         "    file.write_text('service = \"two\"')\n"
-        "    os._exit(0 if reader.now().settings.service == 'two' else 1)\n"
+        "    os._exit(0 if reader.current().settings.service == 'two' else 1)\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}

@@ -18,7 +18,7 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Recall, RecallResult, Remember
-from adapter._memory import service as keeping
+from adapter._memory import service as memory_service
 from adapter._memory.keys import make_memory_scope
 from adapter._memory.service import MemoryService
 from adapter._memory.store import OPEN_TIMEOUT
@@ -52,7 +52,7 @@ socket.getaddrinfo = lambda *given, **named: (time.sleep(0.3), look_up(*given, *
 
 import adapter
 from adapter._exchange.effects import Recall
-from adapter._memory.keys import whose_are
+from adapter._memory.keys import make_memory_scope
 
 settings = adapter.Settings(backend="responses", memory=url, memory_key=key, memory_timeout=0.2)
 client = adapter.OpenAI(api_key="key", settings=settings)
@@ -60,9 +60,9 @@ assert {name.partition(".")[0] for name in sys.modules} & SLOW
 
 
 def first():
-    memory = client._adapter_live.now().memory
-    effect, whose = Recall("gpt-5", ("a",)), whose_are("https://api.test:443/v1")
-    return len((asyncio.run(memory.aperform(effect, whose)) if asynchronous else memory.perform(effect, whose)).turns)
+    memory = client._adapter_live.current().memory
+    effect, scope = Recall("gpt-5", ("a",)), make_memory_scope("https://api.test:443/v1")
+    return len((asyncio.run(memory.aperform(effect, scope)) if asynchronous else memory.perform(effect, scope)).turns)
 
 
 readable, writable = os.pipe()
@@ -88,9 +88,9 @@ def test_the_first_call_of_a_process_recalls(
         if kind == "sqlite"
         else shared_redis.url.replace("127.0.0.1", "localhost")
     )
-    keeper = MemoryService(url, scope_name=None, keys=(KEY,), seconds=5)
-    keeper.perform(REMEMBER, WHOSE)
-    keeper.store.close()
+    service = MemoryService(url, scope_name=None, keys=(KEY,), seconds=5)
+    service.perform(REMEMBER, WHOSE)
+    service.store.close()
     command = [sys.executable, "-c", FRESH, url, KEY, mode]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
@@ -102,27 +102,27 @@ def test_the_first_call_of_a_process_recalls(
 FORKED = """
 import os, sys
 from adapter._exchange.effects import Recall, Remember
-from adapter._memory.service import Keeper
-from adapter._memory.keys import whose_are
-from adapter.translation.reasoning.turns import Memo
+from adapter._memory.service import MemoryService
+from adapter._memory.keys import make_memory_scope
+from adapter.translation.reasoning.turns import MemoryEntry
 from tests.support.stores import turn
 
-whose = whose_are("https://api.test:443/v1")
-keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=20)
+scope = make_memory_scope("https://api.test:443/v1")
+service = MemoryService(sys.argv[1], scope_name=None, keys=(), seconds=20)
 
 
 def remember(name):
-    keeper.perform(Remember("gpt-5", Memo(name, turn("gAAAA" + name))), whose)
+    service.perform(Remember("gpt-5", MemoryEntry(name, turn("gAAAA" + name))), scope)
 
 
 def sound(*names):
-    found = keeper.perform(Recall("gpt-5", names), whose).turns
+    found = service.perform(Recall("gpt-5", names), scope).turns
     return found == {name: turn("gAAAA" + name) for name in names}
 
 
 remember("parent")
 assert sound("parent")
-keeper._trouble._lock.acquire()
+service._breaker._lock.acquire()
 children = []
 for k in range(8):
     child = os.fork()
@@ -131,14 +131,14 @@ for k in range(8):
         for i in range(20):
             remember(f"{k} {i}")
             good = good and sound(f"{k} {i}", "parent")
-        keeper._trouble.warn("the lock is free here")
-        keeper.store.close()
-        os._exit(0 if good and keeper._trouble._unsaid == 0 else 1)
+        service._breaker.warn("the lock is free here")
+        service.store.close()
+        os._exit(0 if good and service._breaker._unreported == 0 else 1)
     children.append(child)
 good = all([sound("parent") for _ in range(20)])
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 assert good and sound("parent", *(f"{k} 19" for k in range(8)))
-keeper.store.close()
+service.store.close()
 print(codes)
 """
 
@@ -184,9 +184,9 @@ def test_a_server_that_does_not_answer_fails_no_start(
     url: str, silent: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     waited: list[float] = []
-    wait = keeping.wait
+    wait = memory_service.wait
     monkeypatch.setattr(
-        keeping, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1]
+        memory_service, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1]
     )
     settings = adapter.Settings(backend="responses", memory=url.format(silent))
     with adapter.OpenAI(api_key="key", settings=settings) as client:
@@ -196,7 +196,7 @@ def test_a_server_that_does_not_answer_fails_no_start(
 
 def test_nothing_is_opened_for_calls_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("redis")
-    monkeypatch.setattr(keeping._OPENERS, "start", None)
+    monkeypatch.setattr(memory_service._OPENERS, "start", None)
     with adapter.OpenAI(api_key="key", settings=adapter.Settings(memory="redis://127.0.0.1:1/0")):
         pass
 
@@ -209,7 +209,7 @@ def test_a_store_that_a_changed_file_names_is_opened_without_waiting(
     file.write_text('backend = "responses"\n', encoding="utf-8")
     reading = reloader_of(adapter.Settings(config_file=file))
     waited: list[float] = []
-    monkeypatch.setattr(keeping, "wait", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr(memory_service, "wait", lambda _, seconds: waited.append(seconds))
     file.write_text(f'backend = "responses"\nmemory = "{shared_redis.url}"\n', encoding="utf-8")
     memory = reading.current().memory
     assert waited == [0]
@@ -238,12 +238,12 @@ def test_a_store_is_opened_once(asynchronous: bool) -> None:
             self.times += 1
 
     store = Opened()
-    keeper = MemoryService(store, scope_name=None, keys=(), seconds=5)
+    service = MemoryService(store, scope_name=None, keys=(), seconds=5)
     for _ in range(3):
         if asynchronous:
-            asyncio.run(keeper.aperform(RECALL, WHOSE))
+            asyncio.run(service.aperform(RECALL, WHOSE))
         else:
-            keeper.perform(RECALL, WHOSE)
+            service.perform(RECALL, WHOSE)
     assert store.times == 1
 
 

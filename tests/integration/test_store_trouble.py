@@ -22,7 +22,7 @@ import pytest
 
 import adapter
 from adapter._exchange.effects import Recall, RecallResult, Remember
-from adapter._memory import service as keeping
+from adapter._memory import service as memory_service
 from adapter._memory.circuit_breaker import CircuitBreaker
 from adapter._memory.keys import make_memory_scope
 from adapter._memory.service import MemoryService
@@ -139,7 +139,7 @@ def test_a_store_that_hangs_is_left_behind(
 # Real stores
 
 
-def _keeper(memory: Any, seconds: float = SECONDS) -> MemoryService:
+def _service(memory: Any, seconds: float = SECONDS) -> MemoryService:
     return MemoryService(memory, scope_name=None, keys=(), seconds=seconds)
 
 
@@ -148,11 +148,11 @@ REMEMBER = Remember("gpt-5", MemoryEntry("a", turn()))
 RECALL = Recall("gpt-5", ("a",))
 
 
-def _ask(keeper: MemoryService, effect: Any, *, asynchronous: bool) -> Any:
+def _ask(service: MemoryService, effect: Any, *, asynchronous: bool) -> Any:
     return (
-        asyncio.run(keeper.aperform(effect, WHOSE))
+        asyncio.run(service.aperform(effect, WHOSE))
         if asynchronous
-        else keeper.perform(effect, WHOSE)
+        else service.perform(effect, WHOSE)
     )
 
 
@@ -180,22 +180,22 @@ def measured(capsys: pytest.CaptureFixture[str], what: str) -> Iterator[None]:
 def test_a_server_that_hangs(
     server: RedisServer, asynchronous: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    patient, keeper = _keeper(server.url, 30), _keeper(server.url)
+    patient, service = _service(server.url, 30), _service(server.url)
     _ask(patient, REMEMBER, asynchronous=asynchronous)
     server.hang()
     with measured(capsys, f"a Redis server that hangs, deadline {SECONDS * 1e3:.0f} ms, one call"):
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+        assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     for _ in range(CircuitBreaker.threshold):
-        _ask(keeper, RECALL, asynchronous=asynchronous)
-    assert keeper._breaker.is_open
+        _ask(service, RECALL, asynchronous=asynchronous)
+    assert service._breaker.is_open
     with measured(capsys, "the same, left alone after some failures"):
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+        assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     server.go_on()
     until = time.monotonic() + 20
     turns = {}
     while not turns and time.monotonic() < until:
-        keeper._breaker._open_until = 0.0
-        turns = _ask(keeper, RECALL, asynchronous=asynchronous).turns
+        service._breaker._open_until = 0.0
+        turns = _ask(service, RECALL, asynchronous=asynchronous).turns
     assert turns == {"a": turn()}
 
 
@@ -218,7 +218,7 @@ def test_a_server_that_is_killed_in_mid_call(
 
     talk = Talk(way_in, answer, memory=server.url, memory_timeout=5)
     talk.turns(2)
-    with measured(capsys, "a call whose Redis server is gone"):
+    with measured(capsys, "a call scope Redis server is gone"):
         talk.turn()
     assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
     server.start()
@@ -235,10 +235,10 @@ def test_a_server_that_is_killed_in_mid_call(
 @each_mode
 def test_a_server_that_is_full(asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
     with redis_server("--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
-        keeper = _keeper(server.url, 5)
-        _ask(keeper, REMEMBER, asynchronous=asynchronous)
-        assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
-        keeper.store.close()
+        service = _service(server.url, 5)
+        _ask(service, REMEMBER, asynchronous=asynchronous)
+        assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
+        service.store.close()
     assert "no answer (OutOfMemoryError)" in caplog.text
 
 
@@ -249,12 +249,12 @@ def test_a_server_that_holds_garbage(
 ) -> None:
     import redis
 
-    keeper = _keeper(server.url, 5)
-    _ask(keeper, REMEMBER, asynchronous=asynchronous)
+    service = _service(server.url, 5)
+    _ask(service, REMEMBER, asynchronous=asynchronous)
     with redis.Redis.from_url(server.url) as client:
         for name in client.scan_iter():
             client.set(name, b"garbage")
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+    assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     assert "a value that can't be read" in caplog.text
 
 
@@ -262,12 +262,12 @@ def test_a_server_that_holds_garbage(
 def test_a_file_that_somebody_locks(
     tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    patient, keeper = _keeper(sqlite_url(tmp_path), 30), _keeper(sqlite_url(tmp_path))
+    patient, service = _service(sqlite_url(tmp_path), 30), _service(sqlite_url(tmp_path))
     _ask(patient, REMEMBER, asynchronous=asynchronous)
     other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with measured(capsys, f"a file that is locked, deadline {SECONDS * 1e3:.0f} ms, one write"):
-        _ask(keeper, REMEMBER, asynchronous=asynchronous)
+        _ask(service, REMEMBER, asynchronous=asynchronous)
     other.execute("COMMIT")
     other.close()
     assert _ask(patient, RECALL, asynchronous=asynchronous).turns == {"a": turn()}
@@ -290,19 +290,19 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 def test_a_file_that_is_spoiled(
     how: str, tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = _keeper(sqlite_url(tmp_path), 5)
+    service = _service(sqlite_url(tmp_path), 5)
     for k in range(30):
         _ask(
-            keeper,
+            service,
             Remember("gpt-5", MemoryEntry(f"{k}", turn("x" * 500))),
             asynchronous=asynchronous,
         )
-    keeper.store.close()
+    service.store.close()
     SPOILED[how](tmp_path / "memory.db")
     recall = Recall("gpt-5", tuple(f"{k}" for k in range(30)))
-    assert len(_ask(keeper, recall, asynchronous=asynchronous).turns) < 30
-    _ask(keeper, REMEMBER, asynchronous=asynchronous)
-    keeper.store.close()
+    assert len(_ask(service, recall, asynchronous=asynchronous).turns) < 30
+    _ask(service, REMEMBER, asynchronous=asynchronous)
+    service.store.close()
     assert "reasoning isn't carried" in caplog.text
 
 
@@ -310,8 +310,8 @@ def test_a_file_that_is_spoiled(
 def test_a_folder_that_is_not_there(
     tmp_path: Path, asynchronous: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = _keeper(sqlite_url(tmp_path / "absent"))
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+    service = _service(sqlite_url(tmp_path / "absent"))
+    assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     assert "no answer (FileNotFoundError)" in caplog.text
 
 
@@ -319,21 +319,21 @@ _FULL = """
 import resource, signal, sys
 import logging
 from adapter._exchange.effects import Recall, Remember
-from adapter._memory.service import Keeper
-from adapter._memory.keys import whose_are
-from adapter.translation.reasoning.turns import Memo
+from adapter._memory.service import MemoryService
+from adapter._memory.keys import make_memory_scope
+from adapter.translation.reasoning.turns import MemoryEntry
 from tests.support.stores import turn
 
 logging.basicConfig()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-keeper = Keeper(sys.argv[1], scope=None, keys=(), seconds=5)
-whose = whose_are("https://api.test:443/v1")
+service = MemoryService(sys.argv[1], scope_name=None, keys=(), seconds=5)
+scope = make_memory_scope("https://api.test:443/v1")
 for k in range(300):
-    keeper._trouble._rests_until = 0.0
-    keeper.perform(Remember("gpt-5", Memo(f"{k}", turn("x%d" % k * 200))), whose)
-keeper._trouble._rests_until = 0.0
-found = keeper.perform(Recall("gpt-5", tuple(f"{k}" for k in range(300))), whose).turns
+    service._breaker._open_until = 0.0
+    service.perform(Remember("gpt-5", MemoryEntry(f"{k}", turn("x%d" % k * 200))), scope)
+service._breaker._open_until = 0.0
+found = service.perform(Recall("gpt-5", tuple(f"{k}" for k in range(300))), scope).turns
 print(len(found), all(found[name] == turn("x%s" % name * 200) for name in found))
 """
 
@@ -422,16 +422,16 @@ def test_a_recall_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = DictStore()
-    keeper = _keeper(store, 30)
+    service = _service(store, 30)
     big = turn("x" * 900_000 if bound == "bytes" else "x")
     many = replace(big, reasoning=((big.reasoning[0][0],) * 200,)) if bound == "items" else big
     names = tuple(f"{k}" for k in range(30))
     for name in names:
-        _ask(keeper, Remember("gpt-5", MemoryEntry(name, many)), asynchronous=asynchronous)
+        _ask(service, Remember("gpt-5", MemoryEntry(name, many)), asynchronous=asynchronous)
     if bound == "time":
         start, steps = time.monotonic(), iter(range(1_000_000))
-        monkeypatch.setattr(keeping.time, "monotonic", lambda: start + 2 * next(steps))
-    found = _ask(keeper, Recall("gpt-5", names), asynchronous=asynchronous).turns
+        monkeypatch.setattr(memory_service.time, "monotonic", lambda: start + 2 * next(steps))
+    found = _ask(service, Recall("gpt-5", names), asynchronous=asynchronous).turns
     assert 0 < len(found) < 30
     assert list(found) == list(names[: -len(found) - 1 : -1]), "the newest"
     assert "reasoning isn't carried" in caplog.text
@@ -444,7 +444,7 @@ def test_one_warning_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    monkeypatch.setattr(memory_service.time, "monotonic", lambda: now)
     trouble = CircuitBreaker()
     for _ in range(50):
         trouble.warn("no answer (X)")
@@ -457,7 +457,7 @@ def test_one_warning_a_minute(
 
 def test_how_long_a_store_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    monkeypatch.setattr(memory_service.time, "monotonic", lambda: now)
     trouble, rests = CircuitBreaker(), []
     for _ in range(CircuitBreaker.threshold - 1):
         trouble.record_failure(OSError())
@@ -543,8 +543,8 @@ def test_a_name_that_takes_long_to_look_up(
         raise OSError
 
     monkeypatch.setattr("socket.getaddrinfo", slowly)
-    keeper = _keeper("redis://somewhere.invalid/0")
-    assert _ask(keeper, RECALL, asynchronous=asynchronous) == RecallResult()
+    service = _service("redis://somewhere.invalid/0")
+    assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     assert looking.is_set()
     assert not go_on.is_set(), "nobody has waited for it"
     go_on.set()
@@ -555,4 +555,4 @@ def test_a_store_whose_own_task_was_cancelled() -> None:
         async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
             raise asyncio.CancelledError
 
-    assert asyncio.run(_keeper(Cancelled()).aperform(RECALL, WHOSE)) == RecallResult()
+    assert asyncio.run(_service(Cancelled()).aperform(RECALL, WHOSE)) == RecallResult()

@@ -24,9 +24,9 @@ from tests.support.stores import sqlite_url
 
 _WRITER = """
 import sys, pathlib
-from adapter._memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLiteStore
 path, number, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-store = SQLite(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
+store = SQLiteStore(pathlib.Path(path), seconds=60, count=10**6, size=10**9, age=3600)
 for k in range(count):
     store.put(f"s:c{number}:{k}", f"{number} {k}".encode() * 50)
     print(k, flush=True)
@@ -98,11 +98,11 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pa
 
 _STARTER = """
 import sys, pathlib
-from adapter._memory.sqlite import SQLite
+from adapter._memory.sqlite import SQLiteStore
 for k in range(60):
     print("ready", flush=True)
     sys.stdin.readline()
-    store = SQLite(pathlib.Path(sys.argv[1]) / f"{k}.db", seconds=60, count=10**6, size=10**9, age=3600)
+    store = SQLiteStore(pathlib.Path(sys.argv[1]) / f"{k}.db", seconds=60, count=10**6, size=10**9, age=3600)
     store.put("s:c:" + sys.argv[2], b"1")
     store.close()
 """
@@ -221,8 +221,8 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 _FORK = """
 import os, sys, pathlib
-from adapter._memory.sqlite import SQLite
-store = SQLite(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
+from adapter._memory.sqlite import SQLiteStore
+store = SQLiteStore(pathlib.Path(sys.argv[1]), seconds=60, count=10**6, size=10**9, age=3600)
 store.put("s:c:parent", b"1")
 store._lock.acquire()
 child = os.fork()

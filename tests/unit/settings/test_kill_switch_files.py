@@ -144,7 +144,7 @@ def test_thirty_clients_complain_once_while_the_process_runs(
         for _ in range(30)
     ]
     file.write_text('rolout = 5\nforce = "chat"\n')
-    assert {client._adapter_live.now().settings.force for client in clients} == {"chat"}  # type: ignore[attr-defined]
+    assert {client._adapter_live.current().settings.force for client in clients} == {"chat"}  # type: ignore[attr-defined]
     assert len(errors(caplog)) == 1
     for client in clients:
         client.close()
