@@ -76,8 +76,8 @@ def _raise(error: BaseException) -> Any:
 NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown flag": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
     "empty": (lambda: saying(""), ""),
-    "unknown value": (lambda: saying("SECRET"), "a value that means nothing"),
-    "another case": (lambda: saying("Responses"), "a value that means nothing"),
+    "unknown value": (lambda: saying("SECRET"), "an unknown value"),
+    "another case": (lambda: saying("Responses"), "an unknown value"),
     "a switch": (lambda: saying(True), "TYPE_MISMATCH"),
     "a switch of OpenFeature's own provider": (lambda: in_memory(True), "TYPE_MISMATCH"),
     "a number": (lambda: in_memory(5), "TYPE_MISMATCH"),
@@ -89,8 +89,8 @@ NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
     "broken for good": (lambda: unready("FATAL"), "PROVIDER_FATAL"),
     "a client that raises": (lambda: Bare(lambda: _raise(RuntimeError("SECRET"))), "RuntimeError"),
     "a client that ends programs": (lambda: Bare(lambda: _raise(SystemExit("SECRET"))), "RuntimeError"),
-    "a client that gives nothing": (lambda: Bare(lambda: None), "a value that means nothing"),
-    "a client that gives a list": (lambda: Bare(_details(value=["responses"])), "a value that means nothing"),
+    "a client that gives nothing": (lambda: Bare(lambda: None), "an unknown value"),
+    "a client that gives a list": (lambda: Bare(_details(value=["responses"])), "an unknown value"),
     "a client that times out": (lambda: Bare(lambda: _raise(TimeoutError("SECRET"))), "TimeoutError"),
     "an error without a code": (lambda: Bare(_details(value="", reason="ERROR")), "(ERROR)"),
     "an error beside a value": (lambda: Bare(_details(value="responses", error_code="GENERAL")), "(GENERAL)"),
@@ -205,7 +205,7 @@ def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None
     loopback.answer = both
     seen: list[Any] = []
     flag_client = client_of(
-        Provider(lambda _: seen.append(adapter._routing.overrides.current().tag) or "chat")
+        Provider(lambda _: seen.append(adapter._routing.overrides.current_overrides().tag) or "chat")
     )
     with adapter.use(tag="mine"):
         sdk.create(sdk.client(loopback, settings(flag_client)))

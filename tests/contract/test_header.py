@@ -249,7 +249,7 @@ def test_what_means_nothing_is_said_once_for_each_kind(
     said = [record.getMessage() for record in caplog.records if record.name == "adapter"]
     assert [
         "unknown" in said[0],
-        "spelled otherwise" in said[1],
+        "misspelled" in said[1],
         "empty" in said[2],
         len(said),
     ] == [True] * 3 + [3]

@@ -969,7 +969,7 @@ def test_forgetting(kind: str, asynchronous: bool, tmp_path: Path) -> None:
 
 
 def test_forgetting_needs_to_know_what() -> None:
-    with pytest.raises(adapter.AdapterError, match="say which conversation, or which scope"):
+    with pytest.raises(adapter.AdapterError, match="expected a conversation, a scope, or both"):
         adapter.forget()
 
 

@@ -183,7 +183,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "missing": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
     "raises": (lambda: client_of(Provider(_raise)), "GENERAL"),
-    "unknown value": (lambda: saying("SECRET"), "a value that means nothing here"),
+    "unknown value": (lambda: saying("SECRET"), "an unknown value"),
     "slow": (
         lambda: client_of(Provider(lambda _: time.sleep(0.2) or "force-chat")),
         "TimeoutError",

@@ -142,8 +142,8 @@ def test_services_move_different_callers() -> None:
 
 def test_every_process_moves_the_same_callers() -> None:
     code = (
-        "import json; from adapter._routing import rollout; key = rollout.Hashes('billing');"
-        "print(json.dumps([key.place(f'user\\0é{k}') for k in range(50)]))"
+        "import json; from adapter._routing import rollout; key = rollout.ServiceHash('billing');"
+        "print(json.dumps([key.bucket(f'user\\0é{k}') for k in range(50)]))"
     )
     seen = set()
     for seed in ("0", "1", "77"):

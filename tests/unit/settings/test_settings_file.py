@@ -208,7 +208,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "table": ('[unsupported_parameters]\nseed = "drop"\nstop = "no"', r"^unsupported_parameters\.stop: .*line 3"),
     "dotted": ('unsupported_parameters.seed = "drop"\nunsupported_parameters . stop = "no"', r"stop: .*line 2"),
     "inline": ('unsupported_parameters = {seed = "drop", stop = "no"}', r"^unsupported_parameters\.stop: .*line 1"),
-    "contradiction": ('drop = "seed"\nunsupported_parameters.seed = "error"', r"^drop: seed stands in unsupported_p.*line 1"),
+    "contradiction": ('drop = "seed"\nunsupported_parameters.seed = "error"', r"^drop: seed is in unsupported_p.*line 1"),
     "sticky": ('sticky_by = "header:"', r"^sticky_by: expected conversation, .*line 1"),
     "rules": ("[rules]\nrollout = 5", r"^rules: .*line 1"),
     "second rule": ("[[rules]]\nrollout = 5\n[[rules]]\n\nrolout = 5", r"^rules\.1\.rolout: .*did you mean rollout\?.*line 5"),
