@@ -46,9 +46,8 @@ _FACTORY_KEYWORDS = frozenset({"default_factory", "factory"})
 _SELF_PARAMETERS = (("self",), ("cls",))
 _PLAIN_DECORATORS = frozenset(
     {"abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod",
-     "contextmanager", "deleter", "deprecated", "final",
-     "fixture", "lru_cache", "overload", "override", "property", "retry", "setter", "staticmethod",
-     "traceable", "wraps"}
+     "contextmanager", "deleter", "deprecated", "final", "fixture", "lru_cache", "overload",
+     "override", "property", "retry", "setter", "staticmethod", "traceable", "wraps"}
 )  # fmt: skip
 """Decorators that don't read annotations."""
 

@@ -16,10 +16,9 @@ from .symbols import Scope, Symbols
 
 OTHER_RESOURCES = frozenset(
     {"admin", "audio", "batches", "completions", "containers", "content_provenance_checks",
-     "conversations", "decisions", "embeddings", "evals",
-     "files", "fine_tuning", "images", "live", "models", "moderations", "realtime", "responses",
-     "safety", "skills", "uploads", "vector_stores",
-     "videos", "webhooks"}
+     "conversations", "decisions", "embeddings", "evals", "files", "fine_tuning", "images",
+     "live", "models", "moderations", "realtime", "responses", "safety", "skills", "uploads",
+     "vector_stores", "videos", "webhooks"}
 )  # fmt: skip
 """The resources of the SDK's clients other than chat."""
 
@@ -30,9 +29,9 @@ _RAW = frozenset({"with_raw_response", "with_streaming_response"})
 _COPIES = frozenset({"copy", "with_options"})
 _NEUTRAL_ATTRIBUTES = frozenset(
     {"__aenter__", "__aexit__", "__class__", "__enter__", "__exit__", "_client", "aclose",
-     "api_key", "auth_headers", "base_url", "close",
-     "default_headers", "default_query", "is_closed", "max_retries", "organization", "project",
-     "timeout", "user_agent", "webhook_secret"}
+     "api_key", "auth_headers", "base_url", "close", "default_headers", "default_query",
+     "is_closed", "max_retries", "organization", "project", "timeout", "user_agent",
+     "webhook_secret"}
 )  # fmt: skip
 _URL_ARGUMENTS = frozenset({"base_url", "azure_endpoint"})
 _CHAT_CLASS = re.compile(r"Chat|Like$|LLM")

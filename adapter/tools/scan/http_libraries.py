@@ -58,9 +58,8 @@ _SENDER_NAME = re.compile(
 _SERVERS = ("aiohttp.web", "http.server", "urllib.parse", "tornado.web")
 
 DOUBLES = frozenset(
-    {"aioresponses", "httmock", "httpretty", "mocket", "pook", "pytest_httpserver", "pytest_httpx",
-     "requests_mock", "responses", "respx", "vcr",
-     "wiremock"}
+    {"aioresponses", "httmock", "httpretty", "mocket", "pook", "pytest_httpserver",
+     "pytest_httpx", "requests_mock", "responses", "respx", "vcr", "wiremock"}
 )  # fmt: skip
 """Packages that answer requests in place of a server."""
 
@@ -69,8 +68,8 @@ _DOUBLE_NAME = re.compile(
 )
 _DOUBLE_METHODS = frozenset(
     {"add", "add_callback", "add_response", "delete", "expect_ordered_request", "expect_request",
-     "get", "head", "mock", "patch", "post", "put",
-     "register_uri", "replace", "request", "respond_to", "route", "upsert", "urlmatch", "when"}
+     "get", "head", "mock", "patch", "post", "put", "register_uri", "replace", "request",
+     "respond_to", "route", "upsert", "urlmatch", "when"}
 )  # fmt: skip
 
 

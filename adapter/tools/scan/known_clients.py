@@ -35,9 +35,9 @@ BATCH = re.compile(r".*\.batches(\.with_raw_response|\.with_streaming_response)?
 """The method that starts a batch, as a symbol; its `endpoint` is the API of the input file."""
 
 VENDORS = frozenset(
-    {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub", "litellm",
-     "llama_cpp", "mistralai", "ollama", "portkey_ai", "reka", "sambanova", "together",
-     "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}
+    {"ai21", "anthropic", "cerebras", "cohere", "fireworks", "groq", "huggingface_hub",
+     "litellm", "llama_cpp", "mistralai", "ollama", "portkey_ai", "reka", "sambanova",
+     "together", "volcenginesdkarkruntime", "writerai", "xai_sdk", "zai", "zhipuai"}
 )  # fmt: skip
 """Packages whose own clients have `chat.completions.create` too; the adapter can't replace them."""
 
