@@ -1,4 +1,4 @@
-"""One neutral reader for results and streams of either API (docs/decisions.md#one-reader-for-both-apis)."""
+"""One reader for results and streams of both APIs (docs/decisions.md#one-reader-for-both-apis)."""
 
 from .events import (
     Event,

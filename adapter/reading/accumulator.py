@@ -1,6 +1,7 @@
-"""One answer as it is heard: what Chat's chunks and messages bring, in; neutral events and the turn, out.
+"""Accumulate one answer: Chat's deltas and messages in, neutral events and the turn out.
 
-Responses streams come here as chunks too (`responses.py`), so that the sequence of events is the same by construction.
+Responses streams arrive as chunks too (`responses.py`), so that both APIs give the same sequence of
+events.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _END_REASONS = {"stop", "tool_calls", "function_call"}
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A call under way. `pieces` is what came of its arguments."""
+    """An unfinished tool call; `pieces` are its arguments so far."""
 
     index: int
     id: str = ""
@@ -52,7 +53,7 @@ class _Call:
 
 
 class AnswerAccumulator:
-    """Collect one answer; `delta` takes what is said next, `finish` makes the turn."""
+    """Accumulate one answer: `add_delta` takes the next piece, `finish` makes the turn."""
 
     def __init__(self, tools: ToolSet, output: Any) -> None:
         self._tools = tools
@@ -63,12 +64,12 @@ class AnswerAccumulator:
         self._calls: list[_Call] = []
         self._by_index: dict[Any, _Call] = {}
         self.citations: list[Citation] = []
-        self.parsed: Any = None  # what the SDK made of the text
-        self.parsed_arguments: list[Any] = []  # and of the calls, in their order
+        self.parsed: Any = None  # the text as parsed by the SDK
+        self.parsed_arguments: list[Any] = []  # the calls' arguments as parsed by the SDK, in order
         self.finish_reason: str | None = None
 
     def add_delta(self, delta: Mapping[str, Any]) -> EventList:
-        """Take the fields of a chunk's delta, or of a whole message."""
+        """Add the fields of a chunk's delta, or of a whole message."""
         out: EventList = []
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if reasoning and isinstance(reasoning, str):
@@ -100,21 +101,21 @@ class AnswerAccumulator:
         if delta.get("parsed") is not None:
             self.parsed = delta["parsed"]
         audio = delta.get("audio")
-        # Spoken answers have their text here, and none in `content`.
+        # Audio answers have their text here, and none in `content`.
         transcript = fields(audio).get("transcript") if audio is not None else None
         if transcript and isinstance(transcript, str) and not delta.get("content"):
             return self.add_text(transcript)
         return []
 
     def add_text(self, text: str) -> EventList:
-        """Take a piece of the text."""
+        """Add a piece of the text."""
         if not text:
             return []
         self._text.append(text)
         return [TextDelta(text)]
 
     def add_reasoning(self, text: str) -> ReasoningDelta:
-        """Take a piece of the reasoning."""
+        """Add a piece of the reasoning."""
         self._reasoning.append(text)
         return ReasoningDelta(text)
 
@@ -128,7 +129,7 @@ class AnswerAccumulator:
         elif entry.get("custom") is not None:
             call.type = "custom"
         inner = fields(entry.get(call.type))
-        written = inner.get("input" if call.type == "custom" else "arguments")
+        arguments = inner.get("input" if call.type == "custom" else "arguments")
         call.id = call.id or string(entry.get("id"))
         call.name = call.name or string(inner.get("name"))
         if inner.get("parsed_arguments") is not None:
@@ -136,19 +137,20 @@ class AnswerAccumulator:
         out: EventList = []
         if not call.started and call.name:
             out += self._start_call(call)
-        if written is not None and not isinstance(written, str):
-            written = json.dumps(written, ensure_ascii=False)  # some servers send the object itself
-        if written:
-            call.pieces.append(written)
+        if arguments is not None and not isinstance(arguments, str):
+            # Some servers send the JSON value itself.
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        if arguments:
+            call.pieces.append(arguments)
             if call.started:
-                out.append(ToolCallDelta(written, call.id, call.index))
+                out.append(ToolCallDelta(arguments, call.id, call.index))
         return out
 
     def _find_call(self, entry: Mapping[str, Any]) -> _Call:
-        """Find the call that an entry belongs to, or open it.
+        """Return the call that an entry belongs to, or a new one.
 
-        Told by the index. Compatible servers may send none, or the same one for several calls: there a new id together with a
-        name is a new call.
+        The index decides. Compatible servers may send none, or the same one for several calls:
+        then a new id together with a name is a new call.
         """
         key, call_id = key_of(entry.get("index")), string(entry.get("id"))
         named = fields(entry.get("function") or entry.get("custom")).get("name")
@@ -171,14 +173,14 @@ class AnswerAccumulator:
 
     def _start_call(self, call: _Call) -> EventList:
         call.started = True
-        out = self._finish_whole_calls(before=call)
+        out = self._finish_complete_calls(before=call)
         out.append(ToolCallStarted(call.name, call.id, call.index, call.type))
         if call.pieces:
             out.append(ToolCallDelta(call.arguments, call.id, call.index))
         return out
 
-    def _finish_whole_calls(self, *, before: _Call) -> EventList:
-        """Finish the calls whose arguments are whole: nothing but a JSON object's last brace tells that for sure."""
+    def _finish_complete_calls(self, *, before: _Call) -> EventList:
+        """Finish the calls whose arguments are complete, which only a JSON object shows."""
         out: EventList = []
         for call in self._calls:
             if (
@@ -196,12 +198,12 @@ class AnswerAccumulator:
         parsed = call.parsed
         if parsed is None and call.index < len(self.parsed_arguments):
             parsed = self.parsed_arguments[call.index]
-        made = self._tools.parse_call(
+        done = self._tools.parse_call(
             call.id, call.name, call.arguments, call.type, cut=cut, parsed=parsed
         )
-        call.done = made
+        call.done = done
         return ToolCallDone(
-            made.name, made.arguments, made.parsed, made.id, call.index, made.problem, made.type
+            done.name, done.arguments, done.parsed, done.id, call.index, done.problem, done.type
         )
 
     # The end
@@ -209,9 +211,9 @@ class AnswerAccumulator:
     def finish(
         self, *, usage: Usage | None, id_: str, model: str, raw: Any, reasoning: str | None = None
     ) -> EventList:
-        """End the answer; raises StreamTruncated where it hasn't said how it ended.
+        """End the answer. Raises StreamTruncated if there was no finish reason.
 
-        `reasoning` is the reasoning's final form, where that is known.
+        `reasoning` is the final text of the reasoning, if known.
         """
         finish = self.finish_reason
         if finish is None:
@@ -222,9 +224,8 @@ class AnswerAccumulator:
                 out += self._start_call(call)
         for call in self._calls:
             if call.done is not None and call.done.arguments != call.arguments:
-                self._finish_call(
-                    call, cut=False
-                )  # more came after it was whole: white space, at best
+                # More followed after the complete object: white space, unless the server errs.
+                self._finish_call(call, cut=False)
             if call.done is None:
                 cut = finish in _CUT_REASONS and self._is_cut(call)
                 done = self._finish_call(call, cut=cut)
@@ -232,7 +233,8 @@ class AnswerAccumulator:
         if finish in _END_REASONS:
             finish = "tool_calls" if self._calls else "stop"
         text, refusal = "".join(self._text), "".join(self._refusal) or None
-        parsed, problem = self._parse(text, whole=refusal is None and finish not in _CUT_REASONS)
+        complete = refusal is None and finish not in _CUT_REASONS
+        parsed, problem = self._parse(text, complete=complete)
         calls = tuple(call.done for call in self._calls if call.done is not None)
         summary = reasoning or "".join(self._reasoning) or None
         turn: Turn[Any] = Turn(
@@ -253,15 +255,15 @@ class AnswerAccumulator:
 
     def _is_cut(self, call: _Call) -> bool:
         if call.type == "custom":
-            return call is self._calls[-1]  # nothing in the text itself would tell
+            return call is self._calls[-1]  # its text doesn't show whether it is complete
         return try_parse(json_object, call.arguments)[1] is not None
 
-    def _parse(self, text: str, *, whole: bool) -> tuple[Any, str | None]:
+    def _parse(self, text: str, *, complete: bool) -> tuple[Any, str | None]:
         if self._output is None:
             return self.parsed, None
-        if not whole:
+        if not complete:
             return None, None  # `refusal` and `finish` say why
         if not text:
             return None, None if self._calls else "the answer is empty"
         parsed, problem = try_parse(self._output, text)
-        return parsed, None if self._calls else problem  # beside calls it may be a preamble
+        return parsed, None if self._calls else problem  # before tool calls it may be a preamble

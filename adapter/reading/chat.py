@@ -1,4 +1,4 @@
-"""Chat Completions, read: a whole completion, or its chunks one by one."""
+"""Read Chat Completions: a whole completion, or its chunks one by one."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ _SHARED_KEYS = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 
 class ChatReader:
-    """Take the chunks of a stream with `feed`, or a completion with `whole`; `close` ends it. Of `n` choices the first is read."""
+    """Read the chunks of a stream (`feed`, then `close`) or a completion (`whole`).
+
+    Of `n` choices the first is read.
+    """
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
         self._first_chunk: Mapping[str, Any] | None = None
         self._logprobs: list[Any] = []
         self._raw_usage: Any = None
-        # The usage has come, or a spoken answer's last word: audio models never say how they finished (docs/edge-cases.md#audio-without-finish-reason).
+        # The usage, or the end of an audio answer, has arrived: audio models send no finish reason
+        # (docs/edge-cases.md#audio-without-finish-reason).
         self._end_seen = False
         self._id = ""
         self._model = ""
 
     def feed(self, chunk: Any) -> EventList:
-        """Take a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper, which holds one."""
+        """Feed a chunk, as an object or a dict, or an event of the SDK's `.stream()` helper."""
         top: Mapping[str, Any] = (
             chunk if isinstance(chunk, dict) else getattr(chunk, "__dict__", {})
         )
         choices = top.get("choices")
-        if top.get("error"):
-            raise event_failure(
-                {"error": as_json(top["error"])}
-            )  # the SDK raises too, whatever else there is
+        if top.get("error"):  # the SDK raises too, whatever else the chunk contains
+            raise event_failure({"error": as_json(top["error"])})
         if choices is None:
-            # The helper's other events say the same once more.
+            # Only the helper's `chunk` events count; its other events repeat their contents.
             return self.feed(top["chunk"]) if top.get("type") == "chunk" else []
         if self._first_chunk is None or not self._id:
             self._keep_shared(top)
@@ -59,7 +61,10 @@ class ChatReader:
         return out
 
     def _keep_shared(self, top: Mapping[str, Any]) -> None:
-        """Keep what all chunks share; Azure's first chunk has none of it (docs/wire-facts.md#chat-streams)."""
+        """Keep the fields that all chunks share; Azure's first chunk lacks them.
+
+        See docs/wire-facts.md#chat-streams.
+        """
         self._first_chunk = top
         self._id = string(top.get("id"))
         self._model = string(top.get("model"))
@@ -76,7 +81,7 @@ class ChatReader:
             if choice.get("text") is not None:
                 raise MalformedReply(
                     "choices[0]",
-                    "expected a chat completion's chunk, got one of the old completions",
+                    "expected a chat completion chunk, got a chunk of the legacy completions API",
                 )
             return []  # docs/edge-cases.md#choice-without-delta
         fields_of_delta = fields(delta)
@@ -86,7 +91,7 @@ class ChatReader:
         return self._answer.add_delta(fields_of_delta)
 
     def close(self) -> EventList:
-        """Take the end of the stream."""
+        """End the stream; return the remaining events."""
         if self._end_seen and self._answer.finish_reason is None:
             self._answer.finish_reason = "stop"
         *before, last = self._answer.finish(
@@ -96,7 +101,7 @@ class ChatReader:
         return [*before, Finished(replace(last.turn, raw=self._completion(last.turn)))]
 
     def _completion(self, turn: Turn[Any]) -> dict[str, Any]:
-        """Put the chunks together, as the completion that they are of."""
+        """Return the completion that the chunks make."""
         shared = {
             key: as_json(value)
             for key, value in fields(self._first_chunk).items()
@@ -117,7 +122,7 @@ class ChatReader:
         }
 
     def whole(self, completion: Any) -> EventList:
-        """Take a completion."""
+        """Read a whole completion."""
         top = fields(completion)
         choices = top.get("choices")
         if not isinstance(choices, list) or not choices:
@@ -133,9 +138,8 @@ class ChatReader:
             for n, call in enumerate(as_list(message.get("tool_calls")))
         ]
         self._answer.add_delta({**message, "tool_calls": calls})
-        self._answer.finish_reason = (
-            string(choice.get("finish_reason")) or "stop"
-        )  # it is whole, whatever a server leaves out
+        # A whole completion is complete, even if the server sends no finish reason.
+        self._answer.finish_reason = string(choice.get("finish_reason")) or "stop"
         return self._answer.finish(
             usage=Usage.of(top.get("usage")),
             id_=string(top.get("id")),

@@ -1,4 +1,4 @@
-"""Failures as the SDK raises them."""
+"""Turn the adapter's errors into the exceptions of the SDK."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from typing import Any
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
 
 _BY_STATUS = {
-    400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError", 409: "ConflictError",
-    422: "UnprocessableEntityError", 429: "RateLimitError",
-}  # fmt: skip
+    400: "BadRequestError",
+    401: "AuthenticationError",
+    403: "PermissionDeniedError",
+    404: "NotFoundError",
+    409: "ConflictError",
+    422: "UnprocessableEntityError",
+    429: "RateLimitError",
+}
 
 
 def request_of(source: Any) -> Any:
-    """Return the HTTP request behind one of the SDK's streams; None for any other source."""
+    """Return the HTTP request of one of the SDK's streams; None for any other source."""
     response = getattr(source, "response", None) or getattr(source, "_response", None)
     return getattr(response, "request", None)
 
 
 def stream_error(error: TranslationError, request: Any) -> Exception:
-    """Return what is raised for a stream that failed.
+    """Return the exception for a failed stream.
 
-    What upstream reports is an `openai.APIError`, as the SDK makes it of an error frame. A stream of the SDK's that ended too early is an
-    `openai.APIConnectionError`, and any other the StreamTruncated that it is.
+    A failure that upstream reports is an `openai.APIError`, as for an error frame. A stream of the
+    SDK that ended too early is an `openai.APIConnectionError`; for any other source, `error` itself
+    is returned.
     """
     import openai
 
@@ -35,7 +41,10 @@ def stream_error(error: TranslationError, request: Any) -> Exception:
 
 
 def result_error(error: TranslationError) -> Exception:
-    """Return what is raised for a result that failed: the class that the error's code stands for (docs/mapping.md#failed-responses)."""
+    """Return the exception for a failed result: the SDK's class for the code of the error.
+
+    See docs/mapping.md#failed-responses.
+    """
     import openai
 
     if not isinstance(error, UpstreamFailure):
@@ -48,13 +57,13 @@ def result_error(error: TranslationError) -> Exception:
 
 
 def _placeholder_request() -> Any:
-    """Stand in for a request that isn't known here: the SDK's errors have one."""
+    """Return a request for the SDK's errors, which need one, if the real one isn't known."""
     return _http_library().Request("POST", "http://unknown.invalid/")
 
 
 def _http_library() -> Any:
     import openai
 
-    # The SDK's own, httpx2 or httpx: its client's base class.
+    # The SDK's own library, httpx2 or httpx: the module of its client's base class.
     roots = (base.__module__.partition(".")[0] for base in openai.DefaultHttpxClient.__mro__)
     return importlib.import_module(next(root for root in roots if root.startswith("httpx")))

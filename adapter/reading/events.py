@@ -1,9 +1,10 @@
-"""What a stream says, piece by piece: the same sequence whichever API speaks.
+"""The events of a stream: the same sequence from either API.
 
 1. `TextDelta`, `RefusalDelta`, `ReasoningDelta`: the next piece, never empty.
-2. `ToolCallStarted` once for each call, then its `ToolCallDelta`s, then one `ToolCallDone`: when the next call starts, if the arguments
-   are a whole JSON object by then, and else at the end. Calls may interleave; `index` counts them.
-   A call that was cut has no `ToolCallDone`: it is in the turn, with a `problem`.
+2. `ToolCallStarted` once for each call, then its `ToolCallDelta`s, then one `ToolCallDone`: when
+   the next call starts, if the arguments are a complete JSON object by then, otherwise at the end.
+   Calls may interleave; `index` counts them. A truncated call has no `ToolCallDone`: it is in the
+   turn, with a `problem`.
 3. `Finished` once, last, after the source has ended.
 """
 
@@ -38,7 +39,7 @@ class RefusalDelta:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReasoningDelta:
-    """The next piece of the reasoning's summary, or of the reasoning where a server shows that."""
+    """The next piece of the reasoning summary, or of the reasoning itself if a server sends it."""
 
     text: str
 
@@ -70,7 +71,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ToolCallDone:
-    """A call is complete; the fields are those of the `ToolCall` that it is in the turn."""
+    """A call is complete; the fields are those of its `ToolCall` in the turn."""
 
     name: str
     arguments: str
@@ -82,12 +83,13 @@ class ToolCallDone:
 
     def __repr__(self) -> str:
         bad = ", problem=…" if self.problem is not None else ""
-        return f"ToolCallDone(name={self.name!r}, {len(self.arguments)} characters, index={self.index}{bad})"
+        size = f"{len(self.arguments)} characters"
+        return f"ToolCallDone(name={self.name!r}, {size}, index={self.index}{bad})"
 
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[T_co]):
-    """The answer is complete; `turn` equals what the same answer gives when it isn't streamed."""
+    """The answer is complete; `turn` equals the turn of the same answer read without streaming."""
 
     turn: Turn[T_co]
 
@@ -101,4 +103,4 @@ Event = (
     | ToolCallDone
     | Finished[T_co]
 )
-"""Any event; `Event[Model]` where the text is parsed."""
+"""Any event; `Event[Model]` if the text is parsed as a Model."""

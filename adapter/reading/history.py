@@ -1,4 +1,4 @@
-"""An answer and its tools' results, as entries of the next request's history, on either API."""
+"""Tool results as entries of the next request's history, for either API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ToolResult(Entry):
-    """A tool's result. As a dict it is Chat's message; `as_items()` is the same for the Responses API."""
+    """A tool's result: as a dict, Chat's message; `as_items()` returns the items for Responses."""
 
     def __init__(self, entry: Mapping[str, Any], items: list[Entry]) -> None:
         super().__init__(entry)
@@ -37,11 +37,12 @@ class ToolResult(Entry):
 
 
 def tool_result(call: ToolCall | ToolCallDone, output: Any) -> ToolResult:
-    """Make the history entry with a tool's result.
+    """Make the history entry for the result of a tool call.
 
-    A string goes as it is, None as an empty one, a list of parts (`text`, `image_url`, `file`, or `input_text`, `input_image`,
-    `input_file`) in each API's own shape, and everything else as JSON, Pydantic models and dataclasses included. Images and files in
-    results are the Responses API's: Chat Completions itself takes text there. Raises TypeError for what is no JSON, and
+    A string is sent unchanged, None as an empty string, a list of parts (`text`, `image_url`,
+    `file`, or `input_text`, `input_image`, `input_file`) in each API's own shape, and anything else
+    as JSON, including Pydantic models and dataclasses. Only the Responses API takes images and
+    files in results; Chat Completions takes text. Raises TypeError for values that aren't JSON, and
     Unsupported for a part that Chat has no form for (an image by `file_id`).
     """
     content: Any
@@ -66,21 +67,19 @@ def _text(output: Any) -> str:
     if isinstance(output, str):
         return output
     if isinstance(output, (bytes, bytearray, memoryview)):
-        raise TypeError(
-            "a tool's result can't be bytes: give text, something that is JSON, or parts"
-        )
+        raise TypeError("a tool's result can't be bytes: expected text, JSON or parts")
     from pydantic_core import PydanticSerializationError, to_json
 
     try:
         return to_json(output).decode()
     except PydanticSerializationError as error:
         raise TypeError(
-            f"a tool's result has to be text, JSON or parts, not {type(output).__name__}"
+            f"a tool's result can't be {type(output).__name__}: expected text, JSON or parts"
         ) from error
 
 
 def _are_parts(output: Any) -> bool:
-    """Tell parts from a JSON list of objects that happen to have a `type`."""
+    """Return whether a value is a list of parts, not a JSON list of objects with a `type`."""
     return (
         isinstance(output, (list, tuple))
         and bool(output)
@@ -111,7 +110,9 @@ def _chat_part(part: Mapping[str, Any]) -> Entry:
             return {**part, "type": "text"}
         case "input_image":
             if not part.get("image_url"):
-                raise Unsupported("output.file_id", "Chat Completions has no images by file_id")
+                raise Unsupported(
+                    "output.file_id", "Chat Completions doesn't support images by file_id"
+                )
             image = {"url": part["image_url"]}
             return {"type": "image_url", "image_url": image | _non_null(part, "detail")}
         case "input_file":

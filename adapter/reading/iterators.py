@@ -1,4 +1,4 @@
-"""A stream under way: an iterator of events over the stream that it reads, which it closes in every case."""
+"""Iterators of events over a source stream, which they close in every case."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
 
 from . import errors
-from .accumulator import AnswerAccumulator
-from .accumulator import EventList as Heard
+from .accumulator import AnswerAccumulator, EventList
 from .chat import ChatReader
 from .events import Event
 from .responses import ResponsesReader
@@ -30,15 +29,15 @@ from .turn import T
 
 
 class StreamDetector:
-    """Take the items of a stream whose API isn't known yet; the first that tells it is read by that API's reader."""
+    """Detect the API of a stream by its first items, then feed that API's reader."""
 
     def __init__(self, answer: AnswerAccumulator, *, json_format: bool) -> None:
         self._answer = answer
         self._json_format = json_format
         self._reader: ChatReader | ResponsesReader | None = None
-        self.feed: Callable[[Any], Heard] = self._detect
+        self.feed: Callable[[Any], EventList] = self._detect
 
-    def _detect(self, item: Any) -> Heard:
+    def _detect(self, item: Any) -> EventList:
         top = fields(item)
         kind = top.get("type")
         if "choices" in top or kind == "chunk":
@@ -50,14 +49,14 @@ class StreamDetector:
         elif not top:
             raise MalformedReply("$", f"expected a chunk or an event, got {json_type(item)}")
         else:
-            return []  # a ping, or something else that servers send before they speak
+            return []  # a ping, or something else that servers send before the first event
         self.feed = self._reader.feed
         return self.feed(item)
 
-    def close(self) -> Heard:
-        """Take the end of the stream."""
+    def close(self) -> EventList:
+        """End the stream; return the remaining events."""
         if self._reader is None:
-            raise StreamTruncated("$", "the stream ended before it began")
+            raise StreamTruncated("$", "the stream ended before its first event")
         return self._reader.close()
 
 
@@ -66,10 +65,10 @@ def _is_done(item: Any) -> bool:
 
 
 class Events(Iterator[Event[T]], Generic[T]):
-    """The events of a sync stream.
+    """The events of a sync stream: an iterator and a context manager.
 
-    An iterator and a context manager. `close()`, the end of the `with` block and of the stream, and an exception close the
-    stream that is read; so does dropping it in the middle.
+    The source is closed by `close()`, by the end of the `with` block or of the stream, by an
+    exception, and when an unfinished iterator is garbage-collected.
     """
 
     def __init__(self, source: Iterable[Any], reader: StreamDetector) -> None:
@@ -84,12 +83,11 @@ class Events(Iterator[Event[T]], Generic[T]):
         return event
 
     def close(self) -> None:
-        """Stop reading, and close the stream that is read. May be called again."""
-        if (
-            not self._events.gi_running
-        ):  # else another thread is reading: the end of its source ends that too
+        """Stop reading and close the source. May be called again."""
+        # If another thread is reading, closing the source ends its read.
+        if not self._events.gi_running:
             self._events.close()
-        _close(self._source)  # nothing did, where nothing was read yet
+        _close(self._source)  # a generator that hasn't started doesn't close it
 
     def __enter__(self) -> Self:
         return self
@@ -127,10 +125,10 @@ def _close(source: Any) -> None:
 
 
 class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
-    """The events of an async stream.
+    """The events of an async stream: an async iterator and context manager.
 
-    An async iterator and context manager. `aclose()`, the end of the `async with` block and of the stream, and an exception close
-    the stream that is read.
+    The source is closed by `aclose()`, by the end of the `async with` block or of the stream, and
+    by an exception.
     """
 
     def __init__(self, source: AsyncIterable[Any], reader: StreamDetector) -> None:
@@ -145,15 +143,14 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
         return event
 
     async def aclose(self) -> None:
-        """Stop reading, and close the stream that is read. May be called again."""
-        if (
-            not self._events.ag_running
-        ):  # else another task is reading: the end of its source ends that too
+        """Stop reading and close the source. May be called again."""
+        # If another task is reading, closing the source ends its read.
+        if not self._events.ag_running:
             await self._events.aclose()
         await _aclose(self._source)
 
     async def close(self) -> None:
-        """Do what `aclose` does, under the name that the SDK's async streams have for it."""
+        """Call `aclose`; the SDK's async streams call it `close`."""
         await self.aclose()
 
     async def __aenter__(self) -> Self:
@@ -190,8 +187,8 @@ async def _arun(
 
 
 async def _aclose(source: Any) -> None:
-    # The SDK's async streams have a `close` that is awaited, async generators an `aclose`.
+    # The SDK's async streams have an async `close`, async generators an `aclose`.
     close = getattr(source, "aclose", None) or getattr(source, "close", None)
-    done = close() if callable(close) else None
-    if inspect.isawaitable(done):
-        await done
+    closing = close() if callable(close) else None
+    if inspect.isawaitable(closing):
+        await closing

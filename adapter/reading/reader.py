@@ -1,4 +1,7 @@
-"""`read()`: one reader for results and streams of either API (docs/decisions.md#one-reader-for-both-apis)."""
+"""`read()`: one reader for results and streams of both APIs.
+
+Why: docs/decisions.md#one-reader-for-both-apis.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from openai.types.responses import ParsedResponse, Response
     from pydantic import BaseModel
 
-    # Of what a sync stream is made. Not of strings: then a dict is a result, and no stream of its keys.
+    # An item of a sync stream. Not str: a dict is a result, not a stream of its keys.
     _Piece = BaseModel | Mapping[str, Any]
 
 T = TypeVar("T")
@@ -69,19 +72,21 @@ def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: type[T]) -> Even
 @overload
 def read(x: Iterable[_Piece], /, *, tools: Tools = ..., output: None = ...) -> Events[Any]: ...
 def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
-    """Read a result or a stream of either API in one neutral shape.
+    """Read a result or a stream of either API into one neutral shape.
 
-    A `ChatCompletion`, `ParsedChatCompletion`, `Response`, `ParsedResponse`, or the dict of one, gives a `Turn`. A sync stream of
-    chunks or events (the SDK's, its `.stream()` helpers', ours, or an iterable of dicts, `[DONE]` optional) gives an iterator of events,
-    an async one an async iterator; both close what they read. Nothing that is read is changed.
+    A `ChatCompletion`, `ParsedChatCompletion`, `Response`, `ParsedResponse`, or the dict of one,
+    gives a `Turn`. A sync stream of chunks or events (from the SDK, its `.stream()` helpers or this
+    library, or an iterable of dicts, with or without `[DONE]`) gives an iterator of events, an
+    async stream an async iterator; both close their source. The input is never changed.
 
-    `tools` are those that were offered, in any form that `tools_for` takes: calls come parsed, and one that doesn't fit has a
-    `problem`. `output` is the type that the text is parsed as: a Pydantic model, or anything that Pydantic knows. Where neither is given, what the SDK has
-    parsed is taken over.
+    `tools` are the tools of the request, in any form that `tools_for` takes: calls are parsed, and
+    one that doesn't fit has a `problem`. `output` is the type of the text: a Pydantic model, or any
+    type that Pydantic supports. Without them, values that the SDK has parsed are used.
 
-    Raises, as the SDK does: `openai.APIError` for an `error` event and a failed response (for a result the subclass
-    that its code stands for), and `openai.APIConnectionError` for a stream of the SDK's that ends before its terminal event or contradicts
-    itself; for other streams that is StreamTruncated. MalformedReply for what is of neither API, TypeError for what can't be one.
+    Raises what the SDK raises: `openai.APIError` for an `error` event and a failed response (for a
+    result, the subclass for its code), and `openai.APIConnectionError` for a stream of the SDK that
+    ends before its terminal event or contradicts itself (StreamTruncated for other streams).
+    Raises MalformedReply for objects of neither API, and TypeError for anything else.
     """
     output_type, tools = _from_helper(x, tools, output)
     answer = AnswerAccumulator(ToolSet(tools), output_type)
@@ -110,11 +115,11 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
 
 
 def _kind(x: Any) -> str:
-    """Tell a stream from a result, and a Response from a completion."""
+    """Return "stream", "response" or "chat" (a completion)."""
     if inspect.isawaitable(x):
-        raise TypeError("expected a result or a stream, got something that has to be awaited first")
+        raise TypeError("expected a result or a stream, got an awaitable; await it first")
     iterable = hasattr(x, "__iter__") or hasattr(x, "__aiter__")
-    # The SDK's results are iterable as well; stand-ins for them may have nothing but their fields.
+    # The SDK's results are iterable as well; test doubles may have only their fields.
     if (
         isinstance(x, Mapping)
         or hasattr(x, "model_fields_set")
@@ -131,7 +136,7 @@ def _kind(x: Any) -> str:
         )
     if isinstance(x, (str, bytes)) or not iterable:
         hint = (
-            ": enter it first, and read what it gives"
+            ", a context manager; enter it first"
             if hasattr(x, "__enter__") or hasattr(x, "__aenter__")
             else ""
         )
@@ -140,9 +145,10 @@ def _kind(x: Any) -> str:
 
 
 def _from_helper(x: Any, tools: Tools, output: Any) -> tuple[Any, Tools]:
-    """Take the tools and the format that one of the SDK's `.stream()` helpers was given, where the caller names none.
+    """Return the output type and the tools; by default those of the SDK's `.stream()` helper.
 
-    The helpers keep them to themselves; where an SDK keeps them elsewhere, calls and text are just not parsed.
+    The helpers keep them in private attributes; if an SDK keeps them elsewhere, calls and text
+    aren't parsed.
     """
     state = getattr(x, "_state", None)
     if state is not None and tools is None:

@@ -1,7 +1,8 @@
-"""The Responses API, read: the translation makes Chat's chunks of its events, and adds here what Chat has no words for.
+"""Read the Responses API: the translation makes Chat chunks of its events.
 
-So what the reader sees of several messages, of deltas that never came and of those that contradict the end is decided in one place
-for everybody (`adapter.translation.streams.events_to_chunks`), and a Response is read as the one event that ends a stream.
+What Chat has no form for is added here. So several messages, missing deltas and contradictions at
+the end are handled in one place (`adapter.translation.streams.events_to_chunks`). A whole Response
+is read as the terminal event of a stream.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from adapter.translation import ChunksFromEvents, ReplyContext
 from adapter.translation.objects.message_text import TextPiece
 from adapter.translation.replies.annotations import shift_annotation
 from adapter.translation.replies.response_to_chat import check_response
-from adapter.translation.streams.chunks import ChunkBuilder
 from adapter.translation.streams.item_states import Call
 
 from .accumulator import AnswerAccumulator, EventList
 from .sdk_objects import as_json, as_list, fields, key_of, string
 from .types import Citation, Usage
 
-# Of a Response, what the translation looks at: its echo of the request would only cost.
+# The keys of a Response that the translation uses; converting its echo of the request would only
+# cost.
 _RESPONSE_KEYS = {
-    "id", "object", "created_at", "model", "status", "error", "incomplete_details", "output", "usage", "service_tier",
-    "content_filters",
+    "id", "object", "created_at", "model", "status", "error", "incomplete_details", "output",
+    "usage", "service_tier", "content_filters",
 }  # fmt: skip
 _NESTED = {"item": as_json, "part": as_json, "annotation": as_json, "error": as_json}
 _CALL_TYPES = ("function_call", "custom_tool_call")
@@ -33,41 +34,32 @@ _REASONING_EVENTS = {
     "response.reasoning_text": "content_index",
 }
 _PART_SEPARATOR = "\n\n"
-# Most of a stream, with nothing inside that would have to be made JSON.
+# Most events of a stream; they contain no objects that must be converted to JSON.
 _DELTA_TYPES = frozenset(
     f"response.{of}.delta"
     for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
 )
 
 
-class _Chunks(ChunkBuilder):
-    def _top(self) -> dict[str, Any]:
-        return {}  # what chunks share isn't looked at
-
-
 class _Machine(ChunksFromEvents):
-    """The translation's machine, for readers who may know both APIs."""
-
-    def __init__(self, context: ReplyContext) -> None:
-        super().__init__(context)
-        self._chunks = _Chunks(context)
+    """The translation's state machine, for a caller that may use what only Responses has."""
 
     def _emit_text(
         self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False
     ) -> list[Any]:
-        """Give text as it is: a chunk around each piece would be taken off again at once."""
+        """Return the text itself; the reader needs no chunk around it."""
         return [piece.text for piece in self._cutter.feed(pieces, last=last)]
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
-        """Let an answer pass that waits for something which Chat can't give: here the caller has it in `raw`."""
+        """Accept an answer that Chat can't represent: the caller has it in `raw`."""
 
     def _on_reused_call_id(self, call: Call) -> list[Any]:
-        """Give a call that bears another one's id: a reader is told what the model said, and tells calls apart by their places."""
+        """Deliver a call with the id of another one: a reader identifies calls by their index."""
         call.original = None
         return self._begin_call(call)
 
     def citations(self) -> Iterator[Citation]:
-        """Give all citations of what is shown, those that Chat has no form for as well."""
+        """Yield all citations of the text, including those that Chat has no form for."""
         for annotation in self._items.annotations:
             found = shift_annotation(annotation)
             if found is not None:
@@ -75,12 +67,12 @@ class _Machine(ChunksFromEvents):
 
     @property
     def response(self) -> dict[str, Any]:
-        """What is known of the Response so far."""
+        """The Response so far."""
         return self._chunks.response
 
 
 class ResponsesReader:
-    """Take the events of a stream with `feed`, or a Response with `whole`; `close` ends it."""
+    """Read the events of a stream (`feed`, then `close`) or a Response (`whole`)."""
 
     def __init__(self, answer: AnswerAccumulator, *, json_format: bool) -> None:
         self._answer = answer
@@ -92,7 +84,10 @@ class ResponsesReader:
         self._final_reasoning: str | None = None
 
     def feed(self, event: Any) -> EventList:
-        """Take an event, as an object or a dict; those of the SDK's `.stream()` helper are the same with more fields."""
+        """Feed an event, as an object or a dict, also of the SDK's `.stream()` helper.
+
+        The helper's events are the same with more fields.
+        """
         top: dict[str, Any] = event if isinstance(event, dict) else getattr(event, "__dict__", {})
         machine = self._machine or self._start(top)
         if self._is_over:
@@ -114,7 +109,7 @@ class ResponsesReader:
         out: EventList = []
         for choice in chunk["choices"]:
             if choice["finish_reason"] is not None:
-                # Its delta has Chat's citations, which are not all.
+                # Its delta has only the citations that Chat has a form for.
                 self._answer.finish_reason = choice["finish_reason"]
             else:
                 out += self._answer.add_delta(choice["delta"])
@@ -141,7 +136,7 @@ class ResponsesReader:
         return []
 
     def _take_parsed(self, item: dict[str, Any]) -> None:
-        """Take over what the SDK has parsed."""
+        """Keep what the SDK has parsed."""
         for part in as_list(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
@@ -149,7 +144,7 @@ class ResponsesReader:
             self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
     def close(self) -> EventList:
-        """Take the end of the stream."""
+        """End the stream; return the remaining events."""
         machine = self._machine or self._start({})
         machine.close()
         self._answer.citations += machine.citations()
@@ -163,16 +158,15 @@ class ResponsesReader:
         )
 
     def whole(self, response: Any) -> EventList:
-        """Take a Response."""
-        check_response(
-            _event_as_json({"response": response})["response"], None
-        )  # a stream's may leave out what came before
+        """Read a whole Response."""
+        # Checked here: in a stream, the terminal event may leave out what came before.
+        check_response(_event_as_json({"response": response})["response"], None)
         self.feed({"type": "response.completed", "response": response})
         return self.close()
 
 
 def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn what an event holds into JSON, as far as it is looked at."""
+    """Convert an event to JSON, as far as the translation uses it."""
     event = dict(top)
     for key, value in top.items():
         if key == "response" and fields(value):
@@ -189,14 +183,17 @@ def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_call_id(item: Any) -> Any:
-    """Give a finished call that came without a `call_id` the item's own id for one, as the translation of results does."""
+    """Set a missing `call_id` to the item's id, as the translation of whole replies does."""
     if isinstance(item, dict) and item.get("type") in _CALL_TYPES and not item.get("call_id"):
         return {**item, "call_id": item.get("id")}
     return item
 
 
 class _ReasoningAccumulator:
-    """The reasoning of a stream: its summary, or the reasoning itself where a server shows that. Parts stand apart by a blank line."""
+    """Accumulate the reasoning of a stream: the summary, or the reasoning itself if it is sent.
+
+    Parts are separated by a blank line.
+    """
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
@@ -205,33 +202,33 @@ class _ReasoningAccumulator:
         self.has_text = False
 
     def feed(self, event: dict[str, Any]) -> EventList:
-        """Take an event of any type."""
+        """Feed an event of any type."""
         kind = event.get("type")
         if not isinstance(kind, str):
             return []
         if kind == "response.output_item.done":
             return self._add_item(event, event.get("item"))
-        of, _, step = kind.rpartition(".")
-        if of not in _REASONING_EVENTS:
+        prefix, _, step = kind.rpartition(".")
+        if prefix not in _REASONING_EVENTS:
             return []
         whole = step == "done"
         text = event.get("text" if whole else "delta")
         return self._add_text(
-            _item_key(event), of, event.get(_REASONING_EVENTS[of]), text, whole=whole
+            _item_key(event), prefix, event.get(_REASONING_EVENTS[prefix]), text, whole=whole
         )
 
     def _add_item(self, event: dict[str, Any], item: Any) -> EventList:
         out: EventList = []
         if isinstance(item, dict) and item.get("type") == "reasoning":
-            place = _item_key({"item_id": item.get("id"), **event})
+            key = _item_key({"item_id": item.get("id"), **event})
             for kind, texts in zip(_REASONING_EVENTS, _parts_of(item), strict=True):
                 for n, text in enumerate(texts):
-                    out += self._add_text(place, kind, n, text, whole=True)
+                    out += self._add_text(key, kind, n, text, whole=True)
         return out
 
     def _add_text(self, item_key: Any, kind: str, n: Any, text: Any, *, whole: bool) -> EventList:
         if not isinstance(text, str) or self._kinds.setdefault(item_key, kind) != kind:
-            return []  # an item's summary and the reasoning itself say the same
+            return []  # an item's summary and its reasoning have the same contents
         key = (item_key, kind, key_of(n) or 0)
         received = self._received.get(key, "")
         if whole:
@@ -239,9 +236,9 @@ class _ReasoningAccumulator:
         if not text:
             return []
         self._received[key] = received + text
-        apart = _PART_SEPARATOR if self.has_text and not received else ""
+        separator = _PART_SEPARATOR if self.has_text and not received else ""
         self.has_text = True
-        return [self._answer.add_reasoning(apart + text)]
+        return [self._answer.add_reasoning(separator + text)]
 
 
 def _item_key(event: dict[str, Any]) -> Any:
@@ -250,7 +247,7 @@ def _item_key(event: dict[str, Any]) -> Any:
 
 
 def _parts_of(item: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the texts of a reasoning item's summary, and of the reasoning itself."""
+    """Return the texts of a reasoning item: of its summary, and of the reasoning itself."""
     found: list[list[str]] = []
     for key in ("summary", "content"):
         texts = [part.get("text") for part in as_list(item.get(key)) if isinstance(part, dict)]

@@ -1,18 +1,18 @@
-"""The SDK's objects and plain dicts, read alike."""
+"""Access to the fields of SDK objects and plain dicts alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# What the SDK's own parsing left in its objects: it goes on as it is.
+# Set by the SDK's own parsing; kept unchanged.
 _PARSED = {"parsed", "parsed_arguments"}
 
 
 def fields(value: Any) -> Mapping[str, Any]:
-    """Return the fields of an SDK object, or of a dict, without a copy where that can be. Never to be written to.
+    """Return the fields of an SDK object or a dict, if possible without a copy. Don't modify them.
 
-    Fields that the SDK's types don't know are among them: `reasoning_content`, `annotations` of a delta.
+    They include fields that the SDK's types don't declare, such as `reasoning_content`.
     """
     if isinstance(value, dict):
         return value
@@ -24,9 +24,10 @@ def fields(value: Any) -> Mapping[str, Any]:
 
 
 def as_json(value: Any) -> Any:
-    """Turn SDK objects into JSON, all the way down; what the SDK has parsed stays as it is.
+    """Convert SDK objects to JSON recursively; values that the SDK has parsed stay unchanged.
 
-    Not by `model_dump`: it warns about real replies, which don't fit the SDK's types (docs/wire-facts.md#sdk-types).
+    `model_dump` would warn about real replies, which don't fit the SDK's types
+    (docs/wire-facts.md#sdk-types).
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
@@ -40,7 +41,7 @@ def as_json(value: Any) -> Any:
 
 
 def text_of(content: Any) -> str:
-    """Return a message's text; compatible servers send it as a list of parts as well."""
+    """Return a message's text; compatible servers may send it as a list of parts."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -50,20 +51,20 @@ def text_of(content: Any) -> str:
 
 
 def string(value: Any) -> str:
-    """Return a string; "" where there is none."""
+    """Return a string; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list; an empty one where there is none."""
+    """Return a list; an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
 def key_of(value: Any) -> int | str | None:
-    """Return a number or a name that tells things apart; None where there is none."""
+    """Return a number or a string that can be a key; None for anything else."""
     return value if isinstance(value, (int, str)) else None
 
 
 def count(value: Any) -> int:
-    """Return a number of tokens; 0 where there is none."""
+    """Return a number of tokens; 0 for anything but a number."""
     return int(value) if isinstance(value, (int, float)) else 0

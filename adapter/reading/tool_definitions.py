@@ -1,4 +1,4 @@
-"""The request side of tools: one list of them, in the form of either API."""
+"""Tool definitions for requests: one list of tools in the form of either API."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ Definition = dict[str, Any]
 def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[Definition]:
     """Return tools in the form of one API's `tools` parameter.
 
-    Each is a Pydantic model (strict, as `openai.pydantic_function_tool` makes it), that helper's own result, a callable with annotations, or a
-    definition in the form of either API, of a custom tool too. Strictness is kept, and always written for the Responses API,
-    which would take a missing one for true (docs/mapping.md#tools). Raises Unsupported for a hosted tool that is to go to Chat, and
-    ConfigurationError for what is no tool.
+    Each is a Pydantic model (strict, as with `openai.pydantic_function_tool`), the result of that
+    helper, a callable with annotations, or a definition in the form of either API, also of a custom
+    tool. `strict` is kept, and always written for the Responses API, whose default is true
+    (docs/mapping.md#tools). Raises Unsupported for a hosted tool with `api="chat"`, and
+    ConfigurationError for anything that isn't a tool.
     """
     if api not in ("chat", "responses"):
         raise ConfigurationError(f"api: expected 'chat' or 'responses', got {api!r}")
-    made: list[Definition] = []
+    definitions: list[Definition] = []
     for n, given in enumerate(tools):
         path = f"tools[{n}]"
         hosted = isinstance(given, Mapping) and given.get("type") not in ("function", "custom")
         if hosted and api == "chat":
             raise Unsupported(path, "Chat Completions has functions and custom tools only")
         if hosted:
-            made.append(dict(given))
+            definitions.append(dict(given))
         else:
             if is_model(given):
                 import openai
 
-                given = openai.pydantic_function_tool(given)  # noqa: PLW2901 - the same tool, in another form
-            made += [
+                given = openai.pydantic_function_tool(given)  # noqa: PLW2901  # the same tool
+            definitions += [
                 _chat_definition(one) if api == "chat" else _responses_definition(one)
                 for one in read_tool(path, given)
             ]
-    return made
+    return definitions
 
 
 def _chat_definition(one: Tool) -> Definition:
@@ -63,10 +64,11 @@ def _chat_definition(one: Tool) -> Definition:
 
 
 def _responses_definition(one: Tool) -> Definition:
-    made = dict(deepcopy(one.definition))  # the caller's to change
+    made = dict(deepcopy(one.definition))  # a copy: the caller may change it
     if made["type"] == "function":
         if one.given is not None:
-            # Chat passes over keys that it doesn't know (docs/edge-cases.md#keys-beside-function); the Responses API refuses them.
+            # Chat ignores unknown keys, the Responses API refuses them
+            # (docs/edge-cases.md#keys-beside-function).
             made = {
                 key: value
                 for key, value in made.items()
@@ -85,11 +87,11 @@ def _responses_definition(one: Tool) -> Definition:
 
 
 def _with_model(made: Definition, model: Any) -> Definition:
-    """Keep the model beside the definition, where the SDK's own `responses.parse` looks for it."""
+    """Attach the model to the definition, as the SDK's own `responses.parse` expects it."""
     if model is None:
         return made
     try:
         from openai.lib._tools import ResponsesPydanticFunctionTool
     except ImportError:
-        return made  # then `read()` alone parses
+        return made  # then only `read()` parses
     return ResponsesPydanticFunctionTool(made, model)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The tools that a program offers: read from any of their forms, and what they make of a call's arguments."""
+"""Read tools in any form, and parse the arguments of calls with them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from adapter.translation.json_types import json_type
 from .types import CallType, ToolCall
 
 Parser = Callable[[str], Any]
-"""Make of a call's arguments what the tool wants; raise where they don't fit."""
+"""Parses the arguments of a call; raises if they don't fit the tool."""
 
 
 def parser_of(kind: Any) -> Parser:
-    """Return what reads JSON text as a type: a Pydantic model, or anything that Pydantic knows."""
+    """Return a parser of JSON text for a Pydantic model or any type that Pydantic supports."""
     validate = getattr(kind, "model_validate_json", None)
     if validate is None:
         from pydantic import TypeAdapter
@@ -30,15 +30,15 @@ def parser_of(kind: Any) -> Parser:
 
 
 def try_parse(parse: Parser, text: str) -> tuple[Any, str | None]:
-    """Parse; return what came of it, and what was wrong."""
+    """Parse a text; return the value, or None and the problem."""
     try:
         return parse(text), None
-    except Exception as error:  # noqa: BLE001 - the validators are the program's own, and may raise anything
+    except Exception as error:  # noqa: BLE001  # validators of users may raise anything
         return None, str(error) or type(error).__name__
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Decode a JSON object; raises ValueError for anything else."""
+    """Decode a JSON object. Raises ValueError for anything else."""
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {json_type(value)}")
@@ -47,9 +47,10 @@ def json_object(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool: its definition in the flat form, and what reads a call of it (None for a custom tool).
+    """One tool: its definition in the flat form, and the parser of its arguments.
 
-    `model` is the Pydantic model that it was made from; `given` is what the program gave where that is Chat's form already.
+    `parse` is None for a custom tool; `model` is the Pydantic model of the tool, if any; `given` is
+    the definition that was passed in, if that has Chat's form.
     """
 
     name: str
@@ -60,22 +61,22 @@ class Tool:
 
 
 def is_model(given: Any) -> bool:
-    """Tell whether a tool is given as a Pydantic model."""
+    """Return whether a tool is given as a Pydantic model."""
     return isinstance(given, type) and hasattr(given, "model_validate_json")
 
 
 def read_tool(path: str, given: Any) -> list[Tool]:
-    """Read one tool in any form; a namespace holds several, a hosted tool is none that the model calls by name."""
+    """Read a tool in any form: a namespace has several; a hosted tool, which has no name, none."""
     if isinstance(given, Mapping):
         return _from_definition(path, given)
     if not callable(given):
         raise ConfigurationError(
             f"{path}: expected a model, a callable or a definition, got {json_type(given)}"
         )
-    # Methods and closures hold on to what a single call may have made: a cache must not keep that alive.
-    held = inspect.ismethod(given) or getattr(given, "__closure__", None) is not None
+    # A cache must not keep alive what methods and closures refer to.
+    uncached = inspect.ismethod(given) or getattr(given, "__closure__", None) is not None
     try:
-        return [(_from_callable if held else _from_callable_cached)(given)]
+        return [(_from_callable if uncached else _from_callable_cached)(given)]
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error.__cause__
 
@@ -96,13 +97,13 @@ def _from_definition(path: str, given: Mapping[str, Any]) -> list[Tool]:
     if not isinstance(name, str):
         raise ConfigurationError(f"{path}.name: expected a string, got {json_type(name)}")
     definition = {"type": kind, **{key: value for key, value in flat.items() if key != "type"}}
-    model = getattr(flat, "model", None)  # the SDK's own helpers keep it beside the definition
+    model = getattr(flat, "model", None)  # set by the SDK's own helpers
     parse = None if kind == "custom" else json_object if model is None else parser_of(model)
     return [Tool(name, definition, parse, model, given if nested is flat else None)]
 
 
 def _from_callable(given: Callable[..., Any]) -> Tool:
-    """Read a function's annotations. Its parser gives the keyword arguments, and doesn't call it."""
+    """Read a function's annotations. The parser returns keyword arguments; it doesn't call it."""
     from pydantic import PydanticUserError, TypeAdapter
 
     name = getattr(given, "__name__", None)
@@ -111,9 +112,10 @@ def _from_callable(given: Callable[..., Any]) -> Tool:
     adapter: TypeAdapter[Any]
     try:
         if isinstance(given, type):
-            adapter = TypeAdapter(given)  # a dataclass or a TypedDict: its parser gives an instance
+            adapter = TypeAdapter(given)  # a dataclass or a TypedDict, parsed to an instance
         else:
-            adapter = TypeAdapter(_argument_collector(given))  # type: ignore[arg-type]  # a function is a type to Pydantic
+            collector: Any = _argument_collector(given)  # Pydantic takes functions as types
+            adapter = TypeAdapter(collector)
         schema = adapter.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
         raise ConfigurationError(
@@ -128,18 +130,16 @@ def _from_callable(given: Callable[..., Any]) -> Tool:
     return Tool(name, definition | {"parameters": schema, "strict": False}, adapter.validate_json)
 
 
-# A schema takes Pydantic a millisecond, and a program's tools are the same for every call.
+# Pydantic needs a millisecond for a schema, and a program's tools are the same for every call.
 _from_callable_cached = functools.lru_cache(maxsize=128)(_from_callable)
 
 
 def _argument_collector(given: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Make a function with the same parameters that returns what it was called with, by name."""
+    """Return a function with the same parameters that returns its arguments by name."""
     signature = inspect.signature(given)
     for parameter in signature.parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigurationError(
-                f"the parameter {parameter} has no name that a model could give"
-            )
+            raise ConfigurationError(f"the parameter {parameter} can't be passed by name")
 
     @functools.wraps(given)
     def arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _argument_collector(given: Callable[..., Any]) -> Callable[..., dict[str, An
 
 
 class ToolSet:
-    """The tools of one reader, by name; the first of a name counts, as in the SDK's own parsing."""
+    """The tools of one reader by name; the first of a name is used, as in the SDK's own parsing."""
 
     def __init__(self, tools: Iterable[Any] | None) -> None:
         if isinstance(tools, (Mapping, str)) or not isinstance(tools, (Iterable, type(None))):
@@ -157,7 +157,7 @@ class ToolSet:
         self._tools_given = tools is not None
         self._tools: dict[str, Tool] = {}
         for n, given in enumerate(tools or ()):
-            # A model's schema isn't needed to read with it, and takes a millisecond.
+            # Reading needs no schema of a model, which takes a millisecond.
             named = (
                 [Tool(given.__name__, {}, parser_of(given))]
                 if is_model(given)
@@ -169,11 +169,14 @@ class ToolSet:
     def parse_call(
         self, call_id: str, name: str, arguments: str, kind: CallType, *, cut: bool, parsed: Any
     ) -> ToolCall:
-        """Make a tool call; `parsed` is what the SDK made of its arguments, `cut` tells that they aren't whole."""
+        """Make a tool call and parse its arguments.
+
+        `parsed` are the arguments as parsed by the SDK, or None; `cut`: they are incomplete.
+        """
         problem: str | None = None
         known = self._tools.get(name)
         if cut:
-            problem = "the answer was cut before the arguments were complete"
+            problem = "the answer was truncated before the arguments were complete"
         elif kind == "custom":
             pass
         elif known is not None and known.parse is not None:

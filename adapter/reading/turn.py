@@ -1,4 +1,4 @@
-"""The neutral shape of one answer: what a model said, whichever API it said it through."""
+"""The neutral shape of one answer, the same from either API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", default=Any)
     T_co = TypeVar("T_co", covariant=True, default=Any)
-else:  # before Python 3.13 without a default, which only checkers look at: a `Turn` alone is a `Turn[Any]`
+else:  # `typing.TypeVar` has no default before Python 3.13; only type checkers need it
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -28,11 +28,13 @@ else:  # before Python 3.13 without a default, which only checkers look at: a `T
 class Turn(Generic[T_co]):
     """One answer, the same from either API, streamed or not.
 
-    `text` is all that the model said to the reader, "" where it said nothing; `refusal` and `reasoning_summary` are None where there is none.
-    `parsed` is the text as the type given as `output`; where the text doesn't fit it is None, and `problem` says why.
-    `finish` is Chat's finish reason; `tool_calls` whenever there are calls and nothing was cut. `id` is the API's own.
-    `raw` is what was read: the completion, the Response (of a stream, the finished one), or of a stream of chunks
-    a dict of the completion they make. It takes no part in `==`. All have defaults, for turns that tests make.
+    `text` is the whole visible text, "" if there is none; `refusal` and `reasoning_summary` are
+    None if there is none. `parsed` is the text as the type given as `output`; if the text doesn't
+    fit, it is None and `problem` says why. `finish` is Chat's finish reason; it is `tool_calls`
+    whenever there are calls and the answer wasn't truncated. `id` is the API's own. `raw` is the
+    source: the completion, the Response (of a stream, the finished one) or, for a stream of chunks,
+    a dict of the completion that they make; `==` ignores it. All fields have defaults, for turns
+    in tests.
     """
 
     text: str = ""
@@ -49,20 +51,21 @@ class Turn(Generic[T_co]):
     problem: str | None = None
 
     def as_message(self) -> dict[str, Any]:
-        """Return the message that stands for this turn in Chat's `messages`."""
+        """Return this turn as a message for Chat's `messages`."""
         return assistant_message(self)
 
     def as_items(self) -> list[dict[str, Any]]:
-        """Return the items that stand for this turn in the Responses API's `input`.
+        """Return this turn as items for the Responses API's `input`.
 
-        Of a Response its own messages and calls, with their phases, and the reasoning before them where it came
-        encrypted (`include=["reasoning.encrypted_content"]`). Without ids, so that it holds with `store=False`. The
-        items of hosted tools aren't among them; `raw` has them.
+        The items of a Response are its messages and calls, with their phases, and the reasoning
+        before them if it is encrypted (`include=["reasoning.encrypted_content"]`). They have no
+        ids, so that they work with `store=False`. Items of hosted tools are left out; `raw` has
+        them.
         """
         return input_items(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not all of the SDK's objects can be pickled: its parsed results can't. A copy has `raw` as JSON.
+        # The SDK's parsed results can't be pickled, so a copy has `raw` as JSON.
         values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         return Turn, tuple({**values, "raw": as_json(self.raw)}.values())
 
@@ -77,7 +80,7 @@ Entry = dict[str, Any]
 
 
 def assistant_message(turn: Turn[Any]) -> Entry:
-    """Make an assistant message; content is null where the answer is a call or a refusal alone, as in Chat's replies."""
+    """Make an assistant message; without text, but with calls or a refusal, content is null."""
     made: Entry = {"role": "assistant", "content": turn.text}
     if not turn.text and (turn.tool_calls or turn.refusal):
         made["content"] = None
@@ -107,11 +110,12 @@ def _chat_call(call: ToolCall) -> Entry:
 
 
 def input_items(turn: Turn[Any]) -> list[Entry]:
-    """Make input items: of a Response's own items where there are any, else of what the turn says."""
+    """Make input items from the items of the Response in `raw`, if any, else from the turn."""
     output = fields(turn.raw).get("output")
     kept = [_input_item(as_json(item)) for item in output] if isinstance(output, list) else []
     while kept and (kept[-1] is None or kept[-1]["type"] == "reasoning"):
-        kept.pop()  # reasoning without the item that follows it is refused (docs/edge-cases.md#both-or-neither)
+        # Reasoning without the item after it is refused (docs/edge-cases.md#both-or-neither).
+        kept.pop()
     own = [item for item in kept if item is not None]
     if own:
         return own
@@ -124,32 +128,29 @@ def input_items(turn: Turn[Any]) -> list[Entry]:
 
 
 def _assistant_item(parts: list[Entry]) -> Entry:
-    return {
-        "type": "message",
-        "role": "assistant",
-        "content": parts,
-    }  # the form that every server takes
+    # With the optional `type`: every server takes this form.
+    return {"type": "message", "role": "assistant", "content": parts}
 
 
 def _call_item(call: ToolCall) -> Entry:
-    kind, written = (
+    kind, key = (
         ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
     )
     return {
         "type": kind,
         "call_id": call_id_of(call.id, call.name),
         "name": call.name,
-        written: call.arguments,
+        key: call.arguments,
     }
 
 
 def call_id_of(id_: str, name: str) -> str:
     """Return the `call_id` of a call for the Responses API's `input`."""
-    return call_id(id_ or f"call_{name}")  # the deprecated form has no id, and one call
+    return call_id(id_ or f"call_{name}")  # the deprecated form has no id, and only one call
 
 
 def _input_item(item: Any) -> Entry | None:
-    """Take of a Response's item what goes back as input; None for what doesn't."""
+    """Convert an output item to an input item; return None if it can't be sent back."""
     match item:
         case {"type": "message", "content": [_, *_] as content}:
             parts = [part for part in map(_output_part, content) if part is not None]
@@ -161,11 +162,11 @@ def _input_item(item: Any) -> Entry | None:
             keys = ("name", "namespace", "input" if kind == "custom_tool_call" else "arguments")
             made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
             return made | {key: item[key] for key in keys if item.get(key) is not None}
-        case {"type": "reasoning", "encrypted_content": str(sealed)} if sealed:
+        case {"type": "reasoning", "encrypted_content": str(encrypted)} if encrypted:
             return {
                 "type": "reasoning",
                 "summary": item.get("summary") or [],
-                "encrypted_content": sealed,
+                "encrypted_content": encrypted,
             }
     return None
 

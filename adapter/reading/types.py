@@ -17,9 +17,10 @@ CallType = Literal["function", "custom", "function_call"]
 class ToolCall:
     """One call of a tool.
 
-    `arguments` is the exact text that the model wrote; for a custom tool, its input. `parsed` is what the tool's definition
-    makes of it: the Pydantic model, a dict of keyword arguments for a callable, the JSON object for a raw schema. It is None where no
-    definition was given, for custom tools, and where the arguments don't fit: then `problem` says why.
+    `arguments` is the exact text that the model wrote; for a custom tool, its input. `parsed` are
+    the arguments as the tool's definition reads them: an instance of the Pydantic model, a dict of
+    keyword arguments for a callable, the JSON object for a raw schema. It is None without a
+    definition, for custom tools, and if the arguments don't fit: then `problem` says why.
     """
 
     id: str
@@ -30,7 +31,7 @@ class ToolCall:
     type: CallType = "function"
 
     def json(self) -> Any:
-        """Decode the arguments; raises ValueError where they are no JSON."""
+        """Decode the arguments. Raises ValueError if they aren't JSON."""
         return json.loads(self.arguments)
 
     def __repr__(self) -> str:
@@ -42,7 +43,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. A detail that the server didn't count is 0; `total_tokens` is the server's own."""
+    """Token counts. Details that the server didn't send are 0; `total_tokens` is the server's."""
 
     input_tokens: int
     output_tokens: int
@@ -67,35 +68,38 @@ class Usage:
 
     @classmethod
     def of(cls, given: Any) -> Usage | None:
-        """Read the usage of either API; None where there is none (nothing is invented)."""
+        """Read the usage of either API; return None if there is none."""
         usage = fields(given)
         if not usage:
             return None
-        before = fields(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-        after = fields(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-        sent = count(usage.get("prompt_tokens")) or count(usage.get("input_tokens"))
-        made = count(usage.get("completion_tokens")) or count(usage.get("output_tokens"))
+        details_in = fields(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+        details_out = fields(
+            usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+        )
+        tokens_in = count(usage.get("prompt_tokens")) or count(usage.get("input_tokens"))
+        tokens_out = count(usage.get("completion_tokens")) or count(usage.get("output_tokens"))
         total = usage.get("total_tokens")
         return cls(
-            sent,
-            made,
-            total if isinstance(total, int) else sent + made,
-            count(before.get("cached_tokens")),
-            count(before.get("cache_write_tokens")),
-            count(after.get("reasoning_tokens")),
-            count(before.get("audio_tokens")),
-            count(after.get("audio_tokens")),
-            count(after.get("accepted_prediction_tokens")),
-            count(after.get("rejected_prediction_tokens")),
+            tokens_in,
+            tokens_out,
+            total if isinstance(total, int) else tokens_in + tokens_out,
+            count(details_in.get("cached_tokens")),
+            count(details_in.get("cache_write_tokens")),
+            count(details_out.get("reasoning_tokens")),
+            count(details_in.get("audio_tokens")),
+            count(details_out.get("audio_tokens")),
+            count(details_out.get("accepted_prediction_tokens")),
+            count(details_out.get("rejected_prediction_tokens")),
         )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Citation:
-    """What a stretch of the text rests on. Positions count characters of `Turn.text`; None where the API gives none.
+    """The source of a passage of the text.
 
-    `type` is `url_citation`, and on the Responses API also `file_citation`, `container_file_citation` or `file_path`.
-    `index` is the file's place in the list of files.
+    `start_index` and `end_index` count characters of `Turn.text`; None if the API sends none.
+    `type` is `url_citation`, on the Responses API also `file_citation`, `container_file_citation`
+    or `file_path`. `index` is the file's index in the list of files.
     """
 
     type: str

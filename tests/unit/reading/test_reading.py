@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
                     "call_1",
                     "get_weather",
                     '{"ci',
-                    problem="the answer was cut before the arguments were complete",
+                    problem="the answer was truncated before the arguments were complete",
                 ),
             ),
         },
@@ -295,7 +295,7 @@ def test_all_four_forms_say_the_same(said: Said) -> None:
     started = [e.id for e in heard[0] if isinstance(e, ToolCallStarted)]
     assert started == [c.id for c in last.turn.tool_calls] == [one.id for one in said.calls]
     done = [(e.id, e.arguments, e.problem) for e in heard[0] if isinstance(e, ToolCallDone)]
-    cut = "the answer was cut before the arguments were complete"
+    cut = "the answer was truncated before the arguments were complete"
     whole = [(c.id, c.arguments, c.problem) for c in last.turn.tool_calls if c.problem != cut]
     assert sorted(done) == sorted(whole)
 

@@ -136,7 +136,7 @@ RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
         INCOMPLETE,
         {
             "finish": "length",
-            "tool_calls": (ToolCall("call_1", "f", '{"ci', problem="the answer was cut before the arguments were complete"),),
+            "tool_calls": (ToolCall("call_1", "f", '{"ci', problem="the answer was truncated before the arguments were complete"),),
         },
     ),
     "incomplete_after_a_whole_call": (
@@ -544,7 +544,7 @@ async def test_what_has_to_be_awaited_first() -> None:
         return response()
 
     waiting = result()
-    with pytest.raises(TypeError, match="awaited"):
+    with pytest.raises(TypeError, match="await it first"):
         read(waiting)  # type: ignore[call-overload]
     await waiting
 
