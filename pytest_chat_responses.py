@@ -1,8 +1,10 @@
-"""What pytest loads at its start: it brings in `adapter.testing.plugin`, unless `adapter` is a module of the project under test.
+"""Load `adapter.testing.plugin` into pytest, unless the project under test has its own `adapter`.
 
-It has a name of its own for that: importing anything of `adapter` here would take the name away from a project that has a
-module or package so called. Such a project keeps it, and the plugin steps aside; the options are known nevertheless, so that
-pytest starts and can say why they do nothing. (PYTEST_DONT_REWRITE: no test's assertions are here.)
+This module is pytest's entry point and doesn't import `adapter`: a project may have a module or
+package of that name. In such a project the plugin stays inactive, but its options are declared, so
+that pytest starts and reports why they have no effect
+(docs/testing.md#a-module-of-yours-called-adapter).
+PYTEST_DONT_REWRITE: this file has no assertions of tests.
 """
 
 from __future__ import annotations
@@ -31,34 +33,38 @@ _OPTIONS = (
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Add the plugin's options, once: pytest may be told of the plugin by its entry point and by `-p`."""
+    """Add the plugin's options, once: both the entry point and `-p` may load the plugin."""
     group = parser.getgroup("adapter", "Chat Completions and the Responses API")
     if group.options:
         return
     group.addoption(
         "--adapter-backend",
         choices=("chat", "responses", "both"),
-        help="Run the tests that use the fixture `backend` on this side, or on both (default: ini `adapter_backend`, else both).",
+        help="Run the tests that use the fixture `backend` on this backend, or on both "
+        "(default: ini `adapter_backend`, else both).",
     )
     group.addoption(
         "--adapter-report",
         metavar="FILE",
-        help="Write where the tests ran and what fell back to FILE, as JSON.",
+        help="Write a report as JSON to FILE: the backends of the tests and their calls.",
     )
     group.addoption(
         "--adapter-strict",
         action="store_true",
-        help="Fail a test that asked for responses and of which a call was answered by chat, or a wider fixture's on the other side.",
+        help="Fail a test on responses if Chat answered one of its calls, or if a fixture of a "
+        "wider scope made its calls on the other backend.",
     )
     group.addoption(
         "--adapter-record",
         action="store_true",
-        help="Record the cassettes of the fixture `adapter_cassette` anew, from the server that OPENAI_BASE_URL names.",
+        help="Record the cassettes of the fixture `adapter_cassette` again, from the server in "
+        "OPENAI_BASE_URL.",
     )
     group.addoption(
         "--adapter-streams",
         choices=CUTS[:-1],
-        help="Hand out replayed and real streams whole, an event at a time, or a byte at a time (default: as they come).",
+        help="Deliver replayed and real streams whole, one event at a time or one byte at a time "
+        "(default: as received).",
     )
     parser.addini(
         "adapter_backend",
@@ -70,10 +76,10 @@ def add_options(parser: pytest.Parser) -> None:
 def add_markers(config: pytest.Config) -> None:
     """Declare the plugin's markers."""
     for line in (
-        "adapter_backend(*sides, reason=None): run the test on these sides (chat, responses; default both)",
-        "adapter_cassette(name): name the cassette of the fixture adapter_cassette, without side and .yaml",
-        "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks does anything for the test",
-        "adapter_streams(pieces): hand out the test's streams whole, by event, by byte, or cut (broken in the middle)",
+        "adapter_backend(*backends, reason=None): run the test on chat, responses or both (default)",
+        "adapter_cassette(name): the name of the test's cassette, without backend and .yaml",
+        "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks applies to the test",
+        "adapter_streams(pieces): deliver streams whole, by event, by byte, or cut (broken halfway)",
     ):
         config.addinivalue_line("markers", line)
 
@@ -85,7 +91,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
-    """Bring in the plugin, before any file of the project is imported."""
+    """Load the plugin before any file of the project is imported."""
     found = _project_module(_search_folders(early_config)) or _on_path()
     if found is not None:
         early_config.stash[_INACTIVE] = found
@@ -100,14 +106,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers also where the plugin isn't there to do it: `--strict-markers` may be in force."""
+    """Declare the markers if the plugin is inactive: `--strict-markers` may be set."""
     if _INACTIVE in config.stash:
         add_markers(config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
-    """Give the name back where a module turns up only now, beside tests in a part of the repository, unless a part uses the adapter."""
+    """Deactivate the plugin if a folder of tests has its own `adapter`, found only now.
+
+    Not once a test of another folder has imported the adapter.
+    """
     config = parent.config
     if (
         _INACTIVE in config.stash
@@ -127,13 +136,13 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say why, to those who gave an option."""
+    """Report why the plugin is inactive, if one of its options is given."""
     config.stash[_HEADER_SHOWN] = _INACTIVE in config.stash
     return _reason(config) if config.stash[_HEADER_SHOWN] and _is_asked_for(config) else None
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say it at the end, where it was found out since."""
+    """Report it at the end, if the plugin was deactivated after the header."""
     if (
         _INACTIVE in config.stash
         and not config.stash.get(_HEADER_SHOWN, False)
@@ -150,7 +159,7 @@ def _is_asked_for(config: pytest.Config) -> bool:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
-    """Say why, where a fixture of the plugin is asked for."""
+    """Report why a fixture of the plugin is missing."""
     report = yield
     fixture = str(getattr(call.excinfo.value, "argname", "")) if call.excinfo is not None else ""
     if (fixture == "backend" or fixture.startswith("adapter_")) and _INACTIVE in item.config.stash:
@@ -161,11 +170,14 @@ def pytest_runtest_makereport(
 def _reason(config: pytest.Config) -> str:
     found = config.stash[_INACTIVE]
     shown = found.relative_to(config.rootpath) if found.is_relative_to(config.rootpath) else found
-    return f"adapter: the plugin of chat-responses-adapter steps aside, since `adapter` is this project's own: {shown}"
+    return (
+        "adapter: the plugin of chat-responses-adapter is inactive, "
+        f"since this project has its own `adapter`: {shown}"
+    )
 
 
 def _search_folders(config: pytest.Config) -> Iterator[Path]:
-    """Give the folders that pytest puts, or may put, in front of `sys.path`."""
+    """Yield the folders that pytest may put in front of `sys.path`."""
     if config.pluginmanager.has_plugin("python_path"):
         yield from config.getini("pythonpath")
     yield config.rootpath
@@ -176,14 +188,17 @@ def _search_folders(config: pytest.Config) -> Iterator[Path]:
 
 
 def _root_folder(folder: Path) -> Path:
-    """Give the folder that pytest puts on `sys.path` for the tests of a folder: the first one upwards that is no package."""
+    """Return the folder that pytest puts on `sys.path` for a folder of tests.
+
+    It is the nearest one, upwards, that isn't a package.
+    """
     while (folder / "__init__.py").is_file() and folder.parent != folder:
         folder = folder.parent
     return folder
 
 
 def _project_module(folders: Iterable[Path]) -> Path | None:
-    """Find a module or package `adapter` that isn't the one beside this file."""
+    """Return a module or package `adapter` that isn't the one beside this file, or None."""
     return next(
         (
             found
@@ -196,13 +211,13 @@ def _project_module(folders: Iterable[Path]) -> Path | None:
 
 
 def _on_path() -> Path | None:
-    """Find what `import adapter` finds on `sys.path` as it is, unless that is the one beside this file."""
+    """Return what `import adapter` finds on the current `sys.path`, or None if it is ours."""
     found = next((found for entry in sys.path for found in _adapter_modules(Path(entry))), None)
     return found if found is not None and _is_foreign(found) else None
 
 
 def _adapter_modules(folder: Path) -> list[Path]:
-    # `os.path` takes what can't be looked at for absent.
+    # Unlike `Path.is_file`, `os.path.isfile` never raises for a folder that can't be read.
     return [
         path
         for path in (folder / "adapter" / "__init__.py", folder / "adapter.py")

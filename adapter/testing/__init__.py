@@ -1,7 +1,8 @@
-"""Help to test code that talks to either API: a pytest plugin that runs a suite on both sides, cassettes, HTTP mocks, streams cut anew.
+"""Test code that calls either API: a pytest plugin, cassettes, HTTP mocks, split streams.
 
-The pytest plugin (`plugin.py`) is there by itself once the package is installed. Every other module is imported when it is
-used, because each has its own optional dependencies; the extra `kit` installs all of them.
+pytest loads the plugin (`plugin.py`) once the package is installed. Every other module is imported
+on first use, since each has its own optional dependencies; the extra `testing` installs all of them
+(docs/testing.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sides a test runs on, and how a side is put in force: for all of the process, as if a `use(backend=…)` stood around it."""
+"""Choose the backends that a test runs on, and force one for the whole process."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, Literal
 BACKENDS = ("chat", "responses")
 VARIABLE = "ADAPTER_BACKEND"
 SINGLE_BACKEND = "adapter_side"
-"""The attribute of a test that can't be run twice: its one side."""
+"""The attribute of a test that can't be run twice: its only backend."""
 
 _SUFFIX = re.compile(r"(?:\[|-)(?:chat|responses)\]$")
 
 
 class SelectedBackend(str):
-    """`chat` or `responses`, as the plugin chose it: a test's own parameter `backend` is another thing."""
+    """`chat` or `responses`, chosen by the plugin; a test's own parameter `backend` isn't one."""
 
     __slots__ = ()
 
 
 def backends_of(option: str, markers: Iterable[Any]) -> tuple[list[SelectedBackend], str]:
-    """Return the sides that a test runs on, and why there are none.
+    """Return the backends that a test runs on, and the reason to give if there are none.
 
-    `option` is `chat`, `responses` or `both`; `markers` the test's `adapter_backend`, the nearest first, which counts. Raises
-    ValueError for a side that doesn't exist.
+    `option` is `chat`, `responses` or `both`. `markers` are the test's `adapter_backend`, the
+    nearest first; the first one counts. Raise ValueError for an unknown backend.
     """
     marker = next(iter(markers), None)
     named = BACKENDS if marker is None or not marker.args else marker.args
@@ -34,22 +34,22 @@ def backends_of(option: str, markers: Iterable[Any]) -> tuple[list[SelectedBacke
     if unknown:
         raise ValueError(f"adapter_backend: expected 'chat' or 'responses', got {unknown[0]!r}")
     wanted = BACKENDS if option == "both" else (option,)
-    left = [SelectedBackend(one) for one in BACKENDS if one in named and one in wanted]
+    selected = [SelectedBackend(one) for one in BACKENDS if one in named and one in wanted]
     given_reason = marker.kwargs.get("reason") if marker is not None else None
-    return left, f"runs on {' and '.join(named)} only" + (
+    return selected, f"runs on {' and '.join(named)} only" + (
         f": {given_reason}" if given_reason else ""
     )
 
 
 def backend_of(item: Any) -> SelectedBackend | None:
-    """Return the side that the plugin chose for a test; None for a test that it has nothing to do with."""
+    """Return the backend that the plugin chose for a test; None if the test doesn't use it."""
     params = getattr(getattr(item, "callspec", None), "params", {})
-    side = params.get("backend", getattr(item, SINGLE_BACKEND, None))
-    return side if isinstance(side, SelectedBackend) else None
+    backend = params.get("backend", getattr(item, SINGLE_BACKEND, None))
+    return backend if isinstance(backend, SelectedBackend) else None
 
 
 def without_backend(test: str) -> str:
-    """Take the side out of a test's id, so that its runs on both sides have one name."""
+    """Remove the backend from a test's id, so that its runs on both backends share one name."""
     found = _SUFFIX.search(test)
     if found is None:
         return test
@@ -57,15 +57,15 @@ def without_backend(test: str) -> str:
 
 
 @contextmanager
-def backend_in_force(side: SelectedBackend) -> Iterator[None]:
-    """Send every call of this process to one side, in all threads and tasks, by clients made now or before.
+def backend_in_force(selected: SelectedBackend) -> Iterator[None]:
+    """Send every call of this process to one backend, in all threads, tasks and clients.
 
-    The environment says the same, for processes that the test starts. A `use(backend=…)`, a header or `force` of the code under
-    test still beats it.
+    The environment variable is set as well, for processes that the test starts. A `use(backend=…)`,
+    a header or `force` in the code under test takes precedence (docs/decisions.md#precedence).
     """
     from adapter._routing.overrides import override_globally
 
-    backend: Literal["chat", "responses"] = "chat" if side == "chat" else "responses"
+    backend: Literal["chat", "responses"] = "chat" if selected == "chat" else "responses"
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
     try:

@@ -1,10 +1,10 @@
-"""Write HTTP bodies so that people can read them, and read them back byte for byte.
+"""Write HTTP bodies in readable forms, and read them back byte for byte.
 
-A body becomes a mapping of one of these forms, the first that gives back exactly the same bytes:
+A body becomes a mapping of the first of these forms that restores exactly the same bytes:
 
-- `{json: tree}`             the compact JSON that the SDK writes: no spaces, non-ASCII as it is
-- `{json: tree, style: s}`   JSON written in another way; `STYLES` says which
-- `{text: string}`           any other UTF-8 text, a stream of server-sent events above all
+- `{json: tree}`             compact JSON as the SDK writes it: no spaces, non-ASCII unescaped
+- `{json: tree, style: s}`   JSON in another of the `STYLES`
+- `{text: string}`           other UTF-8 text, above all streams of server-sent events
 - `{base64: string}`         everything else
 
 An absent body is null.
@@ -24,10 +24,8 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     "spaced-ascii": {"separators": (", ", ": "), "ensure_ascii": True},
     "indented": {"indent": 2, "ensure_ascii": False},
     "indented-ascii": {"indent": 2, "ensure_ascii": True},
-    "indented-newline": {
-        "indent": 2,
-        "ensure_ascii": False,
-    },  # with a newline at the end, as the real API's
+    # With a newline at the end, as the real API writes it.
+    "indented-newline": {"indent": 2, "ensure_ascii": False},
 }
 _FINAL = {"indented-newline": "\n"}
 
@@ -38,7 +36,7 @@ def dumps(tree: Any, style: str = "compact") -> str:
 
 
 def to_form(body: bytes | str | None) -> dict[str, Any] | None:
-    """Give the most readable form of a body that still gives back its bytes."""
+    """Return the most readable form that restores a body's bytes; None for no body."""
     if body is None:
         return None
     raw = body.encode() if isinstance(body, str) else bytes(body)
@@ -50,7 +48,7 @@ def to_form(body: bytes | str | None) -> dict[str, Any] | None:
             tree = json.loads(text)
         except ValueError:
             return plain
-        # Duplicate keys, 1.0e3, \/ and the like come out differently: then no style fits, and the text stays as it is.
+        # Duplicate keys, 1.0e3, \/ and the like are written differently: then no style fits.
         for style in STYLES:
             if dumps(tree, style) == text:
                 return {"json": tree} if style == "compact" else {"style": style, "json": tree}
@@ -58,7 +56,7 @@ def to_form(body: bytes | str | None) -> dict[str, Any] | None:
 
 
 def as_text(raw: bytes) -> dict[str, Any] | None:
-    """Give the form that holds text as it is, or None for what isn't UTF-8."""
+    """Return the form for plain text; None if the bytes aren't UTF-8."""
     try:
         return {"text": raw.decode()}
     except UnicodeDecodeError:
@@ -66,19 +64,19 @@ def as_text(raw: bytes) -> dict[str, Any] | None:
 
 
 def as_base64(raw: bytes) -> dict[str, Any]:
-    """Give the form that holds any bytes."""
+    """Return the form that can hold any bytes."""
     return {"base64": base64.b64encode(raw).decode()}
 
 
 def from_form(form: Mapping[str, Any] | None) -> bytes | None:
-    """Give the bytes of a body; raises ValueError for a form that isn't one of ours."""
+    """Return the bytes of a body. Raise ValueError for an unknown form."""
     match form:
         case None:
             return None
         case {"json": tree}:
             style = form.get("style", "compact")
             if style not in STYLES:
-                raise ValueError(f"body.style: {style!r} is none of {', '.join(STYLES)}")
+                raise ValueError(f"body.style: expected one of {', '.join(STYLES)}, got {style!r}")
             return dumps(tree, style).encode()
         case {"text": str(text)}:
             return text.encode()

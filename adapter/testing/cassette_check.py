@@ -1,9 +1,9 @@
-"""Check committed cassettes: every one is used, readable, and free of secrets, machine paths and hosts.
+"""Check committed cassettes: each is used, readable, and without secrets, machine paths and hosts.
 
     python -m adapter.testing.cassette_check cassettes tests adapter
 
-The first folder holds the cassettes, the others the files that should name them. Prints what is wrong, one finding a
-line, and exits with 1 where there is something.
+The first folder holds the cassettes; the others hold the files that use them. Prints one finding a
+line, and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -23,13 +23,20 @@ from . import credentials
 from .cassette_bodies import from_form
 from .credentials import PATTERNS, REMOVED
 
-HARMLESS_HOSTS = r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)|json-schema\.org|errors\.pydantic\.dev"
-"""The stand-in, the API's own, documentation's; Pydantic's is in the errors that libraries send back to the model."""
+HARMLESS_HOSTS = (
+    r"recorded\.invalid|(?:[\w-]+\.)*openai\.com|(?:[\w-]+\.)*example\.(?:com|org|net)"
+    r"|json-schema\.org|errors\.pydantic\.dev"
+)
+"""The placeholder, the API's hosts and those of documentation.
+
+Pydantic's is in the errors that libraries send back to the model.
+"""
 
 _HEADER = "a header that carries credentials or identities"
 _IDENTIFYING_WORDS = frozenset({
-    "authorization", "auth", "cookie", "token", "key", "apikey", "secret", "session", "signature", "credential", "credentials", "password",
-    "organization", "project", "account", "tenant", "user", "subscription", "principal", "azureml", "apim",
+    "authorization", "auth", "cookie", "token", "key", "apikey", "secret", "session", "signature",
+    "credential", "credentials", "password", "organization", "project", "account", "tenant", "user",
+    "subscription", "principal", "azureml", "apim",
 })  # fmt: skip
 """Words in the name of such a header."""
 
@@ -38,32 +45,34 @@ FORBIDDEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         _HEADER,
         re.compile(
-            r"^\s*-?\s*['\"]?(?:(?:proxy-|x-)?authorization|(?:set-)?cookie|(?:x-|x-goog-)?api-key|x-amz-[\w-]+|(?:ocp-)?apim-[\w-]+|"
-            r"azureml-[\w-]+|x-ms-[\w-]+|x-forwarded-[\w-]+|(?:x-)?(?:auth|access)-token|(?:openai|anthropic)-(?:organization|project)(?:-id)?)['\"]?:"
+            r"^\s*-?\s*['\"]?(?:(?:proxy-|x-)?authorization|(?:set-)?cookie|"
+            r"(?:x-|x-goog-)?api-key|x-amz-[\w-]+|(?:ocp-)?apim-[\w-]+|azureml-[\w-]+|"
+            r"x-ms-[\w-]+|x-forwarded-[\w-]+|(?:x-)?(?:auth|access)-token|"
+            r"(?:openai|anthropic)-(?:organization|project)(?:-id)?)['\"]?:"
             rf"(?!\s*(?:['\"]?{REMOVED}['\"]?|''|\"\"|null)\s*$)",
             re.IGNORECASE | re.MULTILINE,
         ),
     ),
     (
-        "a path of some machine",
+        "a path of a machine",
         re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|var/folders)/[\w.-]+"),
     ),
-    ("a path of some machine", re.compile(r"\b[A-Za-z]:\\\\?(?:Users|Temp)\\")),
-    ("an address of a network", re.compile(r"\b(?:localhost|(?:\d{1,3}\.){3}\d{1,3}):\d+")),
-    # Package registries, internal hosts and the like: whatever isn't the stand-in, documentation or the API's own.
+    ("a path of a machine", re.compile(r"\b[A-Za-z]:\\\\?(?:Users|Temp)\\")),
+    ("a network address", re.compile(r"\b(?:localhost|(?:\d{1,3}\.){3}\d{1,3}):\d+")),
+    # Package registries, internal hosts and the like.
     ("a host", re.compile(rf"\bhttps?://(?!(?:{HARMLESS_HOSTS})(?![\w.-]))[\w.-]+")),
 )
 
 LARGEST = 64 << 20
-"""Bytes beyond which a cassette isn't read."""
+"""The largest cassette that is read, in bytes."""
 
 NAMING_SUFFIXES = frozenset({".py", ".toml", ".yaml", ".yml", ".json"})
-"""The kinds of files that can name a cassette. Not prose: what only a README names is used by nothing."""
+"""The files that can name a cassette; a cassette that only a document names is unused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Say what is wrong where; `line` is 0 where the whole file is meant."""
+    """One problem of a file; `line` is 0 if it concerns the whole file."""
 
     path: Path
     line: int
@@ -75,14 +84,14 @@ class Finding:
 
 
 def secrets_in(path: Path, text: str) -> Iterator[Finding]:
-    """Find what must not stand in a cassette; the finding doesn't repeat it."""
+    """Find text that a cassette must not contain; a finding doesn't quote it."""
     for what, pattern in FORBIDDEN:
         for match in pattern.finditer(text):
             yield Finding(path, text.count("\n", 0, match.start()) + 1, f"holds {what}")
 
 
 def hidden_secrets_in(path: Path, text: str) -> Iterator[Finding]:
-    """Find what a search of the text doesn't: in addresses, headers and JSON by their keys, and in packed bodies."""
+    """Find what a text search misses: URLs, headers and JSON by their keys, compressed bodies."""
     import yaml
 
     try:
@@ -100,11 +109,11 @@ def hidden_secrets_in(path: Path, text: str) -> Iterator[Finding]:
         AttributeError,
         RecursionError,
     ) as error:
-        yield Finding(path, 0, f"is not a cassette of ours ({type(error).__name__})")
+        yield Finding(path, 0, f"is not a cassette of this format ({type(error).__name__})")
 
 
 def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give what recording would have taken out of a request or a response, and the place."""
+    """Yield the place and kind of what recording would have removed from a message."""
     found: list[str] = []
     if "uri" in message:
         credentials.clean_url(str(message["uri"]), None, found.append)
@@ -122,7 +131,7 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("headers", what) for what in dict.fromkeys(found))
     found.clear()
     form = message["body"]
-    raw = from_form(form) or b""  # fails where the form isn't one that replays
+    raw = from_form(form) or b""  # raises for a form that can't be replayed
     credentials.clean_body(raw, found.append)
     if form and "base64" in form:
         shown = credentials.decompressed(raw).decode(errors="replace")
@@ -131,7 +140,7 @@ def _hidden(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def names_in(folders: Iterable[Path]) -> str:
-    """Join the texts of all files that could name a cassette."""
+    """Return the joined texts of all files that could name a cassette."""
     files = [
         file for folder in folders for file in _files(folder) if file.suffix in NAMING_SUFFIXES
     ]
@@ -139,12 +148,12 @@ def names_in(folders: Iterable[Path]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """List what is below a folder and is none itself; links to folders aren't followed."""
+    """List the files below a folder; links to folders aren't followed."""
     return sorted(Path(here) / name for here, _, names in os.walk(folder) for name in names)
 
 
 def _text(path: Path) -> tuple[str | None, str]:
-    """Read a file as text; or give None, and why it can't be."""
+    """Return a file's text; or None, and why it can't be read."""
     try:
         return regular_files.read(path, LARGEST).decode("utf-8", "surrogateescape"), ""
     except regular_files.Unreadable as error:
@@ -152,11 +161,11 @@ def _text(path: Path) -> tuple[str | None, str]:
 
 
 def is_named(cassette: Path, root: Path, names: str) -> bool:
-    """Tell whether a text names a cassette: by its path below the root, or by its scenario and side apart.
+    """Return whether a text names a cassette: by its path below the root, or by all of its parts.
 
     Tests and the demo build names from parts (`f"{server}/{scenario}.{side}.yaml"`). So a cassette
-    `vllm/text.responses.yaml` counts as named where each of its parts, `vllm`, `text` and `responses`, stands as a
-    string of its own.
+    `vllm/text.responses.yaml` counts as named if each of its parts, `vllm`, `text` and `responses`,
+    occurs as a separate string.
     """
     relative = cassette.relative_to(root)
     if relative.as_posix() in names:
@@ -166,7 +175,7 @@ def is_named(cassette: Path, root: Path, names: str) -> bool:
 
 
 def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
-    """List everything that is wrong with the cassettes of a folder."""
+    """List the problems of the cassettes in a folder; `users` are the folders that name them."""
     findings: list[Finding] = []
     names = names_in(users)
     below = _files(cassettes)
@@ -178,15 +187,17 @@ def check(cassettes: Path, users: Sequence[Path]) -> list[Finding]:
         if text is None:
             findings.append(Finding(path, 0, why))
             continue
-        shown = list(secrets_in(path, text))
-        said = {one.what for one in shown}
-        findings += shown
-        # What the text shows has a line, and is said once.
+        in_text = list(secrets_in(path, text))
+        kinds = {one.what for one in in_text}
+        findings += in_text
+        # The text search gives line numbers, so the same kind isn't reported again without one.
         findings += [
-            one for one in hidden_secrets_in(path, text) if one.what.rpartition(": ")[2] not in said
+            one
+            for one in hidden_secrets_in(path, text)
+            if one.what.rpartition(": ")[2] not in kinds
         ]
         if users and not is_named(path, cassettes, names):
-            findings.append(Finding(path, 0, "is an orphan: nothing names it"))
+            findings.append(Finding(path, 0, "is unused: nothing names it"))
     findings += [
         Finding(path, 0, "is neither a cassette nor a README")
         for path in below

@@ -1,10 +1,12 @@
-"""Hold every request of the SDK's clients to the cassette that is open: by whatever transport it goes, and none past it.
+"""Ensure that every request of the SDK's clients uses the open cassette, whatever its transport.
 
-vcrpy knows the transports of httpx and httpx2, and a few more. An SDK client may have any other: aiohttp's
-(`openai.DefaultAioHttpClient`), one that a team wrote. The innermost transport of the client that sends is what bytes leave by, so
-vcrpy's own stub is put there, for the time of the cassette. What is answered nevertheless without the cassette is written down.
+vcrpy knows the transports of httpx and httpx2, and a few more. An SDK client may have any other:
+aiohttp's (`openai.DefaultAioHttpClient`), or one of its own. Bytes leave by the innermost transport
+of the client, so vcrpy's stub is put there while the cassette is open. A request that is answered
+without the cassette is reported as a problem (docs/testing.md#recording).
 
-An app that a test asks in its own process (`ASGITransport`, `WSGITransport`) is what is tested, and is left alone.
+An application that a test calls in its own process (`ASGITransport`, `WSGITransport`) is left
+alone.
 """
 
 from __future__ import annotations
@@ -23,31 +25,34 @@ from . import placeholder_keys
 from .transports import NetworkExits, header_pairs, replaced
 
 SDK_HEADER = "x-stainless-lang"
-"""A header that each request of the SDK has."""
+"""A header of every request of the SDK."""
 
 _IN_PROCESS = (("WSGITransport", "handle_request"), ("ASGITransport", "handle_async_request"))
 _SENDING = (("Client", "handle_request"), ("AsyncClient", "handle_async_request"))
 
 
 class RefusedError(AssertionError):
-    """Say why a request isn't sent: it would go past the cassette."""
+    """A request isn't sent, since it would bypass the cassette."""
 
 
 @dataclass(slots=True)
 class _ClientRequest:
-    """One request of a client of the SDK, from its HTTP client to its reply."""
+    """Whether the cassette has seen, and recorded, one request of an SDK client."""
 
     seen: bool = False
     recorded: bool = False
 
 
 _CURRENT_REQUEST: ContextVar[_ClientRequest | None] = ContextVar(
-    "adapter.testing.passage", default=None
+    "adapter.testing.request", default=None
 )
 
 
 class CassetteGuard:
-    """What passes a cassette, and what passes it by; `asked` counts the requests that it was asked for."""
+    """Watch which requests use a cassette and which bypass it.
+
+    `asked` counts the requests that the cassette was asked for.
+    """
 
     def __init__(self, cassette: Any, *, replay: bool) -> None:
         self._cassette = cassette
@@ -57,11 +62,11 @@ class CassetteGuard:
         self._problems: list[str] = []
         self.asked = 0
 
-    # What the cassette is asked and told
+    # The cassette
 
     def watch_cassette(self) -> None:
-        """Note what the cassette is asked for, and what it is told to keep."""
-        asked, kept = self._cassette.can_play_response_for, self._cassette.append
+        """Note which requests the cassette is asked for, and which it records."""
+        can_play, record = self._cassette.can_play_response_for, self._cassette.append
 
         def can_play_response_for(request: Any) -> Any:
             self.asked += 1
@@ -70,38 +75,41 @@ class CassetteGuard:
                 self._unclaimed += 1
             else:
                 client_request.seen = True
-            return asked(request)
+            return can_play(request)
 
         def append(request: Any, response: Any) -> Any:
             client_request = _CURRENT_REQUEST.get()
             if client_request is not None:
                 client_request.recorded = True
-            return kept(request, response)
+            return record(request, response)
 
         self._stack.enter_context(
             replaced(self._cassette, "can_play_response_for", can_play_response_for)
         )
         self._stack.enter_context(replaced(self._cassette, "append", append))
 
-    # What clients send
+    # Requests of clients
 
     def watch_clients(self, library: Any) -> None:
-        """Follow what the clients of an HTTP library send, and leave apps in this process alone."""
+        """Watch the requests of an HTTP library's clients, except those to in-process apps."""
         for name, method in _SENDING:
             client = getattr(library, name)
-            sent = _observed(self, client._send_single_request, method)
-            self._stack.enter_context(replaced(client, "_send_single_request", sent))
+            send = _observed(self, client._send_single_request, method)
+            self._stack.enter_context(replaced(client, "_send_single_request", send))
         for name, method in _IN_PROCESS:
             transport = getattr(library, name)
             stub = getattr(transport, method)
             if _is_stub(stub):
-                left = _only_for_sdk(stub, stub.__wrapped__)
-                self._stack.enter_context(replaced(transport, method, left))
+                handle = _only_for_sdk(stub, stub.__wrapped__)
+                self._stack.enter_context(replaced(transport, method, handle))
 
     def start_request(
         self, client: Any, request: Any, method: str
     ) -> tuple[_ClientRequest, str] | None:
-        """Begin the passage of a request, with the name of what it leaves by; None for one that isn't the SDK's or the adapter's."""
+        """Start watching a request; also return the names of its innermost transports.
+
+        None for a request that is neither the SDK's nor goes through the adapter.
+        """
         chain = _chain(client._transport_for_url(request.url), method)
         if not (_is_sdk_request(request) or any(_is_adapter_transport(one) for one in chain)):
             return None
@@ -114,17 +122,17 @@ class CassetteGuard:
         return _ClientRequest(), ", ".join(_name(type(end)) for end in ends)
 
     def finish_request(self, client_request: _ClientRequest, request: Any, transports: str) -> None:
-        """Write a request down that was answered, and not by way of the cassette."""
+        """Report a request that was answered without the cassette."""
         if client_request.seen:
             return
-        if self._unclaimed:  # it went on in a thread of its own
+        if self._unclaimed:  # the transport used the cassette in another thread
             self._unclaimed -= 1
             return
         what = f"{request.method} {request.url.path}" + (f", by {transports}" if transports else "")
-        self._problems.append(f"{what}, was answered past the cassette: vcrpy didn't see it")
+        self._problems.append(f"{what}, bypassed the cassette: vcrpy didn't see it")
 
     def _patch_transport(self, kind: type, method: str, library: Any) -> None:
-        """Put vcrpy's stub on a class of transports; where that can't be, nothing is sent by it."""
+        """Put vcrpy's stub on a transport class. Raise RefusedError if that isn't possible."""
         try:
             self._put_stub(kind, method, library)
         except (TypeError, AttributeError) as error:
@@ -143,38 +151,41 @@ class CassetteGuard:
         self._stack.enter_context(replaced(kind, method, _only_for_sdk(stub, real)))
 
     def problems(self) -> list[str]:
-        """Say what went past the cassette, or was about to."""
+        """Return the requests that bypassed the cassette, or were about to, as sentences."""
         return list(dict.fromkeys(self._problems))
 
     def why_empty(self) -> str:
-        """Say why nothing was recorded, where nothing went past."""
+        """Return why nothing was recorded, given that nothing bypassed the cassette."""
         if self.asked:
-            return f"of {self.asked} request{'s' * (self.asked > 1)} none was answered"
-        return "no request was made by a client of httpx or httpx2, which the SDK's are"
+            return f"{self.asked} request{'s' * (self.asked > 1)}, and no reply"
+        return "no client of httpx or httpx2 (the SDK's libraries) made a request"
 
-    # What would leave
+    # The network
 
     def block_network(self) -> None:
-        """Let no request of the SDK's out, in a replay."""
+        """Block the SDK's requests to the network during a replay."""
         if self._replay:
-            ways = NetworkExits(self._refuse)
-            ways.watch()
-            self._stack.callback(ways.close)
+            exits = NetworkExits(self._refuse)
+            exits.watch()
+            self._stack.callback(exits.close)
 
     def _refuse(self, headers: Any) -> None:
-        __tracebackhide__ = True  # its arguments are headers
+        __tracebackhide__ = True  # the arguments are headers
         if any(name == SDK_HEADER for name, _ in header_pairs(headers)):
-            why = "a request was on its way to the network, past the cassette"
+            why = "a request would have left for the network, bypassing the cassette"
             self._problems.append(why)
             raise RefusedError(why)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Undo all patches."""
         self._stack.close()
 
 
 class _UnlessRecorded:
-    """A cassette that keeps nothing of a request that a transport further in has kept: that one saw what went out."""
+    """A cassette that skips a request already recorded by a transport further in.
+
+    The inner transport saw what was really sent.
+    """
 
     def __init__(self, cassette: Any) -> None:
         self._cassette = cassette
@@ -190,7 +201,7 @@ class _UnlessRecorded:
 
 @contextmanager
 def guarded(cassette: Any, *, replay: bool) -> Iterator[CassetteGuard]:
-    """Hold the SDK's requests to a cassette of vcrpy that is open; see `Passing.complaints` for what went past it."""
+    """Guard an open cassette of vcrpy; `CassetteGuard.problems` lists what bypassed it."""
     guard = CassetteGuard(cassette, replay=replay)
     try:
         guard.watch_cassette()
@@ -204,31 +215,31 @@ def guarded(cassette: Any, *, replay: bool) -> Iterator[CassetteGuard]:
 
 
 def _observed(guard: CassetteGuard, send: Callable[..., Any], method: str) -> Callable[..., Any]:
-    def sent(client: Any, request: Any) -> Any:
-        begun = guard.start_request(client, request, method)
-        if begun is None:
+    def observed(client: Any, request: Any) -> Any:
+        started = guard.start_request(client, request, method)
+        if started is None:
             return send(client, request)
-        token = _CURRENT_REQUEST.set(begun[0])
+        token = _CURRENT_REQUEST.set(started[0])
         try:
             response = send(client, request)
         finally:
             _CURRENT_REQUEST.reset(token)
-        guard.finish_request(begun[0], request, begun[1])
+        guard.finish_request(started[0], request, started[1])
         return response
 
-    async def sent_async(client: Any, request: Any) -> Any:
-        begun = guard.start_request(client, request, method)
-        if begun is None:
+    async def observed_async(client: Any, request: Any) -> Any:
+        started = guard.start_request(client, request, method)
+        if started is None:
             return await send(client, request)
-        token = _CURRENT_REQUEST.set(begun[0])
+        token = _CURRENT_REQUEST.set(started[0])
         try:
             response = await send(client, request)
         finally:
             _CURRENT_REQUEST.reset(token)
-        guard.finish_request(begun[0], request, begun[1])
+        guard.finish_request(started[0], request, started[1])
         return response
 
-    return wraps(send)(sent if method == "handle_request" else sent_async)
+    return wraps(send)(observed if method == "handle_request" else observed_async)
 
 
 def _only_for_sdk(stub: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
@@ -250,11 +261,11 @@ def _is_sdk_request(request: Any) -> bool:
 
 
 def _is_adapter_transport(transport: Any) -> bool:
-    return type(transport).__module__.startswith("adapter._runtime")
+    return type(transport).__module__.startswith("adapter._http")
 
 
 def _is_stub(method: Any) -> bool:
-    """Tell whether a method is vcrpy's stub, also below what was put around it since."""
+    """Return whether a method is vcrpy's stub, also if it has been wrapped since."""
     while method is not None:
         if getattr(method, "__code__", None) in _STUBS:
             return True
@@ -269,7 +280,7 @@ _STUBS = frozenset(
 
 
 def _chain(transport: Any, method: str) -> list[Any]:
-    """List a transport and all those that it holds, however deep."""
+    """List a transport and all transports inside it, at any depth."""
     found: dict[int, Any] = {}
     pending = [transport]
     while pending:
@@ -281,7 +292,7 @@ def _chain(transport: Any, method: str) -> list[Any]:
 
 
 def _inner(transport: Any, method: str) -> list[Any]:
-    """List the transports that a transport holds, in attributes or in lists and the like that are one."""
+    """List the transports in a transport's attributes, also in lists and dicts."""
     held: list[Any] = list(getattr(transport, "__dict__", {}).values())
     held += [
         getattr(transport, name, None) for kind in type(transport).__mro__ for name in _slots(kind)
@@ -292,7 +303,7 @@ def _inner(transport: Any, method: str) -> list[Any]:
 
 
 def _is_transport(one: Any, method: str) -> bool:
-    # a pool of httpcore has a method of that name
+    # Pools of httpcore have a method of that name.
     return callable(getattr(type(one), method, None)) and not type(one).__module__.startswith(
         "httpcore"
     )

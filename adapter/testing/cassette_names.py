@@ -1,4 +1,4 @@
-"""Where a test's cassette is: one file for each side, beside the test."""
+"""Name the cassettes of a test: one file for each backend, beside the test."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _FORBIDDEN = re.compile(r"[<>?%*:|\"'/\\]")  # in file names, on one platform or
 
 
 def cassette_name(cls: type | None, test: str) -> str:
-    """Name a test's cassette, without its side: `test_reply`, `TestReplies.test_reply`, `test_reply[case]`."""
+    """Return a cassette's name without the backend, such as `TestReplies.test_reply[case]`."""
     name = without_backend(test)
     return _FORBIDDEN.sub("-", f"{cls.__name__}.{name}" if cls is not None else name)
 
 
-def cassette_path(folder: Path, name: str, side: str) -> Path:
-    """Give the path of a test's cassette: `NAME.SIDE.yaml`.
+def cassette_path(folder: Path, name: str, backend: str) -> Path:
+    """Return the path of a test's cassette: `NAME.BACKEND.yaml`.
 
-    A cassette `NAME.yaml` from before the move counts as the chat side's, where there is none of its own.
+    An earlier cassette `NAME.yaml` is used for Chat if there is no `NAME.chat.yaml`.
     """
-    path = folder / f"{name}.{side}.yaml"
-    before = folder / f"{name}.yaml"
-    return before if side == "chat" and not path.is_file() and before.is_file() else path
+    path = folder / f"{name}.{backend}.yaml"
+    earlier = folder / f"{name}.yaml"
+    return earlier if backend == "chat" and not path.is_file() and earlier.is_file() else path

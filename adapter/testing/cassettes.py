@@ -1,15 +1,16 @@
-"""Record and replay HTTP with vcrpy, in cassettes that people can read and that hold no credential.
+"""Record and replay HTTP with vcrpy, in readable cassettes without credentials.
 
-vcrpy replaces `HTTPTransport.handle_request` of httpx and httpx2, the place where bytes leave for the network. A
-transport that wraps that one, such as the adapter's, stays above it: a cassette holds what truly went out, `/responses`
-when the adapter translated, and a replay feeds the adapter what truly came in.
+vcrpy replaces `HTTPTransport.handle_request` of httpx and httpx2, where bytes leave for the
+network. A transport that wraps it, such as the adapter's, stays above: a cassette holds what was
+really sent, `/responses` if the adapter translated, and a replay gives the adapter what was really
+received.
 
     with use_cassette("cassettes/vllm/text.responses.yaml"):
         client.chat.completions.create(...)
 
-A cassette keeps few headers, by a list of what may stay (`KEPT`): what isn't known to be harmless and steady goes. The
-host goes too: matching is by method, path and body (JSON bodies as values), so that a cassette replays under any base
-URL with its path.
+Only the headers in `KEPT` are recorded, which are known to be harmless and stable. The host is
+removed as well: requests match by method, path and body (JSON bodies as values), so that a cassette
+replays under any base URL with the same path (docs/testing.md#recording).
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ try:
 
     from .cassette_guard import guarded
 except ImportError as missing:  # pragma: no cover - depends on what is installed
-    if (missing.name or "").startswith("vcr."):  # it is there, and lacks what newer ones have
+    if (missing.name or "").startswith("vcr."):  # installed, but too old
         raise MissingExtra(
             vcr_check.problem() or "this vcrpy is too old: pip install 'vcrpy>=9.4'"
         ) from missing
-    raise MissingExtra(f"cassettes need {missing.name} (extra `kit`)") from missing
+    raise MissingExtra(f"cassettes need {missing.name} (extra `testing`)") from missing
 
 KEPT = frozenset(
     {
@@ -56,26 +57,29 @@ KEPT = frozenset(
         "x-should-retry",
     }
 )
-"""The headers that stay. Those of the adapter itself (`x-adapter-…`) stay as well: on the wire they would be a leak to see."""
+"""The recorded headers.
+
+The adapter's own (`x-adapter-…`) are recorded as well, so that one that leaks shows up.
+"""
 
 
 class ReplayError(AssertionError):
-    """Say that a replay asked for what the cassette doesn't hold, or left something of it unasked."""
+    """A replay made a request that isn't in the cassette, or left a recorded request out."""
 
 
 class RecordingError(AssertionError):
-    """Say why a recording would be none: nothing was called, or calls went past the cassette."""
+    """A recording is unusable: nothing was called, or calls bypassed the cassette."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Write text of several lines as literal blocks, and never an anchor."""
+    """Write text of several lines as literal blocks, and no anchors."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # The emitter itself falls back on quotes where a block couldn't hold the text exactly.
+    # The emitter falls back to quotes if a block can't hold the text exactly.
     return dumper.represent_scalar(
         "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
     )
@@ -86,11 +90,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Serializer:
-    """Turn vcrpy's cassette data into readable YAML and back."""
+    """Convert vcrpy's cassette data to readable YAML and back."""
 
     @staticmethod
     def serialize(data: Mapping[str, Any]) -> str:
-        """Write a cassette; each body in the form that is readable and gives back its bytes."""
+        """Write a cassette; each body in the most readable form that restores its bytes."""
         interactions = [
             {
                 "request": {
@@ -113,8 +117,8 @@ class Serializer:
 
     @staticmethod
     def deserialize(text: str) -> dict[str, Any]:
-        """Read a cassette, of ours or of vcrpy's own form, into what vcrpy wants."""
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
+        """Read a cassette in this format or in vcrpy's own."""
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C if available
         for each in data["interactions"]:
             request, response = each["request"], each["response"]
             request["body"] = _raw(request["body"])
@@ -128,7 +132,7 @@ class Serializer:
 
 
 def _raw(body: Any) -> bytes | None:
-    """Give a body's bytes: of our forms, or as vcrpy itself writes them, so that a team's earlier cassettes still replay."""
+    """Return a body's bytes, from our forms or from vcrpy's own, so that older cassettes replay."""
     if isinstance(body, dict) and body.keys() & {"string", "base64_string"}:
         encoded = body.get("base64_string")
         body = base64.b64decode(encoded) if encoded is not None else body["string"]
@@ -142,14 +146,15 @@ def _dump(data: Any) -> str:
 
 
 def _form(body: bytes | str | None) -> dict[str, Any] | None:
-    """Choose a body's form, proven by writing and reading it."""
+    """Return the first form of a body that YAML restores exactly."""
     raw = body.encode() if isinstance(body, str) else body
     if raw is None:
         return None
-    # YAML can't hold everything that JSON can: half a surrogate pair, for one.
+    # YAML can't hold everything that JSON can, for example half a surrogate pair.
     for form in (to_form(raw), as_text(raw)):
         try:
-            if form and from_form(yaml.load(_dump(form), Loader=_Loader)) == raw:  # noqa: S506 - as above
+            written = form and yaml.load(_dump(form), Loader=_Loader)  # noqa: S506 - as above
+            if form and from_form(written) == raw:
                 return form
         except (yaml.YAMLError, ValueError):
             continue
@@ -157,7 +162,7 @@ def _form(body: bytes | str | None) -> dict[str, Any] | None:
 
 
 def _flat(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a header that has one value as that value."""
+    """Return headers with lower-case names; a single value stands alone, several are a list."""
     flat: dict[str, Any] = {}
     for name, values in headers.items():
         listed = [
@@ -172,11 +177,11 @@ def _listed(values: Any) -> list[Any]:
 
 
 class Persister:
-    """Keep cassettes as UTF-8 with the newlines they have, on every platform."""
+    """Store cassettes as UTF-8 with unchanged newlines, on every platform."""
 
     @staticmethod
     def load_cassette(path: str | Path, serializer: Any) -> Any:
-        """Read a cassette, or raise vcrpy's error for a missing one."""
+        """Read a cassette. Raise vcrpy's CassetteNotFoundError if there is none."""
         try:
             text = Path(path).read_bytes().decode()
         except FileNotFoundError:
@@ -185,19 +190,19 @@ class Persister:
 
     @staticmethod
     def save_cassette(path: str | Path, data: dict[str, Any], serializer: Any) -> None:
-        """Write a cassette, with its folder."""
+        """Write a cassette, and create its folder."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(serialize(data, serializer).encode())
 
 
 def without_secrets(text: str) -> str:
-    """Take keys and the ids of organisations and projects out of a text."""
+    """Remove keys and the ids of organisations and projects from a text."""
     return credentials.clean_text(text)
 
 
 def may_stay(name: str) -> bool:
-    """Tell whether a header may stand in a cassette."""
+    """Return whether a header may be recorded."""
     return name.lower() in KEPT or name.lower().startswith("x-adapter-")
 
 
@@ -211,7 +216,7 @@ def _clean_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_value(name: str, value: Any, found: credentials.OnFound = lambda _: None) -> str:
-    """Clean the value of a header that may stay; an address in it loses its host, which may be a private one."""
+    """Clean the value of a recorded header; a `location` loses its host, which may be private."""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return (
         credentials.clean_url(text, HOST, found)
@@ -237,12 +242,12 @@ def _clean_response(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_body(asked: Any, recorded: Any) -> None:
-    """Compare bodies, as JSON values where both are JSON; raise AssertionError with both where they differ."""
+    """Compare bodies, as JSON values if both are JSON. Raise AssertionError if they differ."""
     pair = [bytes(each.body or b"") for each in (asked, recorded)]
     if pair[0] == pair[1]:
         return
     try:
-        # Written again, because to Python `True == 1 == 1.0`, which to an API are three different things.
+        # Compared as text: in Python `True == 1 == 1.0`, which are three values to an API.
         left, right = (json.dumps(json.loads(body), sort_keys=True, indent=1) for body in pair)
     except ValueError:
         left, right = (body.decode(errors="replace") for body in pair)
@@ -250,7 +255,10 @@ def same_body(asked: Any, recorded: Any) -> None:
 
 
 def same_query(asked: Any, recorded: Any) -> None:
-    """Compare queries, but for an `api-version` that the environment would have named and doesn't; raise AssertionError."""
+    """Compare queries, except for an `api-version` that is the stand-in.
+
+    Raise AssertionError if they differ.
+    """
     left, right = asked.query, recorded.query
     if ("api-version", STAND_IN) in left:
         left, right = (
@@ -260,23 +268,26 @@ def same_query(asked: Any, recorded: Any) -> None:
 
 
 MATCHERS: Mapping[str, Any] = {"query": same_query, "same_body": same_body}
-"""What to register with vcrpy for `options`; the first takes the place of vcrpy's own."""
+"""The matchers to register with vcrpy for `options`; the first replaces vcrpy's own."""
 
 
 def options() -> dict[str, Any]:
-    """Give what vcrpy's `VCR` and `use_cassette` are to be told, but for the serializer; `same_body` has to be registered."""
+    """Return the arguments for vcrpy's `VCR` and `use_cassette`, without the serializer.
+
+    `MATCHERS` must be registered.
+    """
     return {
         "match_on": ("method", "path", "query", "same_body"),
         "before_record_request": _clean_request,
         "before_record_response": _clean_response,
         "decode_compressed_response": True,
-        # Only the SDK's own libraries: a test may talk by others to a server of its own.
+        # Only the SDK's libraries: a test may call a server of its own with another one.
         "skip_patchers": tuple(name for name in PATCHER_NAMES if name not in {"httpx", "httpx2"}),
     }
 
 
 def recorder(record_mode: str = "none") -> vcr.VCR:
-    """Give a vcrpy VCR with these settings; modes are vcrpy's, of which `none` only replays."""
+    """Return a vcrpy VCR with these settings; the modes are vcrpy's, and `none` only replays."""
     machine = vcr.VCR(record_mode=record_mode, serializer="readable", **options())
     machine.register_serializer("readable", Serializer)
     for name, matcher in MATCHERS.items():
@@ -289,14 +300,15 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 def use_cassette(
     path: str | Path, *, record: bool = False, whole: bool = True
 ) -> Iterator[Cassette]:
-    """Replay a cassette, or with `record` write it anew.
+    """Replay a cassette, or with `record` write it again.
 
-    A replay never reaches the network and needs no key: in the environment a stand-in is set where there is none, for
-    clients made in the block. It raises `ReplayError` when a request isn't in the cassette, also where the SDK made a
-    connection error of that, and, with `whole`, when the block ends with a recorded request left unasked.
+    A replay never reaches the network and needs no key: if none is set, the environment has a
+    stand-in for clients made in the block. It raises `ReplayError` if a request isn't in the
+    cassette, also if the SDK made that a connection error, and, with `whole`, if the block ends
+    before every recorded request was made.
 
-    A recording raises `RecordingError` where calls of the SDK went past the cassette, or nothing was recorded. Then, and
-    where the block raises, the cassette stays as it was.
+    A recording raises `RecordingError` if calls of the SDK bypassed the cassette, or nothing was
+    recorded. Then, and if the block raises, the cassette is left unchanged.
     """
     if record:
         with _recording(Path(path)) as cassette:
@@ -320,19 +332,17 @@ def use_cassette(
         if why := [*unknown, *guard.problems()]:
             raise ReplayError(f"{path}: {why[0]}")
         if whole and not cassette.all_played:
-            left = [
-                request
+            missing = [
+                f"{request.method} {request.path}"
                 for index, request in enumerate(cassette.requests)
                 if not cassette.play_counts[index]
             ]
-            raise ReplayError(
-                f"{path}: not asked: " + ", ".join(f"{each.method} {each.path}" for each in left)
-            )
+            raise ReplayError(f"{path}: recorded but not requested: {', '.join(missing)}")
 
 
 @contextmanager
 def _recording(path: Path) -> Iterator[Cassette]:
-    """Record beside the cassette, and put the new one in its place at the end."""
+    """Record to a temporary file, and replace the cassette with it at the end."""
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with (
@@ -350,14 +360,14 @@ def _recording(path: Path) -> Iterator[Cassette]:
 
 
 def _note_refusals(cassette: Cassette, unknown: list[str]) -> None:
-    """Write down each request that vcrpy refuses: the SDK retries it and then reports a mere connection error."""
+    """Collect the requests that vcrpy refuses: the SDK only reports them as connection errors."""
     similar = cassette.find_requests_with_most_matches
 
     def noting(request: Any) -> Any:
         found = similar(request)
         why = (
             "; ".join(message for _, _, failed in found[:1] for _, message in failed)
-            or "nothing like it is left"
+            or "no similar request is left"
         )
         unknown.append(f"{request.method} {request.path} is not in the cassette: {why}")
         return found

@@ -1,4 +1,4 @@
-"""`assert_same_turn(a, b)`: two answers of either API say the same, or the test fails with what differs."""
+"""Compare two replies of either API: `assert_same_turn(a, b)` fails with the differences."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from adapter.reading import Events, Finished, ToolCall, Turn, read
 
 
 def assert_same_turn(a: Any, b: Any, *, tools: Any = None, output: Any = None) -> None:
-    """Raise AssertionError where two answers of either API don't say the same; the message shows what differs.
+    """Raise AssertionError if two replies of either API differ; the message shows how.
 
-    `a` and `b` are what `adapter.read` takes, results or sync streams, or `Turn`s; `tools` and `output` go to it. Compared are
-    `text`, `refusal`, `finish`, `parsed`, the tool calls in their order with type, name and arguments (as JSON values where they
-    are JSON), and the URLs that are cited; of results with several choices (`n`) all of them, of streams the first. Not compared is what can't be equal: ids, the model's name, usage, summaries of reasoning.
+    `a` and `b` are results, sync streams or `Turn`s, and `tools` and `output` are those of
+    `adapter.read`. These are compared: `text`, `refusal`, `finish`, `parsed`, the tool calls in
+    order (type, name, and arguments, as JSON values if they are JSON), and the cited URLs; all
+    choices of a result, the first of a stream. These can't be equal and aren't compared: ids, the
+    model's name, usage, summaries of reasoning.
     """
     __tracebackhide__ = True
     first, second = _turn(a, tools, output), _turn(b, tools, output)
     differences = list(differing(first, second))
-    if all(
-        isinstance(one, Turn) or _is_result(one) for one in (a, b)
-    ):  # of a stream the first choice is all there is
+    if all(isinstance(one, Turn) or _is_result(one) for one in (a, b)):
+        # A stream has only its first choice.
         differences += _other_choices(first, second, tools, output)
     if differences:
         raise AssertionError(
@@ -39,7 +40,8 @@ def _turn(given: Any, tools: Any, output: Any) -> Turn[Any]:
         return found
     if not isinstance(found, Events):
         raise TypeError(
-            "expected a result, a Turn or a sync stream: read an async stream first, and give its Turn"
+            "expected a result, a Turn or a sync stream: "
+            "read an async stream first, and pass its Turn"
         )
     with found:
         last = list(found)[-1]
@@ -52,19 +54,19 @@ def _is_result(given: Any) -> bool:
 
 
 def _other_choices(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Iterator[str]:
-    """Compare the choices behind the first, of which alone a turn is made."""
-    ours, theirs = (_choices(turn.raw) for turn in (a, b))
-    if len(ours) != len(theirs):
-        yield f"  choices: {len(ours)} != {len(theirs)}"
+    """Compare the choices after the first; a `Turn` holds only the first."""
+    first, second = (_choices(turn.raw) for turn in (a, b))
+    if len(first) != len(second):
+        yield f"  choices: {len(first)} != {len(second)}"
         return
-    for number in range(1, len(ours)):
+    for number in range(1, len(first)):
         one, other = (
             _turn(
                 {"object": "chat.completion", "choices": [{**choices[number], "index": 0}]},
                 tools,
                 output,
             )
-            for choices in (ours, theirs)
+            for choices in (first, second)
         )
         yield from (
             f"  choices[{number}]{line[1:]}" if line[2:3] != " " else line
@@ -73,14 +75,14 @@ def _other_choices(a: Turn[Any], b: Turn[Any], tools: Any, output: Any) -> Itera
 
 
 def _choices(raw: Any) -> list[dict[str, Any]]:
-    """Give a completion's choices in their order; one, of which nothing is known, for anything else."""
+    """Return a completion's choices in order; one empty choice for anything else."""
     top = raw.model_dump() if hasattr(raw, "model_dump") and hasattr(raw, "choices") else raw
     choices = top.get("choices") if isinstance(top, dict) else None
     return sorted(choices, key=lambda choice: choice.get("index") or 0) if choices else [{}]
 
 
 def differing(a: Turn[Any], b: Turn[Any]) -> Iterator[str]:
-    """Say what differs between two turns, a line or a few for each difference."""
+    """Yield the differences between two turns, as one or more lines each."""
     for name in ("text", "refusal"):
         yield from _texts(name, getattr(a, name), getattr(b, name))
     for name in ("finish", "parsed"):
@@ -117,7 +119,7 @@ def _calls(where: str, a: ToolCall, b: ToolCall) -> Iterator[str]:
 
 
 def _json(where: str, a: Any, b: Any) -> Iterator[str]:
-    """Compare JSON values path by path; true, 1 and 1.0 are three values, as they are to a tool."""
+    """Compare JSON values path by path; true, 1 and 1.0 differ, as they do to a tool."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in [*a, *(key for key in b if key not in a)]:
             if key not in a or key not in b:
@@ -128,7 +130,8 @@ def _json(where: str, a: Any, b: Any) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(a, b, strict=True)):
             yield from _json(f"{where}[{number}]", one, other)
     elif json.dumps(a) != json.dumps(b):
-        yield f"  {where}: {json.dumps(a, ensure_ascii=False)} != {json.dumps(b, ensure_ascii=False)}"
+        first, second = (json.dumps(value, ensure_ascii=False) for value in (a, b))
+        yield f"  {where}: {first} != {second}"
 
 
 def _values(where: str, a: Any, b: Any) -> Iterator[str]:
@@ -142,7 +145,7 @@ def _texts(where: str, a: str | None, b: str | None) -> Iterator[str]:
     if a is None or b is None:
         yield f"  {where}: {a!r} != {b!r}"
         return
-    if _as_seen(a) == _as_seen(b):  # line by line they would look the same
+    if _as_seen(a) == _as_seen(b):  # a diff by lines would show no difference
         yield f"  {where}: {a!a} != {b!a}"
         return
     yield f"  {where}:"

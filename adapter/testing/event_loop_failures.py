@@ -1,8 +1,9 @@
-"""Failures that say nothing about a side: those of a suite whose tests share what belongs to one test's event loop.
+"""Recognise failures caused by sharing a client between event loops, not by a backend.
 
-An async client made once, at import or by a fixture of a wider scope, keeps connections that belong to the loop in which they were
-made. Where each test has a loop of its own, the second test that uses the client fails, be it another test or the same one on
-its other side: with the SDK's own client as well, run twice.
+An async client made once, at import or by a fixture of a wider scope, keeps connections of the loop
+that made them. If each test has its own loop, the second test that uses the client fails, also if
+it is the same test on the other backend, and also with the SDK's own client
+(docs/testing.md#event-loops).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from .report import EVENT_LOOP
 
 _LOOP_MESSAGE = re.compile(
-    r"event loop is closed|(?:attached|bound) to a different (?:event )?loop|is bound to a different event loop"
-    r"|belongs to a different (?:event )?loop|was created (?:in|on) a different (?:event )?loop",
+    r"event loop is closed|(?:attached|bound) to a different (?:event )?loop"
+    r"|is bound to a different event loop|belongs to a different (?:event )?loop"
+    r"|was created (?:in|on) a different (?:event )?loop",
     re.IGNORECASE,
 )
 
@@ -22,16 +24,17 @@ _LOOPS = frozenset({"asyncio", "uvloop", "winloop"})
 
 NOTES = {
     EVENT_LOOP: (
-        "A client, or something else that the test shares, was used in another event loop before. That isn't a difference between "
-        "the sides: the same test fails as well where it runs twice on one. Make the client in the test or in a fixture of its "
-        'scope, or run the tests in one loop (pytest-asyncio: loop_scope="session").'
+        "A client, or something else that the test shares, was used in another event loop before. "
+        "This isn't a difference between the backends: the test also fails if it runs twice on one. "
+        "Make the client in the test or in a fixture of its scope, or run the tests in one loop "
+        '(pytest-asyncio: loop_scope="session").'
     )
-}  # fmt: skip
-"""What to say of a failure of each kind."""
+}
+"""The note for each kind of failure."""
 
 
 def failure_kind(error: BaseException | None) -> str | None:
-    """Tell the kind of a failure, from the exception and all that led to it; None for one that may be the side's."""
+    """Return the kind of a failure, by its exception and causes; None for any other failure."""
     for one in _causes(error):
         if (
             isinstance(one, RuntimeError | ValueError)
@@ -43,7 +46,7 @@ def failure_kind(error: BaseException | None) -> str | None:
 
 
 def _is_raised_by_adapter(error: BaseException) -> bool:
-    """Tell whether the innermost code that isn't the event loop's own is the adapter's: that would be a fault of a side."""
+    """Return whether the innermost frame outside the event loop is the adapter's."""
     name, trace = "", error.__traceback__
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]

@@ -1,10 +1,12 @@
-"""Stand-ins for what clients can't be made without and a replay has no use for: keys, and Azure's address and version.
+"""Stand-ins for what clients require and replays don't use: keys, and Azure's endpoint and version.
 
-    environment of a test that replays     `standing_in()`, for the test's duration, where no key is set
-    clients made when modules are imported `made_without_keys(given)`: the variables are there only while a client is made, so that
-                                           nobody else, `skipif(not os.environ.get(...))` above all, takes the stand-in for a key
+- `set_stand_ins()` sets them in the environment of a test that replays, if no key is set.
+- `allow_keyless_clients(...)` is for clients made when modules are imported. The variables exist
+  only while a client is made, so that other code, such as `skipif(not os.environ.get(...))`,
+  doesn't take the stand-in for a key.
 
-A key that is set is never replaced. A request that carries the stand-in and would leave for a server raises `KeyNeeded`.
+A key that is set is never replaced. A request with the stand-in that would leave for a server
+raises `KeyNeeded` (docs/testing.md#keys).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 HOST = "recorded.invalid"
-"""The host that stands in cassettes in place of the real one; the top-level domain is reserved and never resolves."""
+"""The host in cassettes, in place of the real one; the reserved top-level domain never resolves."""
 
 STAND_IN = "replay-only"
 
@@ -35,7 +37,7 @@ _ALTERNATIVES = {
     "OPENAI_API_KEY": "OPENAI_ADMIN_KEY",
     "AZURE_OPENAI_API_KEY": "AZURE_OPENAI_AD_TOKEN",
 }
-"""What does for a key as well."""
+"""The variables that serve in place of a key."""
 
 _NAMES = (_KEY | _AZURE).keys()
 
@@ -51,26 +53,32 @@ _CLIENT_CLASSES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "pydantic_ai.providers.openai": {"OpenAIProvider": _KEY},
     "pydantic_ai.providers.azure": {"AzureProvider": _AZURE},
 }
-"""What isn't made without a key, by the module that it is in, and what the making of each looks up: the SDK's clients, and what
-looks for a key itself before it makes one."""
+"""The classes that require a key, by module, with the variables that each looks up.
+
+These are the SDK's clients, and classes that look for a key before they make one.
+"""
 
 
 ChooseStandIns = Callable[[Mapping[str, str]], Mapping[str, str]]
-"""Chooses, of the stand-ins for variables that are missing, those to set while a client is made."""
+"""Chooses which stand-ins for missing variables to set while a client is made."""
 
 
 class KeyNeeded(BaseException):
-    """Say that a call would have left with the stand-in; no `except Exception` takes it for a failure of the server."""
+    """A call would have left with the stand-in for a key.
+
+    A BaseException, so that no `except Exception` takes it for a failure of the server.
+    """
 
     def __init__(self) -> None:
         super().__init__(
-            "a call would have gone out with the stand-in that replays have for a key: set OPENAI_API_KEY (Azure's: "
-            "AZURE_OPENAI_API_KEY) to record or to ask a server, or replay it from a cassette"
+            "a call would have been sent with the stand-in for a key that replays use: "
+            "set OPENAI_API_KEY (Azure: AZURE_OPENAI_API_KEY) to record or to call a server, "
+            "or replay it from a cassette"
         )
 
 
 def _missing(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Choose of the variables those that are unset or blank, as where a CI's secret is missing."""
+    """Return the variables that are unset or blank; CI systems leave missing secrets blank."""
     return {
         name: value
         for name, value in wanted.items()
@@ -79,7 +87,7 @@ def _missing(wanted: Mapping[str, str]) -> dict[str, str]:
 
 
 def variables_present() -> frozenset[str]:
-    """Name those of the variables that are set: where one is missing later, the suite has taken it away."""
+    """Return the names that are set; if one is missing later, the suite has removed it."""
     return frozenset(_NAMES - _missing(dict.fromkeys(_NAMES, "")).keys())
 
 
@@ -88,18 +96,18 @@ _stand_ins_settled = ContextVar("adapter.testing.settled", default=False)
 
 @contextmanager
 def set_stand_ins(*, settled: bool = False) -> Iterator[None]:
-    """Set the stand-in for a key in the environment, where none is set; with `settled`, not again in the block.
+    """Set the stand-in for a key in the environment, if no key is set.
 
-    What a fixture takes away after that, before the cassette's own, stays away.
-    For Azure's where the environment is one of Azure's: the SDK's module-level client takes the two together for a contradiction.
+    With `settled`, a nested call in the block sets nothing, so that a variable which a fixture
+    removes stays removed. In an environment for Azure only Azure's key is set: the SDK's
+    module-level client refuses both together.
     """
     if _stand_ins_settled.get():
         yield
         return
     azures = any(name.startswith("AZURE_OPENAI_") and value for name, value in os.environ.items())
-    token = (
-        _stand_ins_settled.set(True) if settled else None
-    )  # an async fixture may end in another context than it began in
+    # Only set if needed: an async fixture may end in another context, where it can't be reset.
+    token = _stand_ins_settled.set(True) if settled else None
     try:
         with _set(_missing(_AZURE_KEY if azures else _KEY)):
             yield
@@ -110,7 +118,10 @@ def set_stand_ins(*, settled: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and put back what is still as it was set: a wider fixture may set others meanwhile, to stay."""
+    """Set variables, and restore those that still have the set value at the end.
+
+    A fixture of a wider scope may have set another value meanwhile, which stays.
+    """
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -126,15 +137,18 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def reject_stand_in(headers: Any) -> None:
-    """Raise KeyNeeded where one of a request's headers carries the stand-in."""
-    __tracebackhide__ = True  # its arguments are headers
+    """Raise KeyNeeded if one of a request's headers has the stand-in."""
+    __tracebackhide__ = True  # the arguments are headers
     if any(value.removeprefix("Bearer ") == STAND_IN for _, value in header_pairs(headers)):
         raise KeyNeeded
 
 
 @contextmanager
 def allow_keyless_clients(choose: ChooseStandIns, exits: NetworkExits) -> Iterator[None]:
-    """Let clients be made without a key, with what is `given` for it, from when their modules are imported on."""
+    """Let clients be made without a key; `choose` selects the stand-ins for each.
+
+    Classes of modules that aren't imported yet are patched on import.
+    """
     with ExitStack() as stack:
 
         def patch(module: ModuleType) -> None:
@@ -177,7 +191,7 @@ def _with_stand_ins(
 
 
 class _Finder:
-    """Find some modules as everybody does, and tell once one is imported."""
+    """Find some modules by the other finders, and call `on_import` once one is imported."""
 
     def __init__(self, names: set[str], on_import: Callable[[ModuleType], None]) -> None:
         self._names, self._on_import = names, on_import
@@ -185,7 +199,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find one of the modules among what the others find; for all else, nothing."""
+        """Find one of the modules by the other finders; None for any other module."""
         if name not in self._names:
             return None
         others = [one for one in sys.meta_path if one is not self]

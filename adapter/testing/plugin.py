@@ -1,13 +1,14 @@
-"""The pytest plugin: run tests on Chat Completions and on the Responses API, and tell where each call went.
+"""The pytest plugin: run tests on both backends, and report which backend answered each call.
 
     pytest --adapter-backend=both
 
-A test takes part that uses the fixture `backend` (itself, by another fixture, or all of them: `usefixtures = backend` in pytest's
-ini), or is marked `adapter_backend`. It runs once on each side, with the side in force for the whole process: threads, tasks and
-clients made inside or before need no change.
+A test takes part if it uses the fixture `backend` (directly, by another fixture, or by
+`usefixtures = backend` in pytest's ini), or is marked `adapter_backend`. It runs once on each
+backend, which is forced for the whole process: threads, tasks and existing clients included
+(docs/testing.md).
 
-pytest loads this file at every start, by `pytest_chat_responses`, so nothing but pytest and the plugin's own small parts is imported at its top.
-(PYTEST_DONT_REWRITE: no test's assertions are here.)
+pytest loads this file at every start, by `pytest_chat_responses`, so it imports only pytest and
+small modules. PYTEST_DONT_REWRITE: this file has no assertions of tests.
 """
 
 from __future__ import annotations
@@ -37,25 +38,25 @@ _MADE_ON = pytest.StashKey[dict[Any, "SelectedBackend | None"]]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the options, where the entry point hasn't, and bring in what is in files of its own."""
+    """Add the options, unless the entry point has, and register the plugin for cassettes."""
     add_options(parser)
     if not pluginmanager.is_registered(plugin_cassettes):
         pluginmanager.register(plugin_cassettes, plugin_cassettes.__name__)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers."""
+    """Declare the markers, and check the options."""
     add_markers(config)
     config.stash[_WATCHER] = CallWatcher()
     config.stash[_CLOSING] = ExitStack()
     config.stash[_MADE_ON] = {}
-    _selected_backend(config)  # a mistake ends the run here, in one line
+    _selected_backend(config)  # a wrong value ends the run here, in one line
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(config), "adapter-report")
 
 
 def deactivate(config: pytest.Config) -> None:
-    """Take everything back, for a project that turns out to have a module `adapter` of its own."""
+    """Unregister the plugin, for a project that turns out to have its own `adapter`."""
     pytest_unconfigure(config)
     for name in ("adapter-report", "adapter.testing.plugin_cassettes", "adapter.testing.plugin"):
         config.pluginmanager.unregister(name=name)
@@ -63,7 +64,7 @@ def deactivate(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop watching."""
+    """Stop observing calls."""
     config.stash[_CLOSING].close()
 
 
@@ -80,39 +81,39 @@ def _backends_for(
     try:
         return backends_of(_selected_backend(config), markers)
     except ValueError as error:
-        raise pytest.Collector.CollectError(
-            f"{test}: {error}"
-        ) from None  # one line, where UsageError has a traceback
+        # One line; a UsageError would show a traceback.
+        raise pytest.Collector.CollectError(f"{test}: {error}") from None
 
 
-# Sides
+# Backends
 
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
-    """Run the test on each side, and give the side: `chat` or `responses`."""
-    side = backend_of(request.node)
-    if (
-        side is None
-    ):  # asked for at run time (getfixturevalue), when the test can't be doubled any more
+    """Run the test on each backend; the value is `chat` or `responses`."""
+    backend_name = backend_of(request.node)
+    if backend_name is None:  # requested by getfixturevalue, too late to parametrize the test
         raise pytest.UsageError(
-            "the fixture `backend` can't be asked for at run time: name it as an argument, or mark the test"
+            "the fixture `backend` can't be requested at run time: "
+            "name it as an argument, or mark the test"
         )
-    return str(side)
+    return str(backend_name)
 
 
-@pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the side ends its id
+@pytest.hookimpl(
+    trylast=True
+)  # after the test's own parameters, so that the id ends in the backend
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that takes part a run on each side."""
+    """Parametrize a test that takes part with its backends."""
     markers = list(metafunc.definition.iter_markers("adapter_backend"))
     if not markers and "backend" not in metafunc.fixturenames:
         return
     if not _is_plugin_backend(metafunc):
         return
-    sides, why = _backends_for(metafunc.config, metafunc.definition.nodeid, markers)
+    backends, why = _backends_for(metafunc.config, metafunc.definition.nodeid, markers)
     if "backend" not in metafunc.fixturenames:
         metafunc.fixturenames.append("backend")
-    params = [pytest.param(side, id=side) for side in sides]
+    params = [pytest.param(backend_name, id=backend_name) for backend_name in backends]
     skipped = [
         pytest.param(
             None, id=_selected_backend(metafunc.config), marks=pytest.mark.skip(reason=why)
@@ -122,7 +123,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_plugin_backend(metafunc: pytest.Metafunc) -> bool:
-    """Tell whether the test's `backend` is the plugin's: it may be a parameter, or a fixture of the suite's own."""
+    """Return whether the test's `backend` is the plugin's, not a parameter or another fixture."""
     if any("backend" in getattr(call, "params", ()) for call in getattr(metafunc, "_calls", ())):
         return False
     return _is_plugin_fixture(getattr(metafunc, "_arg2fixturedefs", {}).get("backend"))
@@ -133,26 +134,26 @@ def _is_plugin_fixture(known: Any) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Choose a side for a test that takes part and can't be doubled: one of unittest's, or a doctest."""
+    """Choose one backend for a test that can't be parametrized: unittest's tests and doctests."""
     markers = list(item.iter_markers("adapter_backend"))
     if hasattr(item, "callspec") or not (markers or "backend" in getattr(item, "fixturenames", ())):
         return
     info = getattr(item, "_fixtureinfo", None)
     if not _is_plugin_fixture(getattr(info, "name2fixturedefs", {}).get("backend")):
         return
-    sides, why = _backends_for(item.config, item.nodeid, markers)
-    if sides:
-        setattr(item, SINGLE_BACKEND, sides[0])
-        item.stash[_HAS_ONE_BACKEND] = len(sides) > 1
+    backends, why = _backends_for(item.config, item.nodeid, markers)
+    if backends:
+        setattr(item, SINGLE_BACKEND, backends[0])
+        item.stash[_HAS_ONE_BACKEND] = len(backends) > 1
     else:
         item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Put a test's side in force, from the first of its fixtures to the last, and watch its calls."""
-    side = backend_of(item)
-    if side is None:
+    """Force a test's backend, its fixtures included, and observe its calls."""
+    backend_name = backend_of(item)
+    if backend_name is None:
         return (yield)
     watcher = item.config.stash[_WATCHER]
     if not item.config.stash.get(_WATCHING, False):
@@ -160,7 +161,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
         item.config.stash[_CLOSING].enter_context(observing(watcher))
         item.config.stash[_WATCHING] = True
-    with backend_in_force(side), watcher.test(side):
+    with backend_in_force(backend_name), watcher.test(backend_name):
         return (yield)
 
 
@@ -168,7 +169,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Remember on which side a fixture of a wider scope made its calls: the tests of the other side get what it got."""
+    """Remember on which backend a fixture of a wider scope made its calls.
+
+    Tests on the other backend get the same replies.
+    """
     made_on = request.config.stash[_MADE_ON]
     made_on.pop(fixturedef, None)
     watcher = request.config.stash[_WATCHER]
@@ -180,13 +184,15 @@ def pytest_fixture_setup(
             made_on[fixturedef] = watcher.backend
 
 
-def _made_elsewhere(item: pytest.Item, side: SelectedBackend) -> list[str]:
-    """List the fixtures of a test whose calls were made on another side."""
+def _made_elsewhere(item: pytest.Item, backend_name: SelectedBackend) -> list[str]:
+    """List the fixtures of a test whose calls were made on another backend."""
     made_on = item.config.stash[_MADE_ON]
     if not made_on:
         return []
     used = getattr(getattr(item, "_request", None), "_fixture_defs", {})
-    return sorted(name for name, one in used.items() if one in made_on and made_on[one] != side)
+    return sorted(
+        name for name, one in used.items() if one in made_on and made_on[one] != backend_name
+    )
 
 
 # Streams
@@ -194,7 +200,10 @@ def _made_elsewhere(item: pytest.Item, side: SelectedBackend) -> list[str]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Cut the test's streams as it is marked, or as the option says; the innermost, so inside of any cassette."""
+    """Split the test's streams by its mark or the option.
+
+    Runs last, so that streams are split inside of any cassette.
+    """
     marker = item.get_closest_marker("adapter_streams")
     pieces = (
         item.config.getoption("adapter_streams")
@@ -222,9 +231,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Serve what the test's HTTP mocks of Chat Completions answer as the Responses API would have (`mocks.chat_mocks`).
+    """Serve the replies of the test's Chat Completions mocks as the Responses API (`chat_mocks`).
 
-    A test whose mocks answer `/responses` themselves is marked `adapter_chat_mocks(False)`, where the fixture is in force for all.
+    If all tests use the fixture, mark one whose mocks answer `/responses` with
+    `adapter_chat_mocks(False)`.
     """
     marker = request.node.get_closest_marker("adapter_chat_mocks")
     if marker is not None and not all(marker.args):
@@ -243,12 +253,12 @@ def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
-    """Put side and calls into the test's reports; with `--adapter-strict`, fail what strayed."""
+    """Add backend and calls to the test's reports; apply `--adapter-strict`."""
     report = yield
-    side = backend_of(item)
-    if side is None:
+    backend_name = backend_of(item)
+    if backend_name is None:
         return report
-    alone, elsewhere = item.stash.get(_HAS_ONE_BACKEND, False), _made_elsewhere(item, side)
+    alone, elsewhere = item.stash.get(_HAS_ONE_BACKEND, False), _made_elsewhere(item, backend_name)
     failure = None
     if report.failed and call.excinfo is not None:
         from . import event_loop_failures
@@ -258,7 +268,7 @@ def pytest_runtest_makereport(
             report.sections.append(("adapter", event_loop_failures.NOTES[failure]))
     watcher = item.config.stash[_WATCHER]
     report.adapter = report_data(
-        side, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure
+        backend_name, watcher, alone=alone, made_elsewhere=elsewhere, failure=failure
     )
     if (
         call.when == "call"
@@ -269,7 +279,7 @@ def pytest_runtest_makereport(
         if why:
             report.outcome = "failed"
             report.longrepr = (
-                f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
+                f"--adapter-strict: requested responses, answered by chat: {'; '.join(why)}"
             )
         elif elsewhere:
             report.outcome = "failed"
@@ -278,30 +288,30 @@ def pytest_runtest_makereport(
 
 
 class _Reporter:
-    """Collect the reports of all tests, in the process that reports, and tell of them at the end."""
+    """Collect the reports of all tests in the main process, and print a summary."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._report = Report()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a phase of a test; of a worker's test too."""
+        """Add the report of one phase of a test, also of a worker's."""
         self._report.add(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what a worker of pytest-xdist has left."""
+        """Add the count of a pytest-xdist worker."""
         self._report.outside += getattr(node, "workeroutput", {}).get("adapter_outside", 0)
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file."""
+        """Write the report file."""
         path = self._config.getoption("adapter_report")
         if path:
             self._report.outside += self._config.stash[_WATCHER].outside
             self._report.write(Path(path))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the report, where there is something to tell."""
+        """Print the report, if a test took part."""
         if self._report.tests:
             terminalreporter.section("adapter: where the tests ran")
             for line in self._report.lines():
@@ -312,13 +322,13 @@ class _Reporter:
 
 
 _NO_TESTS = (
-    "No test ran on a side: none uses the fixture `backend` or is marked `adapter_backend`. To run all of them: "
-    "-o usefixtures=backend, or the same in pytest's ini."
+    "No test took part: none uses the fixture `backend` or is marked `adapter_backend`. "
+    "To run all of them: -o usefixtures=backend, or the same in pytest's ini."
 )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Send up, from a worker of pytest-xdist, what belongs to no test."""
+    """Pass the count of calls outside of tests from a pytest-xdist worker to the main process."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["adapter_outside"] = session.config.stash[_WATCHER].outside

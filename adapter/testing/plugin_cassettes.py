@@ -1,7 +1,9 @@
-"""The pytest plugin's part for cassettes: replays that need no key, recordings that hold what was called.
+"""The pytest plugin's cassettes: replays without a key, recordings without gaps.
 
-A test replays that uses the fixture `adapter_cassette`, or is marked `vcr` (pytest-recording's mark, and pytest-vcr's) and takes
-part, or has its settings from `adapter.testing.pytest_recording`. (PYTEST_DONT_REWRITE: no test's assertions are here.)
+A test replays if it uses the fixture `adapter_cassette`, or if it is marked `vcr` (the mark of
+pytest-recording and pytest-vcr) and either runs on a backend or has its settings from
+`adapter.testing.pytest_recording` (docs/testing.md#recording).
+PYTEST_DONT_REWRITE: this file has no assertions of tests.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ _KEYLESS = pytest.StashKey["_KeylessClients"]()
 _OUTCOME = pytest.StashKey[str]()
 
 _MODES = ("adapter_record", "record_mode", "vcr_record")
-"""Options that record: ours, pytest-recording's and pytest-vcr's; of the latter's values, these don't:"""
+"""The options that record: ours, pytest-recording's and pytest-vcr's."""
 _REPLAYING = (None, False, "none", "once")
+"""The values of these options that don't record."""
 
 _PLUGIN_NAMES = (b"adapter_cassette", b"adapter.testing", b"adapter_backend")
 _MAX_FILES = 5000
@@ -33,26 +36,28 @@ _SKIPPED_FOLDERS = frozenset(
 
 
 class _KeylessClients:
-    """What lets clients be made without keys: while a suite that replays is collected, and in its tests that replay."""
+    """Let clients be made without keys: while the suite is collected, and in tests that replay."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._suite_uses_plugin: bool | None = None
         self.collecting = True
-        self.set_at_start: frozenset[str] | None = (
-            None  # what the test that replays found set; None outside of one
-        )
+        # The variables that were set when the replaying test began; None outside of one.
+        self.set_at_start: frozenset[str] | None = None
         self.exits = NetworkExits(placeholder_keys.reject_stand_in)
         self.patches = ExitStack()
 
     def stand_ins_for(self, missing: Mapping[str, str]) -> Mapping[str, str]:
-        """Choose what a client is made with now in place of what is missing: not what the test itself has taken away."""
+        """Return the stand-ins for a client made now; none for a variable that the test removed."""
         if self.set_at_start is not None:
             return {name: value for name, value in missing.items() if name not in self.set_at_start}
         return missing if self.collecting and self._uses_plugin() else {}
 
     def _uses_plugin(self) -> bool:
-        """Look for the plugin's names in the suite's files; only where a client is made that has no key."""
+        """Return whether a file of the suite names the plugin.
+
+        Only called when a client is made without a key, since it reads the files.
+        """
         if self._suite_uses_plugin is None:
             named = " ".join(self._config.getini("usefixtures"))
             self._suite_uses_plugin = "adapter_cassette" in named or any(
@@ -62,7 +67,7 @@ class _KeylessClients:
 
 
 def _files(config: pytest.Config) -> Iterator[Path]:
-    """Give the Python files among the tests of a run, and the conftest at its root."""
+    """Yield the Python files among the tests of a run, and the conftest at its root."""
     yield config.rootpath / "conftest.py"
     here = config.invocation_params.dir
     given = (
@@ -70,7 +75,7 @@ def _files(config: pytest.Config) -> Iterator[Path]:
         or config.getini("testpaths")
         or ["."]
     )
-    left = _MAX_FILES
+    remaining = _MAX_FILES
     for one in given:
         path = here / str(one).partition("::")[0]
         if path.is_file():
@@ -83,9 +88,9 @@ def _files(config: pytest.Config) -> Iterator[Path]:
             ]
             for name in names:
                 if name.endswith(".py"):
-                    left -= 1
+                    remaining -= 1
                     yield Path(folder, name)
-            if left < 0:
+            if remaining < 0:
                 return
 
 
@@ -103,7 +108,7 @@ def _records(options: Any) -> bool:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
-    """Begin before any file of the suite is imported."""
+    """Allow clients without keys, before any file of the suite is imported."""
     if _KEYLESS not in early_config.stash and not _records(early_config.known_args_namespace):
         keyless = early_config.stash[_KEYLESS] = _KeylessClients(early_config)
         keyless.patches.enter_context(
@@ -115,7 +120,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def stop(config: pytest.Config) -> None:
-    """Let no more clients be made without keys."""
+    """No longer allow clients without keys."""
     keyless = config.stash.get(_KEYLESS, None)
     if keyless is not None:
         keyless.patches.close()
@@ -123,7 +128,7 @@ def stop(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """End with the collection, where no test replays."""
+    """Stop after the collection if no test replays."""
     keyless = session.config.stash.get(_KEYLESS, None)
     if keyless is not None:
         keyless.collecting = False
@@ -133,7 +138,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Have a stand-in for a key, from the first of a test's fixtures to the last, where it replays."""
+    """Set the stand-in for a key around a test that replays, its fixtures included."""
     keyless = item.config.stash.get(_KEYLESS, None)
     if keyless is None or not _replays(item):
         return (yield)
@@ -155,7 +160,8 @@ def _replays(item: pytest.Item) -> bool:
 
 
 def _has_our_settings(item: pytest.Item) -> bool:
-    found = getattr(item.session, "_fixturemanager").getfixturedefs("vcr_config", item)  # noqa: B009 - it isn't public
+    manager = getattr(item.session, "_fixturemanager")  # noqa: B009 - it isn't public
+    found = manager.getfixturedefs("vcr_config", item)
     return (
         bool(found)
         and getattr(found[-1].func, "__module__", "") == "adapter.testing.pytest_recording"
@@ -167,7 +173,7 @@ def _has_our_settings(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse, with the reason, a test on a side whose cassette vcrpy would record or replay above the adapter."""
+    """Fail a test on a backend if vcrpy would record or replay its cassette above the adapter."""
     if backend_of(item) is not None and item.get_closest_marker("vcr") is not None:
         _check_vcrpy()
 
@@ -182,23 +188,28 @@ def _check_vcrpy() -> None:
 
 @pytest.fixture
 def adapter_cassette_dir(request: pytest.FixtureRequest) -> Path:
-    """Give the folder of the test's cassettes: `cassettes/MODULE` beside the test. Override it to keep them elsewhere."""
+    """Return the folder of the test's cassettes: `cassettes/MODULE` beside the test.
+
+    Override the fixture to keep them in another folder.
+    """
     return Path(request.path).parent / "cassettes" / request.path.stem
 
 
 class _NotPassedError(Exception):
-    """Leave a recording that isn't to take the place of the cassette that there is."""
+    """Raised to leave a recording without replacing the existing cassette."""
 
 
 @pytest.fixture
 def adapter_cassette(
     request: pytest.FixtureRequest, backend: str, adapter_cassette_dir: Path
 ) -> Iterator[Any]:
-    """Replay the test's calls from `TEST.SIDE.yaml`, or record them there with `--adapter-record`. Gives vcrpy's cassette.
+    """Replay the test's calls from `TEST.BACKEND.yaml`, or record them with `--adapter-record`.
 
-    A replay needs no key and never reaches the network, and fails with what was asked or left unasked. A recording fails
-    where calls went past the cassette or none was made; a cassette from before stays then, and where the test fails. Cassettes
-    hold no key, no cookie, no header that isn't known to be harmless, and no host.
+    Yields vcrpy's cassette. A replay needs no key, never reaches the network, and fails for a
+    request that isn't recorded or a recorded one that isn't made. A recording fails if calls
+    bypassed the cassette or none was made; then, and if the test fails, an existing cassette is
+    left unchanged. Cassettes hold no keys, cookies, hosts, or headers that aren't known to be
+    harmless.
     """
     _check_vcrpy()
     from .cassettes import use_cassette
@@ -224,15 +235,17 @@ def adapter_cassette(
             ):
                 raise _NotPassedError
     except _NotPassedError:
-        said = f"{path.name} stays as it was, since the test {outcome} while it was recorded"
+        happened = "was skipped" if outcome == "skipped" else outcome
         request.node.add_report_section(
-            "teardown", "adapter", said.replace("skipped", "was skipped")
+            "teardown",
+            "adapter",
+            f"{path.name} is unchanged, since the test {happened} while it was recorded",
         )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Remember what became of a test, for the recording of it."""
+    """Keep a test's outcome for its recording."""
     report = yield
     if not report.passed:
         item.stash[_OUTCOME] = (
@@ -245,7 +258,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Hold a test's calls to the cassette of pytest-recording or pytest-vcr as to one of ours."""
+    """Guard a cassette of pytest-recording or pytest-vcr as one of ours."""
     cassette = yield
     if (
         fixturedef.argname in ("vcr", "vcr_cassette")
@@ -257,10 +270,10 @@ def pytest_fixture_setup(
         guarding = guarded(cassette, replay=bool(cassette.write_protected))
         guard = guarding.__enter__()
 
-        def let_go() -> None:
+        def finish() -> None:
             guarding.__exit__(None, None, None)
             if why := guard.problems():
                 pytest.fail("; ".join(why), pytrace=False)
 
-        request.addfinalizer(let_go)
+        request.addfinalizer(finish)
     return cassette

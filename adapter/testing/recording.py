@@ -1,4 +1,4 @@
-"""The earlier import path of `adapter.testing.pytest_recording`; it works until the release after this one."""
+"""The earlier path of `adapter.testing.pytest_recording`; removed in the release after this one."""
 
 from __future__ import annotations
 

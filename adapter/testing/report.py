@@ -1,4 +1,4 @@
-"""What became of the calls of each test: which side was asked for, which one answered, and what was lost on the way."""
+"""Report the calls of each test: the requested backend, the one that answered, and the losses."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from .backends import SelectedBackend, without_backend
+from .backends import BACKENDS, SelectedBackend, without_backend
 
 Call = dict[str, Any]
-"""Calls of one kind: `asked`, `backend`, `reason`, `model`, `stream`, `held`, `losses` ([path, action]), `status`, `error`, and
-`calls`, how many."""
+"""Calls of one kind: `asked`, `backend`, `reason`, `model`, `stream`, `held`, `losses` as pairs
+[path, action], `status`, `error`, and their number `calls`."""
 
 OUTCOMES = ("passed", "failed", "skipped")
 VERSION = 1
 EVENT_LOOP = "event_loop"
-"""The kind of a failure by which a test shares a client with another event loop's; see failures."""
+"""The kind of a failure caused by a client of another event loop; see `event_loop_failures`."""
 
 _KIND = ("asked", "backend", "reason", "model", "stream", "held", "losses", "status", "error")
 
 
 class CallWatcher:
-    """Collect the records of the calls that end while a test runs; those that end elsewhere (in tests without a side, between tests) are `outside`."""
+    """Collect the records of the calls that end while a test runs.
+
+    `outside` counts the others: between tests, or in tests that don't take part.
+    """
 
     def __init__(self) -> None:
         self._kinds: Counter[tuple[Any, ...]] | None = None
-        self._lock = RLock()  # a finalizer may bring a record in the midst of it
+        self._lock = RLock()  # a finalizer may add a record while the lock is held
         self.outside = 0
         self.total = 0
         self.backend: SelectedBackend | None = None
 
     def __call__(self, record: Any) -> None:
-        """Take a record (an adapter.Record), from any thread."""
+        """Count an `adapter.Record`, from any thread."""
         kind = tuple(getattr(record, name) for name in _KIND)
         with self._lock:
             self.total += 1
@@ -45,16 +48,16 @@ class CallWatcher:
                 self._kinds[kind] += 1
 
     @contextmanager
-    def test(self, side: SelectedBackend) -> Iterator[None]:
-        """Collect for one test, on its side."""
-        self._kinds, self.backend = Counter(), side
+    def test(self, backend_name: SelectedBackend) -> Iterator[None]:
+        """Collect the calls of one test, on its backend."""
+        self._kinds, self.backend = Counter(), backend_name
         try:
             yield
         finally:
             self._kinds = self.backend = None
 
     def calls(self) -> list[Call]:
-        """Give the running test's calls so far, as JSON."""
+        """Return the running test's calls so far, as JSON."""
         with self._lock:
             kinds = list((self._kinds or Counter()).items())
         return [
@@ -64,7 +67,10 @@ class CallWatcher:
 
 
 def fallbacks(calls: Iterable[Call]) -> list[str]:
-    """Say of each kind of call that was asked for responses and answered by chat why it was: `unsupported (seed)`."""
+    """Return the reasons of calls that requested responses and were answered by chat.
+
+    For example `unsupported (seed)`.
+    """
     return [
         call["reason"] + (f" ({', '.join(call['held'])})" if call["held"] else "")
         for call in calls
@@ -73,14 +79,14 @@ def fallbacks(calls: Iterable[Call]) -> list[str]:
 
 
 class Report:
-    """Put together, in the process that reports, what the tests were and did."""
+    """The tests and their calls, collected in the main process."""
 
     def __init__(self) -> None:
         self.tests: dict[str, dict[str, Any]] = {}
         self.outside = 0
 
     def add(self, report: Any) -> None:
-        """Take a phase's report: its outcome and, with the last one, side and calls."""
+        """Add the report of one phase: its outcome, backend and calls so far."""
         data: Mapping[str, Any] | None = getattr(report, "adapter", None)
         if data is None:
             return
@@ -102,19 +108,19 @@ class Report:
                 test[name] = data[name]
 
     def document(self) -> dict[str, Any]:
-        """Give all of it as JSON: names, paths and numbers, no contents."""
+        """Return the report as JSON: names, paths and numbers, no contents."""
         return {
             "version": VERSION,
-            "sides": {side: self.counts_for(side) for side in ("chat", "responses")},
+            "sides": {name: self.counts_for(name) for name in BACKENDS},
             "one_side_only": self.one_side_only(),
             "event_loops": self.event_loops(),
             "calls_elsewhere": self.outside,
             "tests": list(self.tests.values()),
         }
 
-    def counts_for(self, side: str) -> dict[str, int]:
-        """Count a side's tests by outcome, and its calls by the backend that answered."""
-        tests = [test for test in self.tests.values() if test["side"] == side]
+    def counts_for(self, backend_name: str) -> dict[str, int]:
+        """Count a backend's tests by outcome, and their calls by the backend that answered."""
+        tests = [test for test in self.tests.values() if test["side"] == backend_name]
         outcomes = Counter(test["outcome"] for test in tests)
         backends: Counter[str] = Counter()
         for call in self._calls(tests):
@@ -127,24 +133,27 @@ class Report:
         }
 
     def one_side_only(self) -> list[str]:
-        """List the tests that failed on one side and passed on the other, but for failures that say nothing about a side."""
+        """List the tests that failed on one backend and passed on the other.
+
+        Failures of event loops don't count.
+        """
         outcomes: dict[str, dict[str, str]] = {}
         for test in self.tests.values():
             if "failure" in test:
                 continue
             outcomes.setdefault(without_backend(test["test"]), {})[test["side"]] = test["outcome"]
         return [
-            f"{test}, on {next(side for side, outcome in sides.items() if outcome == 'failed')}"
-            for test, sides in outcomes.items()
-            if sorted(sides.values()) == ["failed", "passed"]
+            f"{test}, on {next(name for name, outcome in runs.items() if outcome == 'failed')}"
+            for test, runs in outcomes.items()
+            if sorted(runs.values()) == ["failed", "passed"]
         ]
 
     def event_loops(self) -> list[str]:
-        """List the tests that failed since they share a client with another event loop's."""
+        """List the tests that failed because they share a client between event loops."""
         return [test["test"] for test in self.tests.values() if test.get("failure") == EVENT_LOOP]
 
     def without_calls(self) -> list[str]:
-        """List the tests that passed and made no call that the adapter saw."""
+        """List the tests that passed without a call that the adapter saw."""
         return [
             test["test"]
             for test in self.tests.values()
@@ -152,7 +161,7 @@ class Report:
         ]
 
     def fallbacks(self) -> list[tuple[str, str]]:
-        """List the tests with a call that was asked for responses and answered by chat, each with why."""
+        """List the tests with a call that fell back to Chat, with the reasons."""
         return [
             (test["test"], why)
             for test in self.tests.values()
@@ -160,7 +169,7 @@ class Report:
         ]
 
     def made_elsewhere(self) -> list[str]:
-        """List the tests that used answers of the other side, with the fixtures that hold them."""
+        """List the tests that used replies of the other backend, with their fixtures."""
         return [
             f"{test['test']}: {', '.join(test.get('made_elsewhere', ()))}"
             for test in self.tests.values()
@@ -168,7 +177,7 @@ class Report:
         ]
 
     def losses(self) -> Counter[str]:
-        """Count what was lost or changed, but for what held calls on chat."""
+        """Count losses, except those that kept calls on Chat."""
         counted: Counter[str] = Counter()
         for call in self._calls(self.tests.values()):
             for path, action in call["losses"]:
@@ -191,36 +200,36 @@ class Report:
         )
 
     def lines(self) -> Iterator[str]:
-        """Give the report for people."""
+        """Yield the lines of the report for the terminal."""
         from adapter.telemetry.counters import aligned
 
-        rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
-        for side in ("chat", "responses"):
-            counts = self.counts_for(side)
+        rows: list[tuple[str, ...]] = [("requested", *OUTCOMES, "calls", "on chat", "on responses")]
+        for backend_name in BACKENDS:
+            counts = self.counts_for(backend_name)
             if any(counts.values()):
-                rows.append((side, *(str(count) for count in counts.values())))
+                rows.append((backend_name, *(str(count) for count in counts.values())))
         yield from aligned(rows).split("\n")
         for title, found in (
-            ("failed on one side only:", self.one_side_only()),
+            ("failed on one backend only:", self.one_side_only()),
             (
-                "failed by sharing a client between event loops, as they would twice on one side:",
+                "failed by sharing a client between event loops, not because of the backend:",
                 self.event_loops(),
             ),
             (
-                "asked for responses, answered by chat:",
+                "requested responses, answered by chat:",
                 [f"{test}: {why}" for test, why in self.fallbacks()],
             ),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
-                "run on chat alone, since unittest's tests and doctests can't be doubled (use --adapter-backend=responses):",
+                "unittest's tests and doctests, run on chat only (see --adapter-backend=responses):",
                 [test["test"] for test in self.tests.values() if test["alone"]],
             ),
             (
-                "lost or changed on the way:",
+                "lost or changed in translation:",
                 [f"{what}, {count}×" for what, count in self.losses().most_common()],
             ),
             (
-                "no call seen by the adapter (is the client its own, or installed?):",
+                "no call seen by the adapter (is the client the adapter's, or installed?):",
                 self.without_calls(),
             ),
         ):
@@ -232,17 +241,17 @@ class Report:
 
 
 _MAX_LINES = 20
-MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls elsewhere"
+MADE_ELSEWHERE = "used a fixture of a wider scope that made its calls on another backend"
 
 
 def report_data(
-    side: SelectedBackend,
+    backend_name: SelectedBackend,
     watcher: CallWatcher,
     *,
     alone: bool,
     made_elsewhere: list[str],
     failure: str | None,
 ) -> dict[str, Any]:
-    """Give what a test's report carries: from a worker of pytest-xdist it goes up to the process that reports."""
-    data = {"side": str(side), "alone": alone, "calls": watcher.calls()}
+    """Return what a test's report carries, from a pytest-xdist worker to the main process."""
+    data = {"side": str(backend_name), "alone": alone, "calls": watcher.calls()}
     return {**data, "made_elsewhere": made_elsewhere, "failure": failure}

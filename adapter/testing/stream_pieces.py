@@ -1,8 +1,10 @@
-"""Cut a reply's stream anew, because vcrpy replays it in one piece and networks don't.
+"""Split a replayed stream into pieces: vcrpy replays it in one, which networks don't.
 
-    client = OpenAI(http_client=httpx2.Client(transport=adapter.Transport(Rechunk(httpx2.HTTPTransport(), per_event))))
+    transport = adapter.Transport(Rechunk(httpx2.HTTPTransport(), per_event))
+    client = OpenAI(http_client=httpx2.Client(transport=transport))
 
-`Rechunk` stands between the adapter and the replay. What cuts is a plain function from the body to its pieces.
+`Rechunk` is placed between the adapter and the replay. A `Cut` is a function from a body to its
+pieces.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
 
 
 def whole(body: bytes) -> Iterator[bytes]:
-    """Give the body in one piece."""
+    """Yield the body in one piece."""
     yield body
 
 
 def per_event(body: bytes) -> Iterator[bytes]:
-    """Give one server-sent event, with the blank line that ends it, at a time; a rest without one comes last."""
+    """Yield one server-sent event at a time, with its blank line; an incomplete one comes last."""
     end = 0
     for event in _EVENT.finditer(body):
         end = event.end()
@@ -37,12 +39,12 @@ def per_event(body: bytes) -> Iterator[bytes]:
 
 
 def per_byte(body: bytes) -> Iterator[bytes]:
-    """Give one byte at a time."""
+    """Yield one byte at a time."""
     yield from per_size(1)(body)
 
 
 def per_size(size: int) -> Cut:
-    """Cut into pieces of `size` bytes, wherever in a character or line that falls."""
+    """Split into pieces of `size` bytes, also within a character or line."""
 
     def cut(body: bytes) -> Iterator[bytes]:
         return (body[start : start + size] for start in range(0, len(body), size))
@@ -51,7 +53,7 @@ def per_size(size: int) -> Cut:
 
 
 def short_by(missing: int, *, then: Exception | None = None, pieces: Cut = per_event) -> Cut:
-    """Leave out the last `missing` bytes, and then end as if all were well, or raise `then` as a broken connection does."""
+    """Leave out the last `missing` bytes; then end normally, or raise `then`."""
 
     def cut(body: bytes) -> Iterator[bytes]:
         yield from pieces(body[: max(len(body) - missing, 0)])
@@ -62,7 +64,7 @@ def short_by(missing: int, *, then: Exception | None = None, pieces: Cut = per_e
 
 
 def short_at(length: int, *, then: Exception | None = None, pieces: Cut = per_event) -> Cut:
-    """Give the first `length` bytes, and then end as if all were well, or raise `then` as a broken connection does."""
+    """Yield the first `length` bytes; then end normally, or raise `then`."""
 
     def cut(body: bytes) -> Iterator[bytes]:
         yield from pieces(body[:length])
@@ -73,7 +75,7 @@ def short_at(length: int, *, then: Exception | None = None, pieces: Cut = per_ev
 
 
 def broken(error: Exception) -> Cut:
-    """Give the first half of the events, and then raise `error` as a connection that breaks does."""
+    """Yield the first half of the events; then raise `error`, like a broken connection."""
 
     def cut(body: bytes) -> Iterator[bytes]:
         events = list(per_event(body))
@@ -84,7 +86,7 @@ def broken(error: Exception) -> Cut:
 
 
 def _libraries() -> list[ModuleType]:
-    """Import those of httpx2 and httpx that are here: each checks for its own base classes."""
+    """Import httpx2 and httpx, if installed; each checks for its own base classes."""
     found = []
     for name in ("httpx2", "httpx"):
         try:
@@ -92,7 +94,7 @@ def _libraries() -> list[ModuleType]:
         except ImportError:
             continue
     if not found:
-        raise ImportError("re-chunking needs httpx2 or httpx: install openai")
+        raise ImportError("splitting streams needs httpx2 or httpx: install openai")
     return found
 
 
@@ -106,7 +108,7 @@ _TRANSPORTS = [
 
 
 class _CutStream(*_STREAMS):  # type: ignore[misc]  # the bases depend on what is installed
-    """Read the inner stream whole, then hand it out in the pieces asked for."""
+    """Read the inner stream completely, then yield its pieces."""
 
     def __init__(self, inner: Any, cut: Cut) -> None:
         self._inner, self._cut = inner, cut
@@ -134,7 +136,10 @@ def _cut(response: Any, cut: Cut, *, every: bool = False) -> Any:
 
 
 class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
-    """Wrap a transport of httpx2 or httpx, sync or async, and cut its server-sent streams (or with `every`, all replies)."""
+    """Wrap a transport of httpx2 or httpx, sync or async, and split its server-sent streams.
+
+    With `every`, split all replies.
+    """
 
     def __init__(self, inner: Any, cut: Cut = per_event, *, every: bool = False) -> None:
         self._inner, self._cut, self._every = inner, cut, every
@@ -143,11 +148,11 @@ class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
         return _cut(response, self._cut, every=self._every)
 
     def handle_request(self, request: Any) -> Any:
-        """Send the request on and cut its reply."""
+        """Send the request, and split its reply."""
         return self._wrap(self._inner.handle_request(request))
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send the request on and cut its reply."""
+        """Send the request, and split its reply."""
         return self._wrap(await self._inner.handle_async_request(request))
 
     def close(self) -> None:
@@ -161,10 +166,11 @@ class Rechunk(*_TRANSPORTS):  # type: ignore[misc]  # as above
 
 @contextmanager
 def cutting(cut: Cut | None) -> Iterator[None]:
-    """Cut the server-sent streams of every HTTP client in this process; with None, break them in the middle.
+    """Split the server-sent streams of every HTTP client in this process; None breaks them halfway.
 
-    For code that makes its own clients. It sits where bytes arrive, above vcrpy's replay and below the adapter: enter it
-    inside of the cassette's block. A stream that breaks raises the HTTP library's own `ReadError`.
+    For code that makes its own clients. Streams are split where bytes arrive, above vcrpy's replay
+    and below the adapter, so enter it inside the cassette's block. A broken stream raises the HTTP
+    library's own `ReadError`.
     """
     with ExitStack() as stack:
         for library in _LIBRARIES:

@@ -1,4 +1,4 @@
-"""Where requests leave for the network, below all that records, replays, rewrites or mocks them: a place to look at what does."""
+"""Check requests where they leave for the network, below all that records or mocks them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 HeaderCheck = Callable[[Any], object]
-"""Told a request's headers, a mapping or pairs; raises where the request is to stay."""
+"""Called with a request's headers, a mapping or pairs; raises to stop the request."""
 
 _PLACES = (
     ("httpcore", "ConnectionPool", "handle_request"),
@@ -22,7 +22,7 @@ _PLACES = (
 
 
 class NetworkExits:
-    """Look at the headers of every request that leaves, from when its library is imported until `close`."""
+    """Check the headers of every request that leaves by a watched library, until `close`."""
 
     def __init__(self, check: HeaderCheck) -> None:
         self._check = check
@@ -30,7 +30,7 @@ class NetworkExits:
         self._watched: set[tuple[str, str, str]] = set()
 
     def watch(self) -> None:
-        """Watch the libraries that have been imported since."""
+        """Watch the libraries imported so far; can be called again."""
         for place in _PLACES:
             module, owner, method = place
             found = getattr(sys.modules.get(module), owner, None)
@@ -47,9 +47,9 @@ class NetworkExits:
 
     def _checked(self, send: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(send)
-        def looked_at(*args: Any, **kwargs: Any) -> Any:
+        def checked(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            # httpcore takes a request, the others headers
+            # httpcore takes a request, the other libraries take headers.
             self._check(
                 kwargs["headers"]
                 if "headers" in kwargs
@@ -57,12 +57,12 @@ class NetworkExits:
             )
             return send(*args, **kwargs)
 
-        return looked_at
+        return checked
 
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Put another attribute in a class's or object's place of one, as `unittest.mock` does, which takes asyncio with it."""
+    """Replace an attribute of a class or object, like `unittest.mock`, which imports asyncio."""
     own, before = name in vars(owner), getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -75,7 +75,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def header_pairs(headers: Any) -> list[tuple[str, str]]:
-    """Give headers as pairs of lower-case name and value."""
+    """Return headers as pairs of lower-case name and value."""
     listed = headers.items() if hasattr(headers, "items") else headers or ()
     return [(_text(name).lower(), _text(value)) for name, value in listed]
 
