@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .chat_mock_transport import chat_mocks
+    from .chat_mock_performer import chat_mocks
     from .comparison import assert_same_turn
 
 __all__ = ["assert_same_turn", "chat_mocks"]
@@ -22,7 +22,7 @@ if not TYPE_CHECKING:  # a checker would take every name for one that there is
         if name == "assert_same_turn":
             from .comparison import assert_same_turn as found
         elif name == "chat_mocks":
-            from .chat_mock_transport import chat_mocks as found
+            from .chat_mock_performer import chat_mocks as found
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return found

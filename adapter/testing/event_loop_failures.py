@@ -25,7 +25,7 @@ _LOOPS = frozenset({"asyncio", "uvloop", "winloop"})
 NOTES = {
     EVENT_LOOP: (
         "A client, or something else that the test shares, was used in another event loop before. "
-        "This isn't a difference between the backends: the test also fails if it runs twice on one. "
+        "This isn't a difference between the backends: the test also fails twice on one. "
         "Make the client in the test or in a fixture of its scope, or run the tests in one loop "
         '(pytest-asyncio: loop_scope="session").'
     )

@@ -240,7 +240,7 @@ def adapter_chat_mocks(request: pytest.FixtureRequest) -> Iterator[None]:
     if marker is not None and not all(marker.args):
         yield
         return
-    from .chat_mock_transport import chat_mocks
+    from .chat_mock_performer import chat_mocks
 
     with chat_mocks():
         yield
@@ -279,7 +279,7 @@ def pytest_runtest_makereport(
         if why:
             report.outcome = "failed"
             report.longrepr = (
-                f"--adapter-strict: requested responses, answered by chat: {'; '.join(why)}"
+                f"--adapter-strict: asked for responses, answered by chat: {'; '.join(why)}"
             )
         elif elsewhere:
             report.outcome = "failed"

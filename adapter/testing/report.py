@@ -203,7 +203,7 @@ class Report:
         """Yield the lines of the report for the terminal."""
         from adapter.telemetry.counters import aligned
 
-        rows: list[tuple[str, ...]] = [("requested", *OUTCOMES, "calls", "on chat", "on responses")]
+        rows: list[tuple[str, ...]] = [("asked for", *OUTCOMES, "calls", "on chat", "on responses")]
         for backend_name in BACKENDS:
             counts = self.counts_for(backend_name)
             if any(counts.values()):
@@ -216,7 +216,7 @@ class Report:
                 self.event_loops(),
             ),
             (
-                "requested responses, answered by chat:",
+                "asked for responses, answered by chat:",
                 [f"{test}: {why}" for test, why in self.fallbacks()],
             ),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),

@@ -1,117 +1,58 @@
-"""A Chat Completions reply → what the Responses API would have sent, for tests whose mocks are Chat's.
+"""Convert a Chat Completions reply to one of the Responses API, for tests with mocks of Chat.
 
-`response_of` makes a Response of a completion, and `EventsFromChunks` the events of a stream. Both
-let one `_Answer` hear what a choice says: a message is a delta that says everything at once. Mocks
-leave out what they like; what isn't there is left out here too, or is what the API always writes.
+`make_response` converts a completion, `EventsFromChunks` a stream. Both use a `ResponseBuilder`,
+for which a message is one delta with everything in it. A field that a mock leaves out is left out
+here as well, or has the value that the API always writes.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from adapter._util.sse import Decoder
 
-Json = dict[str, Any]
-
-_CONSTANT: Json = {
-    "object": "response", "error": None, "instructions": None, "parallel_tool_calls": True, "temperature": 1.0, "tool_choice": "auto",
-    "tools": [], "top_p": 1.0,
-}  # fmt: skip
-_SHARED_FIELDS = ("model", "service_tier", "metadata")
-"""What both APIs have at the top of a reply, under the same name."""
-
-_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""The finish reasons of an incomplete Response, and what it calls them."""
-
-_USAGE = {
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "prompt_tokens_details": "input_tokens_details",
-    "completion_tokens_details": "output_tokens_details",
-}
-
-_COMPLETION_PREFIX = "chatcmpl-"
-
-
-class _TextKind(NamedTuple):
-    """A kind of text in an item: the names of its events, the key of the text and of its part's number."""
-
-    begins: str
-    text: str
-    ends: str
-    key: str
-    number: str
-
-
-_TEXT_KINDS = {
-    "output_text": _TextKind(
-        "content_part.added", "output_text", "content_part.done", "text", "content_index"
-    ),
-    "refusal": _TextKind(
-        "content_part.added", "refusal", "content_part.done", "refusal", "content_index"
-    ),
-    "summary_text": _TextKind(
-        "reasoning_summary_part.added",
-        "reasoning_summary_text",
-        "reasoning_summary_part.done",
-        "text",
-        "summary_index",
-    ),
-}
-_TEXT_FIELDS = {
-    "reasoning_content": "summary_text",
-    "reasoning": "summary_text",
-    "content": "output_text",
-    "refusal": "refusal",
-}
-"""The texts of a message and a delta, in the order in which the Responses API says them, and what they become."""
-
-_CALLS = {
-    "function_call": ("function_call_arguments", "arguments"),
-    "custom_tool_call": ("custom_tool_call_input", "input"),
-}
-"""The items that are calls: the name of their arguments' events, and the key of the arguments."""
+from .response_builder import Json, ResponseBuilder, objects_in
 
 
 def is_completion(body: Any) -> TypeGuard[Json]:
-    """Tell whether a reply's JSON is Chat's."""
+    """Return whether a reply's JSON is a completion."""
     return isinstance(body, dict) and isinstance(body.get("choices"), list)
 
 
 def choices_of(body: Json) -> list[Json]:
-    """List the choices of a completion or a chunk, without what are none."""
-    return _objects(body.get("choices"))
+    """List the choices of a completion or a chunk, without malformed ones."""
+    return objects_in(body.get("choices"))
 
 
 def make_response(completion: Json, number: int = 0) -> Json:
-    """Make the Response of one choice of a completion; the usage goes with the first."""
-    answer = _AnswerBuilder()
-    answer.update(completion if number == 0 else {**completion, "usage": None})
+    """Return the Response of one choice of a completion; only the first one has the usage."""
+    builder = ResponseBuilder()
+    builder.update(completion if number == 0 else {**completion, "usage": None})
     for choice in choices_of(completion)[number : number + 1]:
-        answer.add(choice, _with_indexes(choice.get("message")))
-    answer.end()
-    return answer.response(answer.status)
+        builder.add(choice, _with_indexes(choice.get("message")))
+    builder.end()
+    return builder.response(builder.status)
 
 
 class EventsFromChunks:
-    """Turn the bytes of a Chat Completions stream into a Responses stream, for the choice with this index.
+    """Convert one choice of a Chat Completions stream to a Responses stream, as bytes.
 
-    `feed(bytes)` gives what they say as events, `close()` what is still to be said at the end, both
-    in the pieces in which it is to be sent. An answer that neither finishes nor is followed by
-    `[DONE]` was cut, and gets no last event. A stream that is the Responses API's passes as it is.
+    `feed(data)` returns the events of the next bytes, `close()` those at the end, both in the
+    pieces in which to send them. A stream with neither a finish reason nor `[DONE]` was cut, and
+    gets no last event. A Responses stream is passed on unchanged.
     """
 
     def __init__(self, index: int = 0) -> None:
         self._index = index
         self._decoder = Decoder()
-        self._answer = _AnswerBuilder()
-        self._buffered: list[bytes] | None = []  # until it is known whose stream it is
+        self._builder = ResponseBuilder()
+        self._buffered: list[bytes] | None = []  # until it is known which API's stream it is
         self._passes_through = False
         self._started = self._ended = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take the next bytes of the stream."""
+        """Return the events of the next bytes of the stream."""
         if self._passes_through:
             return [data]
         if self._buffered is not None:
@@ -120,18 +61,18 @@ class EventsFromChunks:
         for event in self._decoder.feed(data):
             if not self._ended:
                 out += self._event(event.data)
-            if self._buffered is not None:  # it is the Responses API's
+            if self._buffered is not None:  # a Responses stream
                 self._passes_through = True
                 return self._buffered
         return out
 
     def close(self) -> list[bytes]:
-        """Take the end of the stream."""
+        """Return the events at the end of the stream."""
         if self._ended or self._passes_through:
             return []
-        # Many a mock's last line lacks the blank one behind it, without which it is no event.
+        # Mocks often leave out the last blank line, without which the last event is incomplete.
         done = any(event.data.startswith(b"[DONE]") for event in self._decoder.feed(b"\n\n"))
-        return self._end() if done or self._answer.finish is not None else []
+        return self._end() if done or self._builder.finish is not None else []
 
     def _event(self, data: bytes) -> list[bytes]:
         try:
@@ -149,23 +90,23 @@ class EventsFromChunks:
         if chunk.get("error"):
             self._ended = True
             return [*self._opening(), self._encode([{"type": "error", "error": chunk["error"]}])]
-        self._answer.update(chunk if self._index == 0 else {**chunk, "usage": None})
+        self._builder.update(chunk if self._index == 0 else {**chunk, "usage": None})
         choices = choices_of(chunk)
         if not choices:
-            return []  # the usage; or Azure's findings about the prompt, which come first and without an id
+            return []  # the usage; or Azure's filter results of the prompt, first and without an id
         opening, events = self._opening(), []
         for position, choice in enumerate(choices):
             index = choice.get("index")
             if (position if index is None else index) == self._index:
-                events += self._answer.add(choice, choice.get("delta"))
+                events += self._builder.add(choice, choice.get("delta"))
         return [*opening, self._encode(events)] if events else opening
 
     def _opening(self) -> list[bytes]:
-        """Open the stream, once: it has begun before anything is said in it, be it an error."""
+        """Return the events that begin the stream, once; they also precede an error."""
         if self._started:
             return []
         self._started = True
-        running = self._answer.response("in_progress")
+        running = self._builder.response("in_progress")
         return [
             self._encode(
                 [
@@ -177,15 +118,15 @@ class EventsFromChunks:
 
     def _end(self) -> list[bytes]:
         self._ended = True
-        opening, status = self._opening(), self._answer.status
+        opening, status = self._opening(), self._builder.status
         events = [
-            *self._answer.end(),
-            {"type": f"response.{status}", "response": self._answer.response(status)},
+            *self._builder.end(),
+            {"type": f"response.{status}", "response": self._builder.response(status)},
         ]
         return [*opening, self._encode(events)]
 
     def _encode(self, events: list[Json]) -> bytes:
-        return b"".join([self._answer.encode(event) for event in events])
+        return b"".join([self._builder.encode(event) for event in events])
 
 
 def _is_event(chunk: Any) -> bool:
@@ -193,289 +134,11 @@ def _is_event(chunk: Any) -> bool:
     return isinstance(kind, str) and (kind == "error" or kind.startswith("response."))
 
 
-class _AnswerBuilder:
-    """One choice on its way into a Response.
-
-    `hear` gives the events of what it says, `response` the Response so far.
-    """
-
-    def __init__(self) -> None:
-        self.finish: str | None = None
-        self._top: Json = {}
-        self._filters: dict[str, list[Any]] = {"prompt": [], "completion": []}
-        self._output: list[Json] = []
-        self._message: Json | None = None
-        self._reasoning: Json | None = None
-        self._calls: dict[Any, Json] = {}
-        self._unnamed: dict[Any, str] = {}  # arguments that come before the call has a name
-        self._sent = 0
-
-    @property
-    def status(self) -> str:
-        """How the Response ends."""
-        return "incomplete" if self.finish in _INCOMPLETE_REASONS else "completed"
-
-    def update(self, given: Json) -> None:
-        """Take what stands at the top of a completion or a chunk."""
-        if isinstance(given.get("id"), str) and given["id"]:
-            self._top.setdefault("id", given["id"].removeprefix(_COMPLETION_PREFIX))
-        if given.get("created"):
-            self._top.setdefault("created_at", given["created"])
-        self._top |= {key: given[key] for key in _SHARED_FIELDS if given.get(key)}
-        usage = given.get("usage")
-        if isinstance(usage, dict):
-            self._top["usage"] = {_USAGE.get(key, key): value for key, value in usage.items()}
-        moderation = given.get("moderation")
-        if isinstance(moderation, dict):
-            self._top["moderation"] = {
-                side: _moderated(result) for side, result in moderation.items()
-            }
-        for one in _objects(given.get("prompt_filter_results")):
-            self._filters["prompt"].append(one.get("content_filter_results"))
-
-    def add(self, choice: Json, content: Any) -> list[Json]:
-        """Take what a choice says: a whole message or a delta. Gives the events of it."""
-        if choice.get("finish_reason") is not None:
-            self.finish = str(choice["finish_reason"])
-        if choice.get("content_filter_results"):
-            self._filters["completion"].append(choice["content_filter_results"])
-        if not isinstance(content, dict):
-            return []
-        events: list[Json] = []
-        logprobs = choice.get("logprobs")
-        entries = logprobs.get("content") if isinstance(logprobs, dict) else None
-        for key, kind in _TEXT_FIELDS.items():
-            text = _text_of(content.get(key))
-            if text:
-                events += self._add_text(kind, text, entries or [] if key == "content" else [])
-        for annotation in _objects(content.get("annotations")):
-            events += self._annotate(annotation)
-        legacy = content.get("function_call")
-        if isinstance(legacy, dict):
-            events += self._call("function_call", {"function": legacy})
-        for call in _objects(content.get("tool_calls")):
-            events += self._call(self._key(call), call)
-        return events
-
-    def end(self) -> list[Json]:
-        """Finish what was begun."""
-        events: list[Json] = []
-        if not self._message and not self._calls:
-            events += self._add_text("output_text", "", [])
-        for key in list(self._unnamed):  # nobody has said what is called
-            events += self._open_call(key)
-        for position, item in enumerate(self._output):
-            where = {"item_id": item["id"], "output_index": position}
-            if item["type"] in _CALLS:
-                name, key = _CALLS[item["type"]]
-                events.append(
-                    {"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]}
-                )
-            for number, part in enumerate(item.get("content") or item.get("summary") or ()):
-                kind = _TEXT_KINDS[part["type"]]
-                place = {**where, kind.number: number}
-                said = {kind.key: part[kind.key]} | (
-                    {"logprobs": part["logprobs"]} if "logprobs" in part else {}
-                )
-                events.append({"type": f"response.{kind.text}.done", **place, **said})
-                events.append({"type": f"response.{kind.ends}", **place, "part": part.copy()})
-            item["status"] = self.status
-            events.append(
-                {"type": "response.output_item.done", "output_index": position, "item": item.copy()}
-            )
-        return events
-
-    def response(self, status: str) -> Json:
-        """Make the Response, as far as it is known."""
-        made: Json = _CONSTANT | {"id": "resp_mock", "created_at": 0, "status": status} | self._top
-        reason = _INCOMPLETE_REASONS.get(self.finish or "") if status == "incomplete" else None
-        made["incomplete_details"] = {"reason": reason} if reason else None
-        running = status == "in_progress"
-        made["output"] = [] if running else self._output
-        if running:
-            made.pop("usage", None)
-        if any(self._filters.values()):
-            made["content_filters"] = [
-                {"source_type": source, "content_filter_results": found or {}}
-                for source, results in self._filters.items()
-                for found in results
-            ]
-        return made
-
-    def encode(self, event: Json) -> bytes:
-        """Write the next event."""
-        event = {"type": event["type"], "sequence_number": self._sent, **event}
-        self._sent += 1
-        return (
-            f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
-        )
-
-    # Texts
-
-    def _add_text(self, kind: str, text: str, logprobs: list[Any]) -> list[Json]:
-        item, events = self._item_for(kind)
-        parts = item["summary" if kind == "summary_text" else "content"]
-        number = next((at for at, part in enumerate(parts) if part["type"] == kind), len(parts))
-        of = _TEXT_KINDS[kind]
-        place = {"item_id": item["id"], "output_index": self._output.index(item), of.number: number}
-        if number == len(parts):
-            part: Json = {"type": kind, of.key: ""}
-            if kind == "output_text":
-                part |= {"annotations": [], "logprobs": []}
-            events.append({"type": f"response.{of.begins}", **place, "part": _copy(part)})
-            parts.append(part)
-        part = parts[number]
-        part[of.key] += text
-        more: Json = {}
-        if kind == "output_text":
-            part["logprobs"] += logprobs
-            more = {"logprobs": logprobs}
-        if text:
-            events.append({"type": f"response.{of.text}.delta", **place, "delta": text, **more})
-        return events
-
-    def _item_for(self, kind: str) -> tuple[Json, list[Json]]:
-        """Give the item that a text belongs to, and the event that announces it, if it is new."""
-        if kind == "summary_text":
-            if self._reasoning is None:
-                self._reasoning = {"id": self._id("rs"), "type": "reasoning", "summary": []}
-                return self._reasoning, [self._add_item(self._reasoning)]
-            return self._reasoning, []
-        if self._message is None:
-            self._message = {
-                "id": self._id("msg"),
-                "type": "message",
-                "role": "assistant",
-                "content": [],
-            }
-            return self._message, [self._add_item(self._message)]
-        return self._message, []
-
-    def _annotate(self, given: Json) -> list[Json]:
-        inner = given.get("url_citation")
-        flat = {"type": "url_citation", **inner} if isinstance(inner, dict) else given
-        events = self._add_text("output_text", "", [])
-        item = self._item_for("output_text")[0]
-        number = next(
-            at for at, part in enumerate(item["content"]) if part["type"] == "output_text"
-        )
-        annotations = item["content"][number]["annotations"]
-        annotations.append(flat)
-        place = {
-            "item_id": item["id"],
-            "output_index": self._output.index(item),
-            "content_index": number,
-        }
-        event = {"type": "response.output_text.annotation.added", **place}
-        return [*events, {**event, "annotation_index": len(annotations) - 1, "annotation": flat}]
-
-    # Calls
-
-    def _key(self, call: Json) -> Any:
-        """Tell which call a delta is about.
-
-        By its index or, where a mock leaves that out, by what begins a call: its id or its name.
-        """
-        if call.get("index") is not None:
-            return call["index"]
-        known = [
-            key
-            for key, item in self._calls.items()
-            if call.get("id") and item["call_id"] == call["id"]
-        ]
-        inner = call.get("function") or call.get("custom")
-        begins = (
-            call.get("id") or (isinstance(inner, dict) and inner.get("name")) or not self._calls
-        )
-        return known[0] if known else len(self._calls) if begins else list(self._calls)[-1]
-
-    def _call(self, key: Any, given: Json) -> list[Json]:
-        custom = isinstance(given.get("custom"), dict) or given.get("type") == "custom"
-        kind = "custom_tool_call" if custom else "function_call"
-        inner = given.get("custom" if custom else "function")
-        inner = inner if isinstance(inner, dict) else {}
-        item = self._calls.get(key)
-        if item is None:
-            item = self._calls[key] = {
-                "id": self._id("fc", key),
-                "type": kind,
-                "call_id": "",
-                "name": "",
-            }
-            self._unnamed[key] = ""
-        item["call_id"] = item["call_id"] or given.get("id") or ""
-        name, argument = _CALLS[item["type"]]
-        written = _arguments_text(inner.get(argument))
-        if key in self._unnamed:
-            self._unnamed[key] += written
-            item["name"] += inner.get("name") or ""
-            return self._open_call(key) if item["name"] else []
-        item[argument] += written
-        return [self._arguments_delta(item, name, written)] if written else []
-
-    def _open_call(self, key: Any) -> list[Json]:
-        item, written = self._calls[key], self._unnamed.pop(key)
-        name, argument = _CALLS[item["type"]]
-        item["call_id"] = item["call_id"] or f"call_mock_{key}"
-        item[argument] = ""
-        events = [self._add_item(item)]
-        item[argument] = written
-        return [*events, self._arguments_delta(item, name, written)] if written else events
-
-    def _arguments_delta(self, item: Json, name: str, written: str) -> Json:
-        place = {"item_id": item["id"], "output_index": self._output.index(item)}
-        return {"type": f"response.{name}.delta", **place, "delta": written}
-
-    def _add_item(self, item: Json) -> Json:
-        self._output.append(item)
-        item["status"] = "in_progress"
-        return {
-            "type": "response.output_item.added",
-            "output_index": len(self._output) - 1,
-            "item": _copy(item),
-        }
-
-    def _id(self, prefix: str, key: Any = None) -> str:
-        number = len(self._output) if key is None else f"call_{key}"
-        return f"{prefix}_{self._top.get('id', 'mock')}_{number}"
-
-
-def _copy(given: Json) -> Json:
-    return {key: list(value) if isinstance(value, list) else value for key, value in given.items()}
-
-
-def _objects(given: Any) -> list[Json]:
-    """List the objects of an array; none where it is none."""
-    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
-
-
 def _with_indexes(message: Any) -> Any:
-    """Return a message whose calls have the indexes of a stream's."""
+    """Return a message whose tool calls have indexes, as in a stream."""
     if not isinstance(message, dict) or not message.get("tool_calls"):
         return message
-    calls = [{**call, "index": index} for index, call in enumerate(_objects(message["tool_calls"]))]
+    calls = [
+        {**call, "index": index} for index, call in enumerate(objects_in(message["tool_calls"]))
+    ]
     return {**message, "tool_calls": calls}
-
-
-def _text_of(content: Any) -> str:
-    """Return what a message's text says; some servers write it in parts."""
-    if isinstance(content, list):
-        return "".join(
-            part["text"] for part in _objects(content) if isinstance(part.get("text"), str)
-        )
-    return content if isinstance(content, str) else ""
-
-
-def _arguments_text(arguments: Any) -> str:
-    return (
-        arguments
-        if isinstance(arguments, str)
-        else ""
-        if arguments is None
-        else json.dumps(arguments)
-    )
-
-
-def _moderated(side: Any) -> Any:
-    results = side.get("results") if isinstance(side, dict) else None
-    return results[0] if isinstance(results, list) and len(results) == 1 else side

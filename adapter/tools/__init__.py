@@ -1,1 +1,1 @@
-"""What the commands find out, without a terminal: each has its result as data, and `adapter.tools.cli` prints it."""
+"""The logic of the commands: each returns its result as data, and `adapter.tools.cli` prints it."""

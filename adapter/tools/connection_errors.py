@@ -1,6 +1,6 @@
-"""Say why a server wasn't reached, in words and without its address.
+"""Describe why a server wasn't reached, without its URL.
 
-What HTTP libraries raise holds the cause many layers below.
+The cause may be many levels down the chain of an HTTP library's exception.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 
 def describe(error: BaseException) -> str:
-    """Give the reason for a request that got no answer: `connection refused`, for example.
+    """Return why a request got no reply, such as `connection refused`.
 
-    It is the error's class where no more is known.
+    It is the name of the exception's class if nothing more is known.
     """
     chain = list(_chain(error))
     for one in chain:
@@ -23,18 +23,18 @@ def describe(error: BaseException) -> str:
         if isinstance(one, ssl.SSLError):
             return f"TLS failed{_details(getattr(one, 'reason', None))}"
         if isinstance(one, socket.gaierror):
-            return "its host's name isn't known"
+            return "host name not found"
     for one in chain:
         if "Timeout" in type(one).__name__:
-            return "no answer in time"
+            return "timed out"
     for one in chain:
         if isinstance(one, OSError) and one.strerror:
             return one.strerror[:1].lower() + one.strerror[1:]
     names = {type(one).__name__ for one in chain}
     if names & {"RemoteProtocolError", "LocalProtocolError", "DecodingError"}:
-        return "what answered doesn't speak HTTP, or hung up"
+        return "the reply isn't HTTP, or the connection was closed"
     if names & {"UnsupportedProtocol", "InvalidURL"}:
-        return "no address of a server"
+        return "not a server URL"
     return type(error).__name__
 
 
@@ -43,7 +43,7 @@ def _details(text: object) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what led to it, the latest first."""
+    """Yield an exception and its causes, the latest first."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
@@ -53,10 +53,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_http_url(url: str) -> bool:
-    """Tell whether a URL names a server by http or https."""
+    """Return whether a URL names a server by http or https."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises ValueError for none
+        parts.port  # noqa: B018  # raises ValueError for an invalid port
     except ValueError:
         return False
     return (

@@ -1,4 +1,4 @@
-"""Write the kill switch into a settings file, and take it out: the rest of the file stays as it is, byte for byte."""
+"""Write the kill switch into a settings file, or remove it; the rest stays byte for byte."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _INLINE = re.compile(
 
 
 class ForceError(Exception):
-    """Why a file can't be changed, for whoever asked."""
+    """A file can't be changed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForceResult:
-    """What became of a file: whether it was written, the force that it now says and on which line, and what is left to be seen to."""
+    """The state of a file: whether it was written, the force in it and its line, and remarks."""
 
     path: Path
     written: bool
@@ -47,11 +47,14 @@ class ForceResult:
 
 
 def force_file(path: Path, wanted: Wanted) -> ForceResult:
-    """Make a settings file say `force = "chat"`, `force = "native"`, or nothing of it. Raises CantForce where that can't be."""
-    target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
+    """Set `force` to "chat" or "native" in a settings file, or remove it.
+
+    Raise ForceError if that isn't possible.
+    """
+    target = Path(os.path.realpath(path))  # a link is kept, and its target replaced
     try:
         found = target.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe could block
             raise ForceError(f"{path}: not a file")
         regular_files.check_regular(found)
         raw = target.read_bytes()
@@ -62,30 +65,30 @@ def force_file(path: Path, wanted: Wanted) -> ForceResult:
     text = raw.decode("utf-8", "surrogateescape")
     new = _edited(path, text, wanted)
     if wanted == "off" and not new.strip(f"{_BOM} \r\n") and new != text:
-        new += "# No settings.\n"  # a file that is empty is taken for one that is being written
+        new += "# No settings.\n"  # an empty file is taken for one that is being written
     made = new.encode("utf-8", "surrogateescape")
     remarks = [replace_file(target, made)] if made != raw else []
     before, after = _force_lines(path, text), _force_lines(path, new)
-    taken = tuple(sorted({line for line, _ in before})) if wanted == "off" else ()
+    removed = tuple(sorted({line for line, _ in before})) if wanted == "off" else ()
     value = kill_switch.strongest(one for _, one in after)
     line = next((line for line, one in after if one == value), None)
     if value != (None if wanted == "off" else wanted):
         remarks.append(
-            f"it still says {value}, on line {line}, which can't be taken out without writing the file anew: do it by hand"
+            f"{value} on line {line} can't be removed without rewriting the file: remove it by hand"
         )
-    wrong = _settings_error(path, made)
-    if wrong:
-        keeps = (
-            "what runs keeps the force that it has until this is mended"
+    problem = _settings_error(path, made)
+    if problem:
+        effect = (
+            "running programs keep their current force until this is fixed"
             if wanted == "off"
-            else "the force holds all the same"
+            else "the force applies anyway"
         )
-        remarks.append(f"{wrong}: {keeps}")
-    return ForceResult(path, made != raw, value, line, taken, tuple(filter(None, remarks)))
+        remarks.append(f"{problem}: {effect}")
+    return ForceResult(path, made != raw, value, line, removed, tuple(filter(None, remarks)))
 
 
 def _settings_error(path: Path, raw: bytes) -> str:
-    """Say what is wrong with a file, whatever it forces."""
+    """Return what is wrong with a file, whatever it forces; "" if nothing is."""
     try:
         document = settings_file.parse(path, raw, running=True)
         check_file(document)
@@ -95,7 +98,7 @@ def _settings_error(path: Path, raw: bytes) -> str:
 
 
 def _parse(path: Path, text: str) -> settings_file.SettingsFile | None:
-    """Take a text as the file's; None for one in which nothing of ours can be read."""
+    """Parse a text as the contents of a settings file; None if it can't be read."""
     try:
         return settings_file.parse(
             path.absolute(), text.encode("utf-8", "surrogateescape"), running=True
@@ -105,7 +108,7 @@ def _parse(path: Path, text: str) -> settings_file.SettingsFile | None:
 
 
 def _force_lines(path: Path, text: str) -> list[tuple[int, Force | None]]:
-    """Return the lines on which a force stands, and what each says."""
+    """Return the lines with a force, and the value of each."""
     document = _parse(path, text)
     return (
         []
@@ -122,11 +125,9 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     line = "" if wanted == "off" else f'force = "{wanted}"'
     try:
-        tomllib.loads(
-            text.encode("utf-8", "surrogateescape").decode()
-        )  # other encodings are no TOML
+        tomllib.loads(text.encode("utf-8", "surrogateescape").decode())  # TOML is UTF-8
     except (ValueError, RecursionError):
-        # What a person takes for a force goes, and the new one stands where it is read before all else.
+        # Remove all that a person would read as a force, and put the new one first.
         lines = [
             kill_switch.without_appended(one)
             for one in text.split("\n")
@@ -146,7 +147,7 @@ def _edited(path: Path, text: str, wanted: Wanted) -> str:
 
 
 def _data_without_force(text: str) -> Any:
-    """Return what a text says beside the force; None for what is no TOML."""
+    """Return the data of a text without the force; None if it isn't TOML."""
     try:
         bare, _ = kill_switch.extract_forces(tomllib.loads(text))
     except (ValueError, RecursionError):
@@ -155,7 +156,7 @@ def _data_without_force(text: str) -> Any:
 
 
 def _with_value_replaced(path: Path, text: str, wanted: Wanted, rest: Any) -> str:
-    """Write another value where a force stands as it should, with what is said behind it."""
+    """Replace the value of a well-placed force; the comment after it is kept."""
     document = _parse(path, text)
     for one in () if document is None else document.forces:
         number = None if document is None else document.line_of(one)
@@ -178,18 +179,21 @@ def _split_carriage_return(line: str) -> tuple[str, str]:
 
 
 def _without_force(path: Path, text: str, rest: Any, *, keep: bool) -> str:
-    """Take every force out; `keep`: but for the one that stands as it should. What is written in a form that isn't read here stays."""
-    left = 0
+    """Remove every force; with `keep` all but the well-placed one.
+
+    A force in a form that can't be edited safely is left.
+    """
+    skipped = 0
     while True:
         document = _parse(path, text)
-        wrong = (
+        unwanted = (
             []
             if document is None
             else [one for one in document.forces if not keep or one.misplaced]
         )
-        if document is None or len(wrong) <= left:
+        if document is None or len(unwanted) <= skipped:
             return text
-        number = (document.line_of(wrong[-1 - left]) or 1) - 1
+        number = (document.line_of(unwanted[-1 - skipped]) or 1) - 1
         fewer = len(document.forces) - 1
         changed = (
             made
@@ -198,13 +202,13 @@ def _without_force(path: Path, text: str, rest: Any, *, keep: bool) -> str:
         )
         made = next(changed, None)
         if made is None:
-            left += 1
+            skipped += 1
         else:
             text = made
 
 
 def _texts_without_force(text: str, number: int) -> Iterator[str]:
-    """Give the texts that can be made by taking a force out of a line."""
+    """Yield the texts that result from removing a force from a line."""
     lines = text.split("\n")
     yield "\n".join([*lines[:number], *lines[number + 1 :]])
     for match in _INLINE.finditer(lines[number]):
@@ -214,12 +218,12 @@ def _texts_without_force(text: str, number: int) -> Iterator[str]:
 
 
 def _texts_with_force(path: Path, text: str, line: str, newline: str, rest: Any) -> Iterator[str]:
-    """Give the texts that say the force: where it belongs, else at the top, where it counts in any file."""
+    """Yield texts with the force: in its proper table first, then at the top."""
     document = _parse(path, text)
     table = settings_file.TABLE if document is None else document.table
     lines = text.split("\n")
     end = newline.removesuffix("\n")
-    tried = []
+    candidates = []
     if table:
         header = f"[{'.'.join(table)}]{newline}{line}{newline}"
         heads = [
@@ -228,26 +232,30 @@ def _texts_with_force(path: Path, text: str, line: str, newline: str, rest: Any)
             if settings_file.table_header(one)[: len(table)] == table
         ]
         if heads and settings_file.table_header(lines[heads[0]]) == table:
-            tried.append("\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]]))
-            tried.append(text + newline + line + newline)  # it is the last line, and doesn't end
+            candidates.append(
+                "\n".join([*lines[: heads[0] + 1], line + end, *lines[heads[0] + 1 :]])
+            )
+            candidates.append(text + newline + line + newline)  # no final newline
         if heads:
-            tried.append("\n".join([*lines[: heads[0]], header + end, *lines[heads[0] :]]))
-        tried.append(
+            candidates.append("\n".join([*lines[: heads[0]], header + end, *lines[heads[0] :]]))
+        candidates.append(
             text
             + ("" if text.endswith("\n") or not text else newline)
             + newline * bool(text)
             + header
         )
-    said = next((number for number, one in enumerate(lines) if not one.startswith("#")), len(lines))
-    tried.append("\n".join([*lines[:said], line + end, *lines[said:]]))
-    tried.append(line + newline + text)
-    for made in tried:
+    first = next(
+        (number for number, one in enumerate(lines) if not one.startswith("#")), len(lines)
+    )
+    candidates.append("\n".join([*lines[:first], line + end, *lines[first:]]))
+    candidates.append(line + newline + text)
+    for made in candidates:
         if _is_same_data(_data_without_force(made), rest) and _force_lines(path, made):
             yield made
 
 
 def _is_same_data(made: Any, rest: Any) -> bool:
-    """Tell whether two texts say the same beside the force; a table of ours without anything in it says nothing."""
+    """Return whether two files have the same data; an empty table of the adapter doesn't count."""
     if made is None:
         return False
     return bool(_without_empty_table(made) == _without_empty_table(rest))
@@ -267,7 +275,10 @@ def _without_empty_table(data: Any) -> Any:
 
 
 def replace_file(path: Path, raw: bytes) -> str:
-    """Replace a file's contents in one step, with its mode and owner; return a remark where it had to be written in place."""
+    """Replace a file's contents atomically, with its mode and owner.
+
+    Return a remark if the file had to be written in place.
+    """
     try:
         found = path.stat()
         if found.st_nlink > 1:
@@ -279,7 +290,7 @@ def replace_file(path: Path, raw: bytes) -> str:
     except OSError as error:
         why = error.strerror or type(error).__name__
     try:
-        with path.open("r+b") as file:  # as it is: owner, links and mounts stay
+        with path.open("r+b") as file:  # in place: owner, links and mounts stay
             file.write(raw)
             file.truncate()
             file.flush()
@@ -312,7 +323,7 @@ def _replace(path: Path, raw: bytes, found: os.stat_result) -> None:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108
         raise
-    with suppress(OSError):  # some file systems have no folders to sync
+    with suppress(OSError):  # some file systems can't sync folders
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

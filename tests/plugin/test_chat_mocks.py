@@ -554,7 +554,7 @@ def test_fewer_answers_than_were_asked_for() -> None:
     with (
         chat_mocks(),
         pytest.raises(
-            openai.InternalServerError, match="more choices than the mock has given, which are 2"
+            openai.InternalServerError, match=r"more choices than the mock returned \(2\)"
         ),
     ):
         Mock(whole({"content": "a"}, {"content": "b"})).client("responses").chat.completions.create(

@@ -161,7 +161,7 @@ def test_the_stand_in_stays_in_the_replays(
     result = run(suite, {"test_it": STAYING})
     result.assert_outcomes(passed=8, failed=1)
     result.stdout.fnmatch_lines(
-        ["*KeyNeeded: a call would have gone out with the stand-in*set OPENAI_API_KEY*"]
+        ["*KeyNeeded: a call would have been sent with the stand-in*set OPENAI_API_KEY*"]
     )
     assert loopback.requests == []
 
@@ -220,7 +220,7 @@ def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
     result = run(suite, {"test_it": source + asks + ending}, "--adapter-record")
     result.assert_outcomes(**{outcome: 2})
     if outcome == "failed":
-        result.stdout.fnmatch_lines(["test_it.chat.yaml stays as it was, since the test failed*"])
+        result.stdout.fnmatch_lines(["test_it.chat.yaml is unchanged, since the test failed*"])
     assert {path: path.read_bytes() for path in suite.path.rglob("*.yaml*")} == before
 
 
@@ -238,8 +238,9 @@ def test_the_sdk_may_be_imported_later(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from adapter.testing import keys, ways
-with keys.made_without_keys(dict, ways.Ways(keys.refuse)):
+from adapter.testing import placeholder_keys, transports
+exits = transports.NetworkExits(placeholder_keys.reject_stand_in)
+with placeholder_keys.allow_keyless_clients(dict, exits):
     import openai
     from langchain_openai.chat_models import base
     print(openai.OpenAI().key, base.ChatOpenAI().key)

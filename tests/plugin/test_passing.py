@@ -209,7 +209,7 @@ class ByItsPool(HTTP.HTTPTransport):  # type: ignore[misc]  # as above
 def test_a_recording_past_the_cassette_fails(server: Loopback, kind: Any, tmp_path: Path) -> None:
     path = tmp_path / "it.chat.yaml"
     path.write_text("as it was")
-    why = rf"POST /v1/chat/completions, by .*{kind.__name__}, was answered past"
+    why = rf"POST /v1/chat/completions, by .*{kind.__name__}, bypassed the cassette"
 
     def recorded() -> None:
         with use_cassette(path, record=True):
@@ -229,7 +229,8 @@ def test_a_replay_past_the_cassette_fails(
     path = tmp_path / "it.chat.yaml"
     with use_cassette(path, record=True):
         asked(server, plain())
-    with pytest.raises(ReplayError, match=r"past the cassette"), use_cassette(path, whole=False):
+    why = r"bypass(ed|ing) the cassette"
+    with pytest.raises(ReplayError, match=why), use_cassette(path, whole=False):
         asked(server, kind(verify=False))
     assert (
         len(server.requests) == sent
@@ -261,7 +262,7 @@ def test_a_transport_that_cannot_be_covered_sends_nothing(server: Loopback, tmp_
 
 
 def test_a_recording_of_nothing_fails(tmp_path: Path) -> None:
-    why = r"it\.yaml isn't written: no request was made by a client of httpx"
+    why = r"it\.yaml isn't written: no client of httpx"
     with pytest.raises(RecordingError, match=why), use_cassette(tmp_path / "it.yaml", record=True):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -269,7 +270,7 @@ def test_a_recording_of_nothing_fails(tmp_path: Path) -> None:
 
 def test_a_recording_of_calls_without_answers_fails(tmp_path: Path) -> None:
     nobody = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
-    why = r"of 1 request none was answered"
+    why = r"1 request, and no reply"
     with (
         nobody, pytest.raises(RecordingError, match=why), use_cassette(tmp_path / "it.yaml", record=True),
         pytest.raises(openai.APIConnectionError),

@@ -147,7 +147,7 @@ def test_what_cannot_be_doubled(suite: pytest.Pytester, args: list[str], said: s
     result = run(suite, UNITTEST, "-s", *args)
     result.assert_outcomes(passed=1)
     assert f"said {said}" in result.stdout.str()
-    assert ("run on chat alone" in result.stdout.str()) == (not args)
+    assert ("run on chat only" in result.stdout.str()) == (not args)
 
 
 def test_doctests_of_a_suite_that_takes_part(suite: pytest.Pytester) -> None:
@@ -164,7 +164,7 @@ WRONG = {
         "@pytest.mark.adapter_streams('bits')\n" + FIXTURE, [], "expected whole, event, byte, cut, got 'bits'",
     ),
     "too late": (
-        "def test_a(request):\n    request.getfixturevalue('backend')\n", [], "can't be asked for at run time",
+        "def test_a(request):\n    request.getfixturevalue('backend')\n", [], "can't be requested at run time",
     ),
 }  # fmt: skip
 
@@ -257,11 +257,11 @@ def test_the_report(suite: pytest.Pytester, tmp_path: Path) -> None:
             "asked for  passed  failed  skipped  calls  on chat  on responses",
             "chat            5       0        0      4        4             0",
             "responses       4       1        0      4        1             3",
-            "failed on one side only:",
+            "failed on one backend only:",
             "  test_it.py::test_planted, on responses",
             "asked for responses, answered by chat:",
             "  test_it.py::test_seed?responses?: unsupported (seed)",
-            "lost or changed on the way:",
+            "lost or changed in translation:",
             "  seed dropped, 1×",
             "no call seen by the adapter*",
             "  test_it.py::test_silent?chat?",
@@ -315,7 +315,7 @@ def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(
 ) -> None:
     result = run(suite, SHARED)
     result.assert_outcomes(passed=4)
-    title = "used a fixture of a wider scope that made its calls elsewhere:"
+    title = "used a fixture of a wider scope that made its calls on another backend:"
     result.stdout.fnmatch_lines(
         [title, "  test_it.py::test_shared?responses?: told"], consecutive=True
     )
@@ -327,14 +327,15 @@ def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(
 def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None:
     assert "adapter:" not in run(suite, PLAIN).stdout.str()
     run(suite, PLAIN, "--adapter-backend=both").stdout.fnmatch_lines(
-        ["No test ran on a side:*usefixtures=backend*"]
+        ["No test took part:*usefixtures=backend*"]
     )
 
 
 # As observers are told: a worker that makes no client starts in half the time.
 TOLD = """
 from adapter._exchange.record import Decision
-from adapter.telemetry.counters import Observers, Record
+from adapter.telemetry.observers import Observers
+from adapter.telemetry.record import Record
 from adapter.translation.ledger import Loss
 
 def told(asked):
@@ -421,7 +422,8 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # `contextvars` is written in C: it costs some 50 µs.
     assert set(ast.literal_eval(done.stdout)) - {"_contextvars", "contextvars"} == {
-        "adapter", "adapter.errors", "adapter._util.safe_names", "pytest_chat_responses",
+        "adapter", "adapter.errors", "adapter._util", "adapter._util.safe_names",
+        "pytest_chat_responses",
     }  # fmt: skip
 
 

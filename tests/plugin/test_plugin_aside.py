@@ -19,7 +19,10 @@ ASKING = (
 TAKING_PART = (
     "import os\n\ndef test_a(backend):\n    assert os.environ['ADAPTER_BACKEND'] == backend\n"
 )
-STEPS = "adapter: the plugin of chat-responses-adapter steps aside, since `adapter` is this project's own: "
+STEPS = (
+    "adapter: the plugin of chat-responses-adapter is inactive, since this project has its own "
+    "`adapter`: "
+)
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_the_name_is_the_projects(project: pytest.Pytester, case: str) -> None:
     files, args = PROJECTS[case]
     result = run(project, files, *args)
     result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line("*steps aside*")  # to whom asks for nothing
+    result.stdout.no_fnmatch_line("*is inactive*")  # to whom asks for nothing
 
 
 def test_who_asks_for_the_plugin_is_told(project: pytest.Pytester) -> None:

@@ -87,7 +87,7 @@ def test_both_sides_fare_as_two_runs_natively(
         result.stdout.fnmatch_lines(
             [
                 "A client, or something else that the test shares, was used in another event loop before.*",
-                "failed by sharing a client between event loops, as they would twice on one side:",
+                "failed by sharing a client between event loops, not because of the backend:",
                 "  test_it.py::test_a?responses?",
             ]
         )

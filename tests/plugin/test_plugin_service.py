@@ -97,7 +97,7 @@ def test_a_planted_difference_is_found(service: pytest.Pytester) -> None:
     for *_, lines in PLANTED.values():
         result.stdout.fnmatch_lines(lines)
     result.stdout.fnmatch_lines(
-        ["failed on one side only:", "  *test_an_order_is_found_and_tracked, on responses"]
+        ["failed on one backend only:", "  *test_an_order_is_found_and_tracked, on responses"]
     )
 
 

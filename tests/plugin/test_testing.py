@@ -267,13 +267,13 @@ def test_an_unknown_request_is_refused_although_its_error_was_caught(sdk: Sdk, t
 
 def test_each_recorded_request_is_answered_once(sdk: Sdk, taped: Path) -> None:
     made = client(sdk, "http://elsewhere.invalid/v1")
-    with pytest.raises(ReplayError, match="nothing like it is left"), use_cassette(taped):
+    with pytest.raises(ReplayError, match="no similar request is left"), use_cassette(taped):
         assert [sdk.create(made, temperature=1) for _ in range(2)]
 
 
 def test_a_request_that_was_not_asked_is_reported(taped: Path) -> None:
     with (
-        pytest.raises(ReplayError, match=r"not asked: POST /v1/chat/completions"),
+        pytest.raises(ReplayError, match=r"recorded but not requested: POST /v1/chat/completions"),
         use_cassette(taped),
     ):
         pass
@@ -405,8 +405,8 @@ PLANTED = {
     "an organisation's id": "org-" + "a" * 10,
     "a project's id": "proj_" + "a" * 10,
     "a private key": "-----BEGIN " + "RSA PRIVATE KEY-----",
-    "a path of some machine": "/" + "home/someone/notes",
-    "an address of a network": "127.0.0.1:8080",
+    "a path of a machine": "/" + "home/someone/notes",
+    "a network address": "127.0.0.1:8080",
     "a host": "https://internal.net/a",
 }
 
@@ -481,7 +481,7 @@ def test_orphans_are_found(tmp_path: Path, source: str, orphan: bool) -> None:
     (code / "test_it.py").write_text(source)
     (code / "notes.md").write_text("vllm/text.chat.yaml")
     found = [finding.what for finding in cassette_check.check(tapes, [code])]
-    assert found == (["is an orphan: nothing names it"] if orphan else [])
+    assert found == (["is unused: nothing names it"] if orphan else [])
 
 
 def test_other_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -499,7 +499,7 @@ def test_other_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert next(line for line in lines if "notes.txt" in line).endswith(
         "is neither a cassette nor a README"
     )
-    assert len([line for line in lines if "is not a cassette of ours" in line]) == 2
+    assert len([line for line in lines if "is not a cassette of this format" in line]) == 2
 
 
 # Without the extra
@@ -512,7 +512,7 @@ def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
     assert run.returncode == 1
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("adapter.errors.MissingExtra: cassettes need ")
-    assert "(extra `kit`)" in last
+    assert "(extra `testing`)" in last
     assert missing in last
     assert issubclass(MissingExtra, ImportError)
 

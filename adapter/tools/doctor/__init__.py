@@ -1,4 +1,4 @@
-"""What `adapter doctor` looks at: whether this installation, its settings and its surroundings do what their owner thinks they do."""
+"""The checks of `adapter doctor`: installation, settings, memory, flags and endpoints."""
 
 from .checks import CHECKS, Check, run_checks
 from .findings import Environment, Finding, State

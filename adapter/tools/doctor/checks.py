@@ -1,4 +1,4 @@
-"""The checks, in the order in which they are made."""
+"""The table of checks, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .findings import Environment, Finding
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what it is called, what it does, and whether it needs settings that hold."""
+    """One check: its name, its function, and whether it needs valid settings."""
 
     name: str
     run: Callable[[Environment], Iterator[Finding]]
@@ -35,16 +35,16 @@ CHECKS = (
 
 
 def run_checks(environment: Environment) -> Iterator[Finding]:
-    """Make every check. One that fails by itself is a finding, too; a mistake of the caller's (AdapterError) is raised."""
+    """Run all checks. A check that breaks is a finding; an AdapterError (wrong use) is raised."""
     for check in CHECKS:
         if check.needs_settings and environment.settings is None:
-            yield Finding(check.name, "skipped", "There are no settings to check it by.")
+            yield Finding(check.name, "skipped", "Needs valid settings.")
             continue
         try:
             yield from check.run(environment)
         except AdapterError:
             raise
-        except Exception as error:  # noqa: BLE001  # a check that breaks must not hide the others
+        except Exception as error:  # noqa: BLE001  # one broken check must not hide the others
             yield Finding(
                 check.name,
                 "failed",

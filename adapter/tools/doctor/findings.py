@@ -1,4 +1,4 @@
-"""What a check is given, and what it finds."""
+"""The input of a check, and its findings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ State = Literal["ok", "note", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: a sentence, and what to do where there is something to do.
+    """One result: a sentence, and an advice if there is something to do.
 
-    `details` is JSON. Nothing in here is a secret or a prompt: values that may hold one are named, and not shown.
+    `details` is JSON. A finding never has secrets or prompts: values that may be one are named, not
+    shown.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Finding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return the finding as JSON."""
         return {
             "name": self.name,
             "state": self.state,
@@ -38,11 +39,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is examined: the settings (or why there are none), the environment, the working directory, and what was asked for.
+    """The input of all checks: settings (or their error), environment, folder and options.
 
-    `here` is a settings file in the working directory that nothing names, and that is therefore not
-    read. `flags` is `module:object`, a client of OpenFeature or what makes one; `live` allows requests
-    to the API; `sample` is the body of a Chat Completions call.
+    `unread_settings_file` is one in the working directory that nothing names and programs don't
+    read. `flags` is `module:object`, an OpenFeature client or a function that makes one. `live`
+    allows requests to the API. `sample` is the body of a Chat Completions call.
     """
 
     settings: Settings | None
@@ -55,6 +56,6 @@ class Environment:
     unread_settings_file: Path | None = None
 
     def number(self, name: str) -> int | None:
-        """Read a number from the environment."""
+        """Return a variable of the environment as a number; None if it isn't one."""
         value = self.variables.get(name, "").strip()
         return int(value) if value.isdecimal() else None

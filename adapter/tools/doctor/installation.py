@@ -1,4 +1,4 @@
-"""What is installed: the SDK, its HTTP library, and whether `import adapter` finds this package."""
+"""Check the installation: the SDK, its HTTP library, the key, and what `import adapter` finds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .findings import Environment, Finding
 
 DISTRIBUTION = "chat-responses-adapter"
 OLDEST, BEYOND = (1, 66), (4,)
-"""The supported versions of the SDK: from the first, before the second. As in the package's dependencies."""
+"""The supported versions of the SDK, as in the dependencies: from OLDEST, below BEYOND."""
 
 
 def version_of(name: str) -> str | None:
-    """Return a distribution's version."""
+    """Return a distribution's version; None if it isn't installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -33,7 +33,7 @@ def _version_numbers(version: str) -> tuple[int, ...]:
 
 
 def sdk(_: Environment) -> Iterator[Finding]:
-    """Say which SDK and HTTP library calls go through."""
+    """Report the versions of the SDK, its HTTP library and Python."""
     version = version_of("openai")
     python = ".".join(map(str, sys.version_info[:3]))
     if version is None:
@@ -46,7 +46,7 @@ def sdk(_: Environment) -> Iterator[Finding]:
         yield Finding(
             "sdk",
             "failed",
-            f"openai {version} isn't among the supported versions.",
+            f"openai {version} isn't a supported version.",
             "pip install 'openai>=1.66,<4'",
             versions,
         )
@@ -62,7 +62,7 @@ def sdk(_: Environment) -> Iterator[Finding]:
 
 
 def key(environment: Environment) -> Iterator[Finding]:
-    """Say whether there is a key; never which."""
+    """Report whether a key is set, without showing it."""
     names = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
     found = [name for name in names if environment.variables.get(name)]
     if found:
@@ -72,19 +72,22 @@ def key(environment: Environment) -> Iterator[Finding]:
             "key",
             "note",
             "No OPENAI_API_KEY in this environment.",
-            "Fine where the program has its key from elsewhere.",
+            "Fine if the program gets its key from another source.",
         )
 
 
 def shadow(environment: Environment) -> Iterator[Finding]:
-    """Find what a program run here would import in place of this package."""
+    """Find modules that a program run here would import instead of this package."""
     ours = Path(adapter.__file__).resolve().parent
     others = sorted(set(metadata.packages_distributions().get("adapter", ())) - {DISTRIBUTION})
     if others:
         yield Finding(
-            "shadow", "failed", f"Another distribution, {', '.join(others)}, installs a package `adapter` over this one.",
-            f"pip uninstall {' '.join(others)}; then pip install --force-reinstall --no-deps {DISTRIBUTION}",
-        )  # fmt: skip
+            "shadow",
+            "failed",
+            f"Another distribution, {', '.join(others)}, overwrites the package `adapter`.",
+            f"pip uninstall {' '.join(others)}; "
+            f"then pip install --force-reinstall --no-deps {DISTRIBUTION}",
+        )
     found = [
         (where, spec)
         for where in _search_path(environment)
@@ -92,10 +95,12 @@ def shadow(environment: Environment) -> Iterator[Finding]:
     ]
     for where, spec in found:
         yield Finding(
-            "shadow", "failed",
-            f"{spec.origin} would be imported in place of this package by programs that begin their search in {where}.",
+            "shadow",
+            "failed",
+            f"Programs that search {where} first would import {spec.origin} "
+            "instead of this package.",
             "Rename it.",
-        )  # fmt: skip
+        )
     if not others and not found:
         yield Finding(
             "shadow", "ok", "`import adapter` finds this package.", details={"path": str(ours)}
@@ -103,7 +108,7 @@ def shadow(environment: Environment) -> Iterator[Finding]:
 
 
 def _search_path(environment: Environment) -> list[Path]:
-    """List the folders that Python searches before the installed packages: that of the program, and PYTHONPATH's."""
+    """List the folders that Python searches first: the program's, and those in PYTHONPATH."""
     listed = [
         environment.folder,
         *(
@@ -117,7 +122,7 @@ def _search_path(environment: Environment) -> list[Path]:
 
 def _find_spec(where: Path) -> importlib.machinery.ModuleSpec | None:
     spec = importlib.machinery.PathFinder.find_spec("adapter", [str(where)])
-    # A mere folder of that name loses against any installed package.
+    # A folder without `__init__.py` has no precedence over an installed package.
     return spec if spec is not None and spec.origin is not None else None
 
 

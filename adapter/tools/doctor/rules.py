@@ -1,4 +1,4 @@
-"""The rules: those that can never match, and those that send a model where it isn't served."""
+"""Check the rules: those that never match, and those that send a model where it isn't served."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SOON = dt.timedelta(days=90)
 
 
 def rules(environment: Environment) -> Iterator[Finding]:
-    """Look at each rule."""
+    """Check each rule."""
     settings = environment.settings
     assert settings is not None
     facts = ModelProfiles.from_mapping(settings.models)
     router = Router(settings)
-    quiet = True
+    all_good = True
     for number, rule in enumerate(settings.rules):
         name = f"rules[{number}]"
         where = (
@@ -48,46 +48,52 @@ def rules(environment: Environment) -> Iterator[Finding]:
         found += _call_sites(name, rule.match.call_site)
         found += _models(name, rule, sides, facts) if earlier is None else []
         for one in found:
-            quiet = False
+            all_good = False
             yield Finding(
                 one.name, one.state, one.message, one.advice, {"where": where} if where else {}
             )
-    if quiet:
+    if all_good:
         yield Finding(
             "rules",
             "ok",
             f"{len(settings.rules)} rule{'s' * (len(settings.rules) != 1)}; each can match."
             if settings.rules
-            else "There are none.",
+            else "No rules.",
         )
 
 
 def _never_matches(name: str, earlier: int) -> Finding:
     return Finding(
-        name, "warning", f"It can never match: rules[{earlier}] stands before it and takes all of its calls.",
+        name,
+        "warning",
+        f"It can never match: rules[{earlier}] comes first and matches all of its calls.",
         f"Move it before rules[{earlier}], or delete it.",
-    )  # fmt: skip
+    )
 
 
 def _call_sites(name: str, globs: Iterable[str]) -> Iterator[Finding]:
-    """Tell of globs that no call site fits, since a call site is `module:function`."""
+    """Find globs that match no call site, which is always `module:function`."""
     for glob in globs:
         written = safe_names.printable(glob)
-        module = _UP_TO_A_WILDCARD.match(glob)[0]  # type: ignore[index]  # matches the empty string too
+        module = _UP_TO_A_WILDCARD.match(glob)[0]  # type: ignore[index]  # matches always
         if ":" not in glob and not _WILDCARD.search(glob):
             yield Finding(
-                name, "warning", f"It can never match: call_site {written} names no function.",
+                name,
+                "warning",
+                f"It can never match: call_site {written} names no function.",
                 f"Write {written}:* for all functions of the module.",
-            )  # fmt: skip
+            )
         elif module.endswith((".", ":")) and is_skipped(module.rstrip(":")):
             yield Finding(
-                name, "warning", f"It can never match: the functions of {written} are never callers.",
-                "Name the application's own function: what stands between it and the SDK is passed over.",
-            )  # fmt: skip
+                name,
+                "warning",
+                f"It can never match: the functions of {written} are never callers.",
+                "Name the application's own function: frames between it and the SDK are skipped.",
+            )
 
 
 def covers(earlier: Match, later: Match) -> bool:
-    """Tell whether every call that the later match holds for is one of the earlier's; False where it can't be told."""
+    """Return whether an earlier match covers all calls of a later one; False if unknown."""
     for name in _GLOBS:
         wide, narrow = getattr(earlier, name), getattr(later, name)
         if wide and not (
@@ -106,48 +112,70 @@ def _glob_covers(wide: str, narrow: str) -> bool:
 def _models(
     name: str, rule: Rule, sides: Collection[str], model_profiles: ModelProfiles
 ) -> list[Finding]:
-    """Say what is known against sending a rule's models where it sends them."""
-    said: list[Finding] = []
+    """List what is known against the backends that a rule's models are sent to."""
+    findings: list[Finding] = []
     for glob in rule.match.model:
         model = glob.rstrip("*")
         if not model or set("*?[") & set(model):
-            continue  # many models, of which nothing is known together
+            continue  # many models, with nothing known in common
         family = model_profiles.profile(model)
         if family.responses_only and "chat" in sides:
-            said.append(Finding(
-                name, "warning", f"{glob} is served on the Responses API only, and the rule sends calls to chat.",
-                'Set `backend = "responses"` in the rule, without a rollout.',
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    name,
+                    "warning",
+                    f"{glob} is served on the Responses API only, "
+                    "and the rule sends calls to chat.",
+                    'Set `backend = "responses"` in the rule, without a rollout.',
+                )
+            )
         elif (
             family.tools_on_chat in ("effort none only", "never")
             and "chat" in sides
             and rule.match.tools is not False
         ):
-            said.append(Finding(
-                name, "warning", f"{glob} takes tools with reasoning on the Responses API only: such calls fail on chat.",
-                'Add a rule before it with `match = {…, tools = true}` and `backend = "responses"`.',
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    name,
+                    "warning",
+                    f"{glob} takes tools with reasoning on the Responses API only: "
+                    "such calls fail on chat.",
+                    "Add a rule before it with `match = {…, tools = true}` "
+                    'and `backend = "responses"`.',
+                )
+            )
         elif (
             family.tools_on_chat != "free"
             and "responses" in sides
             and rule.match.tools is not False
         ):
-            said.append(Finding(
-                name, "note", f"{glob} is one-way with tools and reasoning: such calls can't go back to chat by a veto or a fallback.",
-                "What can't be carried is an error there: see `decision(result).losses` before the move.",
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    name,
+                    "note",
+                    f"{glob} is Responses-only with tools and reasoning: "
+                    "such calls can't be kept on Chat or fall back to it.",
+                    "There a value that can't be carried is an error: "
+                    "check `decision(result).losses` before the move.",
+                )
+            )
         served = rule.model or model
         if model_profiles.profile(served).chat_only and "responses" in sides:
-            said.append(Finding(
-                name, "note", f"{served} is served on Chat Completions only: its calls stay there, whatever the rule says.",
-                'Say `backend = "chat"`, or give another `model`.',
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    name,
+                    "note",
+                    f"{served} is served on Chat Completions only: "
+                    "its calls stay there, whatever the rule says.",
+                    'Set `backend = "chat"`, or another `model`.',
+                )
+            )
         ends = model_profiles.shutdown(model)
         if ends and dt.date.fromisoformat(ends) < _today() + _SOON:
-            said.append(
+            findings.append(
                 Finding(name, "note", f"{glob} isn't served after {ends}.", "Choose its successor.")
             )
-    return said
+    return findings
 
 
 def _today() -> dt.date:

@@ -1,4 +1,4 @@
-"""What would become of a call: carried through the real client to the point where it leaves, and no further."""
+"""Decide a sample call: the real client runs it up to the request, which isn't sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUILT_IN: Mapping[str, Any] = {
         }
     ],
 }
-"""The call that is decided where no other is given."""
+"""The call to decide if no other is given."""
 
 _STATES: dict[str, State] = {
     "adapter-bug": "failed",
@@ -47,11 +47,11 @@ _REPLY_BODY = {"error": {"message": "not sent", "type": "doctor", "param": None,
 
 
 def decision(environment: Environment) -> Iterator[Finding]:
-    """Decide a call, and say where it would go and what would be lost."""
+    """Decide a call, and report its backend and losses."""
     settings = environment.settings
     assert settings is not None
     if environment.flags is not None:
-        with suppress(AdapterError):  # of which the check of the flag tells
+        with suppress(AdapterError):  # reported by the check of the flag
             settings = settings.model_copy(
                 update={"flags": load_flag_client(environment.flags, str(environment.folder))}
             )
@@ -66,15 +66,14 @@ def decision(environment: Environment) -> Iterator[Finding]:
 
     def stopped(request: Any) -> Any:
         sent.append(request.url.path)
-        return http.Response(
-            418, json=_REPLY_BODY
-        )  # no fallback, no retry: whatever was decided stands
+        # No fallback and no retry follow this status: the decision stands.
+        return http.Response(418, json=_REPLY_BODY)
 
     base_url = environment.variables.get("OPENAI_BASE_URL") or OFFICIAL_URL
-    wrong = _url_problem(base_url, http)
-    if wrong:
+    problem = _url_problem(base_url, http)
+    if problem:
         yield Finding(
-            "decision", "failed", f"OPENAI_BASE_URL {wrong}.", "Mend it: no call can be made."
+            "decision", "failed", f"OPENAI_BASE_URL {problem}.", "Fix it: no call can be made."
         )
         return
     with adapter.OpenAI(
@@ -87,43 +86,55 @@ def decision(environment: Environment) -> Iterator[Finding]:
         except openai.APIStatusError as error:
             found = adapter.decision(error)
     if found is None:
-        says = "A call to OPENAI_BASE_URL isn't one of Chat Completions, by its path: the adapter leaves it alone."
         yield Finding(
             "decision",
             "failed",
-            says,
-            "Let it be what /chat/completions is put behind, such as …/v1.",
+            "By its path, a call to OPENAI_BASE_URL isn't a Chat Completions call: "
+            "the adapter leaves it alone.",
+            "Set it to the base URL, such as …/v1.",
         )
         return
     losses = [{"path": loss.path, "action": loss.action, "why": loss.why} for loss in found.losses]
-    goes = f"goes to {found.backend}" if sent else "goes nowhere, with a BadRequestError"
-    says = f"{what} ({given.get('model')}) {goes}: asked {found.asked}, by {found.reason}"
-    says += (
-        "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses) if losses else ""
+    goes = f"goes to {found.backend}" if sent else "isn't sent (BadRequestError)"
+    message = (
+        f"{what} ({given.get('model')}) {goes}: requested {found.asked}, because of {found.reason}"
     )
-    do = "Please report it." if found.reason == "adapter-bug" else ""
+    if losses:
+        message += "; " + ", ".join(f"{loss['path']} {loss['action']}" for loss in losses)
+    advice = "Please report it." if found.reason == "adapter-bug" else ""
     if any(loss.path == "query" and loss.action == "held" for loss in found.losses):
-        do = "A relay that is told its target in the query gets no call of the Responses API; one with the target in the path does."
+        advice = (
+            "A proxy with its target in the query string can't be used with the Responses API; "
+            "put the target in the path."
+        )
     elif found.reason in ("unsupported", "refused"):
-        do = "`unsupported`, `drop` and `emulate` say what happens to what can't be carried."
+        advice = "`unsupported`, `drop` and `emulate` decide about values that can't be carried."
     elif found.reason == "hosts":
-        do = "No call of a client for OPENAI_BASE_URL is adapted: its host isn't among `hosts`. Fine where others are meant."
+        advice = (
+            "Calls to OPENAI_BASE_URL aren't adapted: its host isn't among `hosts`. "
+            "Fine if other hosts are meant."
+        )
     details = {
-        "asked": found.asked, "backend": found.backend, "reason": found.reason, "sent_to": sent, "losses": losses,
+        "asked": found.asked,
+        "backend": found.backend,
+        "reason": found.reason,
+        "sent_to": sent,
+        "losses": losses,
         "settings_hash": found.settings_hash,
-    }  # fmt: skip
-    yield Finding("decision", _STATES.get(found.reason, "ok"), says + ".", do, details)
+    }
+    state = _STATES.get(found.reason, "ok")
+    yield Finding("decision", state, message + ".", advice, details)
 
 
 def _url_problem(base_url: str, http: Any) -> str:
-    """Say what keeps the SDK from calling a base URL; nothing of it is quoted, since it may hold a password."""
+    """Return why the SDK can't call a base URL, or ""; the URL isn't quoted, for its password."""
     try:
         url = http.URL(base_url)
     except (http.InvalidURL, ValueError):
-        return "is no URL"
+        return "isn't a URL"
     if url.scheme not in ("http", "https") or not url.host:
-        return "is no URL with http:// or https:// and a host"
-    relayed = b"://" in unquote_to_bytes(url.query)  # a relay that is told its target there
+        return "isn't a URL with http:// or https:// and a host"
+    relayed = b"://" in unquote_to_bytes(url.query)  # a proxy with its target in the query
     if (url.query and not relayed) or url.fragment:
-        return "has a query or a fragment, behind which the SDK puts /chat/completions"
+        return "has a query or a fragment, to which the SDK would append /chat/completions"
     return ""

@@ -1,4 +1,4 @@
-"""The settings in force, and where each came from."""
+"""Check the settings: the values in force, and the source of each."""
 
 from __future__ import annotations
 
@@ -17,68 +17,77 @@ _NOT_LISTED = ("flags", "observers", "on_bug")  # objects, and the older name of
 
 
 def settings(environment: Environment) -> Iterator[Finding]:
-    """Say which settings hold, and where each stands."""
+    """Report the settings in force, with their sources, and problems."""
     if environment.settings is None:
         yield Finding(
             "settings",
             "failed",
             environment.settings_error,
-            "Mend what it names; nothing that needs settings was checked.",
+            "Fix this first; checks that need settings were skipped.",
         )
         return
     if environment.settings._problem:
         yield Finding(
-            "settings", "failed", f"{environment.settings._problem}: the kill switch holds all the same, with defaults for what is wrong.",
-            "Mend what it names before the kill switch is taken away: until then it stays.",
-        )  # fmt: skip
+            "settings",
+            "failed",
+            f"{environment.settings._problem}: the kill switch still applies; "
+            "invalid settings use their defaults.",
+            "Fix this before removing the kill switch: it stays in force until then.",
+        )
     rows = [
         setting_row(environment.settings, name, environment.variables)
         for name in type(environment.settings).model_fields
         if name not in _NOT_LISTED
     ]
     given = [one for one in rows if one["from"] != "default"]
-    says = (
-        f"{len(given)} given, {len(rows) - len(given)} defaults; hash {environment.settings.hash}"
-    )
+    settings_hash = environment.settings.hash
     yield Finding(
-        "settings", "ok", says, details={"hash": environment.settings.hash, "settings": rows}
+        "settings",
+        "ok",
+        f"{len(given)} given, {len(rows) - len(given)} defaults; hash {settings_hash}",
+        details={"hash": settings_hash, "settings": rows},
     )
     if environment.unread_settings_file is not None:
         yield Finding(
-            "file", "warning",
-            f"{environment.unread_settings_file} was found here, and nothing above is from it, nor was anything asked that only it names: "
-            "a program reads it only where it is named.",
-            f"Set ADAPTER_CONFIG={environment.unread_settings_file}, or give Settings(config_file=…).",
-        )  # fmt: skip
-    for _, says in unknown(
+            "file",
+            "warning",
+            f"{environment.unread_settings_file} was found here but not used: "
+            "programs read it only if it is named.",
+            f"Set ADAPTER_CONFIG={environment.unread_settings_file}, "
+            "or pass Settings(config_file=…).",
+        )
+    for _, problem in unknown(
         read(process=environment.variables), type(environment.settings).model_fields
     ):
-        yield Finding("variables", "warning", says, "Correct it, or unset it.")
+        yield Finding("variables", "warning", problem, "Correct it, or unset it.")
     yield from _fractional_rollouts(environment.settings)
     if environment.settings.force is not None:
         where = next(one["from"] for one in rows if one["name"] == "force")
         to = (
-            "the API that it was written for"
+            "the API it was written for"
             if environment.settings.force == "native"
             else environment.settings.force
         )
-        says = f"Every call goes to {to}, by force ({where}), whatever else is set."
+        message = f"Every call goes to {to}, by force ({where}), whatever else is set."
         if environment.settings._remarks:
-            says += f" {environment.settings._remarks}."
-        said = [
+            message += f" {environment.settings._remarks}."
+        forces = [
             {"place": place, "value": one.value} for one, place in _forces(environment.settings)
         ]
         yield Finding(
             "force",
             "warning",
-            says,
-            "Take `force` away when the emergency is over.",
-            {"forces": said},
+            message,
+            "Remove `force` when the incident is over.",
+            {"forces": forces},
         )
 
 
 def setting_row(settings: Settings, name: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Give a setting as JSON: `name`, `value` (no secret), `from` (`argument`, a variable, a file's line, or `default`)."""
+    """Return a setting as JSON: `name`, `value` without secrets, and its source as `from`.
+
+    The source is `argument`, a variable, a line of a file, or `default`.
+    """
     return {
         "name": name,
         "value": shown_value(settings, name),
@@ -87,7 +96,7 @@ def setting_row(settings: Settings, name: str, environment: Mapping[str, str]) -
 
 
 def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> str:
-    if name == "force":  # counts wherever it stands
+    if name == "force":  # the strongest of all sources counts
         return next(
             (place for one, place in _forces(settings) if one.value == settings.force), "default"
         )
@@ -95,16 +104,18 @@ def _origin(settings: Settings, name: str, environment: Mapping[str, str]) -> st
 
 
 def _fractional_rollouts(settings: Settings) -> Iterator[Finding]:
-    """Tell of percentages that may have been meant as shares from 0 to 1."""
-    for place, said in (
+    """Find percentages that may be meant as fractions from 0 to 1."""
+    for place, source in (
         ("rollout", settings),
         *((f"rules[{i}].rollout", one) for i, one in enumerate(settings.rules)),
     ):
-        if said.rollout is not None and 0 < said.rollout < 1:
+        if source.rollout is not None and 0 < source.rollout < 1:
             yield Finding(
-                place, "note", f"{place} is {said.rollout:g} %: it is a percentage, from 0 to 100.",
-                f"Write {said.rollout * 100:g} where {said.rollout * 100:g} % is meant.",
-            )  # fmt: skip
+                place,
+                "note",
+                f"{place} is {source.rollout:g} %: it is a percentage, from 0 to 100.",
+                f"Write {source.rollout * 100:g} if {source.rollout * 100:g} % is meant.",
+            )
 
 
 def _forces(settings: Settings) -> list[tuple[ForceEntry, str]]:
@@ -130,13 +141,13 @@ def _sources(settings: Settings, name: str, environment: Mapping[str, str]) -> I
 
 
 def shown_value(settings: Settings, name: str) -> Any:
-    """Give a setting's value as JSON, without what may be secret."""
+    """Return a setting's value as JSON, without secrets."""
     value = getattr(settings, name)
     if name == "memory_key":
         return f"{len(value)} set, not shown" if value else None
     if name == "memory":
         url = plain_url(value)
         return without_secrets(url) if isinstance(url, str) else type(value).__qualname__
-    if name == "rules":  # what they say, without the defaults
+    if name == "rules":  # as written, without the defaults
         return [rule.model_dump(mode="json", exclude_unset=True) for rule in value]
     return settings.model_dump(mode="json", include={name})[name]

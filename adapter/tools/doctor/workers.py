@@ -1,4 +1,4 @@
-"""Several processes or machines, and a memory that each has for itself."""
+"""Check whether several processes or machines share the memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_FILE_BYTES = 1 << 20
 
 
 def memory(environment: Environment) -> Iterator[Finding]:
-    """Compare the memory with the processes that would have to share it."""
+    """Compare the store of the memory with the processes that have to share it."""
     settings = environment.settings
     assert settings is not None
     if settings.carry_reasoning == "never":
@@ -35,31 +35,39 @@ def memory(environment: Environment) -> Iterator[Finding]:
     many = list(machines(environment))
     if kind == "memory" and several:
         yield Finding(
-            "memory", "warning",
-            f"Each worker remembers for itself (memory://), and there are several: {'; '.join(several)}. Reasoning is lost when a "
-            "conversation meets another worker.",
+            "memory",
+            "warning",
+            "Each worker has its own memory (memory://), "
+            f"and there are several: {'; '.join(several)}. "
+            "Reasoning is lost when a conversation reaches another worker.",
             'Set `memory = "sqlite:///…"` (one machine) or "redis://…" (many).',
-        )  # fmt: skip
+        )
     elif kind in ("memory", "sqlite", "unix") and many:
-        what = "this process" if kind == "memory" else "this machine"
+        what = "process" if kind == "memory" else "machine"
         yield Finding(
-            "memory", "note", f"What is remembered is known to {what} alone, and there may be several machines: {'; '.join(many)}.",
-            'Where a conversation meets several of them, set `memory = "redis://…"`.',
-        )  # fmt: skip
+            "memory",
+            "note",
+            f"Each {what} has its own memory, and there may be several machines: "
+            f"{'; '.join(many)}.",
+            'If a conversation reaches several of them, set `memory = "redis://…"`.',
+        )
     else:
         yield Finding("memory", "ok", _SHARED_BY.get(kind, "A store that machines share."))
 
 
 _SHARED_BY = {
-    "memory": "Each process remembers for itself (memory://), and nothing here speaks of several.",
-    "sqlite": "The processes of this machine share what is remembered.",
-    "unix": "The processes of this machine share what is remembered.",
-    "own": "A store of the program's own.",
+    "memory": "Each process has its own memory (memory://), with no sign of several workers.",
+    "sqlite": "The processes of this machine share the memory.",
+    "unix": "The processes of this machine share the memory.",
+    "own": "The program's own store.",
 }
 
 
 def workers(environment: Environment) -> Iterator[str]:
-    """Say where more than one worker is asked for: by the environment, gunicorn's configuration, a Procfile or a Dockerfile."""
+    """Yield where more than one worker is configured.
+
+    Looks at the environment, gunicorn's configuration, a Procfile and a Dockerfile.
+    """
     for name in ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS"):
         count = environment.number(name)
         if count is not None and count > 1:
@@ -96,7 +104,7 @@ def _workers_in_arguments(text: str) -> int | None:
 
 
 def _workers_in_gunicorn_config(path: Path) -> str:
-    """Read `workers` from gunicorn's configuration without running it."""
+    """Read `workers` from gunicorn's configuration file, without running the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -108,14 +116,14 @@ def _workers_in_gunicorn_config(path: Path) -> str:
             isinstance(one, ast.Name) and one.id == "workers" for one in node.targets
         ):
             if not isinstance(node.value, ast.Constant):
-                return "workers that are computed"
+                return "computed workers"
             if isinstance(node.value.value, int) and node.value.value > 1:
                 return f"{node.value.value} workers"
     return ""
 
 
 def machines(environment: Environment) -> Iterator[str]:
-    """Say what speaks for several machines: hints, no more."""
+    """Yield hints of several machines."""
     if environment.variables.get("KUBERNETES_SERVICE_HOST"):
         yield "this runs in Kubernetes"
     for folder in _MANIFESTS:

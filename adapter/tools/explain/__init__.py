@@ -1,1 +1,1 @@
-"""What becomes of one request, and why."""
+"""Explain one request: its backend, the conversion and the losses."""

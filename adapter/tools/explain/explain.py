@@ -1,7 +1,7 @@
-"""Explain one call: what production would decide for it, and the request that would leave, by running production's own code.
+"""Explain one call: its route, and the request that would be sent, by the code of production.
 
-The journey of exchange.py is driven up to the request that it would send, with a real request of the SDK's HTTP library and the real
-router; nothing is sent.
+The exchange (`_exchange/call.py`) is run up to its first request, with a request of the SDK's HTTP
+library and the real router. Nothing is sent.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ URL = "https://api.openai.com/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class CallOrigin:
-    """Where a call comes from and goes to, as far as rules and rollouts look at it.
+    """The facts about a call, beside its body, that rules and rollouts use.
 
-    `url` is the chat endpoint; `headers` the request's; `tag` and `conversation` what `use(...)` would say; `call_site` `module:function`.
+    `url` is the chat endpoint, `headers` are the request's, `tag` and `conversation` those of
+    `use(...)`, and `call_site` is `module:function`.
     """
 
     url: str = URL
@@ -56,13 +57,13 @@ class CallOrigin:
 
     @property
     def call_sites(self) -> tuple[str, ...]:
-        """The caller, as a call has it."""
+        """The callers, in the form of `Call.call_sites`."""
         return () if self.call_site is None else (self.call_site,)
 
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request that would leave: its path with the query, its JSON, and how many of it."""
+    """A request that would be sent: path with query, JSON body, and the number of requests."""
 
     path: str
     body: Any
@@ -71,7 +72,11 @@ class SentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Where a caller stands in a rollout: `place` from 0 up to 100, moved once `percent` passes it; None where each request is chosen by chance."""
+    """A caller's part in a rollout.
+
+    `place` is its bucket, from 0 to below 100: it moves once `percent` exceeds it. None if each
+    request is chosen at random.
+    """
 
     percent: float
     sticky_by: str
@@ -82,10 +87,11 @@ class Rollout:
 class Explanation:
     """All that is known of a call before it is sent.
 
-    `decision` is production's; `sent` what would leave by it (None where the call is refused), `error` the error that its caller would get.
-    `translated` is what leaves once the call goes to the Responses API, whatever the settings choose today; None where it can't: `losses` says
-    why. `parameters` and `losses` are those of that translation. `rule` is the matching rule's index. `fallback` says for which replies the call
-    would go to Chat Completions after all.
+    `decision` is the one of production. `sent` is the request that follows from it; None if the
+    call is refused, with `error` for its caller. `translated` is the request if the call goes to
+    the Responses API, whatever the settings choose now; None if it can't, and `losses` has the
+    reasons. `parameters` and `losses` are those of that translation. `rule` is the index of the
+    matching rule. `fallback` maps the reasons for which the call falls back to Chat to their texts.
     """
 
     decision: Decision
@@ -105,19 +111,19 @@ class Explanation:
 
     @property
     def moves(self) -> bool:
-        """Tell whether the call can go to the Responses API under these settings."""
+        """Whether the call can use the Responses API under these settings."""
         return self.translated is not None
 
 
 def explain(body: Any, settings: Settings, origin: CallOrigin = CallOrigin()) -> Explanation:
-    """Explain what becomes of a chat request. Raises MalformedRequest for what is no chat request at all."""
+    """Explain what becomes of a chat request. Raise MalformedRequest if it isn't one."""
     check_chat_request(body)
     raw = fast_json.dumps(body)
     router = Router(settings)
     today = _run_until_sent(router, body, raw, origin)
     decision, sent, error = today.decision, today.sent, today.error
     if decision.asked != "responses":
-        # As the same call once it is chosen: nothing forced, and no header against what `use()` says.
+        # The same call with the Responses API chosen: without `force`, flags and the header.
         open_router = Router(
             Settings.model_construct(**{**settings.__dict__, "force": None, "flags": None})
         )
@@ -144,17 +150,39 @@ def explain(body: Any, settings: Settings, origin: CallOrigin = CallOrigin()) ->
         responses_only_reason=plan.responses_only_reason,
         fallback=_fallbacks(planned),
         model=name,
-        model_facts={} if facts is None else {
-            key: list(value) if isinstance(value, tuple) else value
-            for key in ("responses_only", "chat_only", "tools_on_chat", "refused_efforts", "responses_efforts", "reasons", "shutdown", "sources")
-            if (value := getattr(facts, key))
-        },
-        emulated=tuple(sorted(planned.emulate & {policy_name_of(loss.path) for loss in plan.losses if loss.action == "changed"})),
-    )  # fmt: skip
+        model_facts={} if facts is None else _model_facts(facts),
+        emulated=tuple(
+            sorted(
+                planned.emulate
+                & {policy_name_of(loss.path) for loss in plan.losses if loss.action == "changed"}
+            )
+        ),
+    )
+
+
+_MODEL_FACTS = (
+    "responses_only",
+    "chat_only",
+    "tools_on_chat",
+    "refused_efforts",
+    "responses_efforts",
+    "reasons",
+    "shutdown",
+    "sources",
+)
+
+
+def _model_facts(facts: Any) -> dict[str, Any]:
+    """Return the facts of a model as JSON, without empty ones."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in _MODEL_FACTS
+        if (value := getattr(facts, name))
+    }
 
 
 def check_chat_request(body: Any) -> None:
-    """Raise MalformedRequest, which begins with the JSON path, for what is no chat request at all: a file of something else."""
+    """Raise MalformedRequest, with the JSON path first, if a value isn't a chat request."""
     if not isinstance(body, dict):
         raise MalformedRequest("$", f"expected a JSON object, got {json_type(body)}")
     if "messages" not in body:
@@ -173,7 +201,7 @@ class _PlanDetails:
 
 @dataclass(frozen=True, slots=True)
 class _SimulatedCall:
-    """How far a call comes: what was decided, and what would go out or come back."""
+    """A call up to its first request: the decision, and the request or the error."""
 
     decision: Decision
     route: Route
@@ -186,35 +214,35 @@ class _SimulatedCall:
 def _run_until_sent(
     router: Router, body: Any, raw: bytes, origin: CallOrigin, backend: Backend | None = None
 ) -> _SimulatedCall:
-    """Send a call on its way, up to what would go out; `backend` as `use()` would say it."""
+    """Run a call up to its first request; `backend` is that of `use()`."""
     request = _request(raw, origin)
     overrides = Overrides(backend=backend, conversation=origin.conversation, tag=origin.tag)
-    ticket = CallContext(
+    context = CallContext(
         router, state=CallState(), overrides=overrides, call_sites=origin.call_sites
     )
-    asked, host = request.url.raw_path, request.url.host
-    outcome = _first_request(exchange(ticket.state, asked, host=lambda: host), ticket, request, raw)
-    decision = ticket.state.decision()
-    choice = ticket.state.route
-    if decision is None or choice is None:  # the header's value is none
+    raw_path, host = request.url.raw_path, request.url.host
+    call = exchange(context.state, raw_path, host=lambda: host)
+    outcome = _first_request(call, context, request, raw)
+    decision = context.state.decision()
+    route = context.state.route
+    if decision is None or route is None:  # an invalid value of the header
         assert isinstance(outcome, WholeReply)
         raise MalformedRequest(f"headers.{HEADER}", "expected chat or responses")
     if isinstance(outcome, WholeReply):
-        return _SimulatedCall(
-            decision, choice, asked, host, None, json_codec.loads(outcome.body)["error"]
-        )
-    path = (asked if outcome.path is None else outcome.path).decode()
+        error = json_codec.loads(outcome.body)["error"]
+        return _SimulatedCall(decision, route, raw_path, host, None, error)
+    path = (raw_path if outcome.path is None else outcome.path).decode()
     sent = SentRequest(
         path, body if outcome.body is None else fast_json.loads(outcome.body), outcome.requests
     )
-    return _SimulatedCall(decision, choice, asked, host, sent, None)
+    return _SimulatedCall(decision, route, raw_path, host, sent, None)
 
 
 def _plan(simulated: _SimulatedCall, body: Any) -> _PlanDetails:
-    """Make the plan that a call travelled by, with all that it says."""
-    choice = simulated.route
-    plan = make_plan(body, choice, simulated.raw_path, None, lambda: simulated.host)
-    return _PlanDetails(plan, choice.policy.models, choice.policy.emulate, choice.fallback)
+    """Return the plan of a simulated call, with the settings that it used."""
+    route = simulated.route
+    plan = make_plan(body, route, simulated.raw_path, None, lambda: simulated.host)
+    return _PlanDetails(plan, route.policy.models, route.policy.emulate, route.fallback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +255,13 @@ class _FirstRequest:
 def _first_request(
     call: Exchange, context: CallContext, request: Any, raw: bytes
 ) -> _FirstRequest | WholeReply:
-    """Drive a journey up to the first request that it sends, or to its end where it sends none."""
+    """Run an exchange up to its first request, or to its end if it sends none."""
     answer: Any = None
     while True:
         try:
             effect = call.send(answer)
         except StopIteration as end:
-            refused: WholeReply = end.value  # no other journey ends before it sends
+            refused: WholeReply = end.value  # no other exchange ends before it sends
             return refused
         match effect:
             case Decide():
@@ -241,7 +269,7 @@ def _first_request(
             case ReadRequest():
                 answer = raw
             case Recall():
-                answer = RecallResult()  # the memory is another process's
+                answer = RecallResult()  # the memory belongs to another process
             case Send():
                 call.close()
                 return _FirstRequest(effect.body, effect.path)
@@ -253,11 +281,11 @@ def _first_request(
                 call.close()
                 return replace(first, requests=len(effect.branches))
             case _:
-                answer = None  # notes; and flags, which are objects of a program and not in a file
+                answer = None  # notes; and flags, which are objects of the program
 
 
 def _request(raw: bytes, origin: CallOrigin) -> Any:
-    """Make the request as the SDK would, of its own HTTP library."""
+    """Return the request as the SDK would make it, with its HTTP library."""
     return sdk_http_library().Request("POST", origin.url, headers=list(origin.headers), content=raw)
 
 
@@ -290,9 +318,9 @@ def _fallbacks(planned: _PlanDetails) -> dict[str, str]:
         return {}
     if planned.plan.responses_only_reason is not None:
         return dict.fromkeys(
-            sorted(planned.fallback), f"an error all the same: {planned.plan.responses_only_reason}"
+            sorted(planned.fallback), f"still an error: {planned.plan.responses_only_reason}"
         )
     return {
-        reason: f"{REASON_TEXT[reason]}: to Chat Completions, untouched"
+        reason: f"{REASON_TEXT[reason]}: the original request is sent to Chat Completions"
         for reason in sorted(planned.fallback)
     }

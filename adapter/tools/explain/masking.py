@@ -1,7 +1,8 @@
-"""What a request is made of, without what it says: for tickets and logs.
+"""Mask a request for bug reports and logs: its structure stays, its contents don't.
 
-What is kept is the API's own: names of fields, values that its types list (roles, types, efforts, models), booleans, null, and the numbers
-of known parameters. Everything else that a caller could have written becomes its type and length, keys included.
+These are kept: the API's names of fields, values that its types list (roles, types, efforts,
+models), booleans, null, and the numbers of known parameters. All else that a caller could have
+written, keys included, becomes its type and length.
 """
 
 from __future__ import annotations
@@ -25,28 +26,32 @@ from adapter.translation.parameters import CHAT_PARAMETERS
 from .explain import Explanation, SentRequest
 from .outcomes import ParameterOutcome
 
-# Of JSON Schema; the SDK's types have schemas as any object.
+# JSON Schema's; in the SDK's types a schema is any object.
 _SCHEMA_WORDS = frozenset({
-    "type", "properties", "required", "items", "anyOf", "allOf", "oneOf", "not", "enum", "const", "description", "title",
-    "default", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-    "maxLength", "minItems", "maxItems", "uniqueItems", "additionalProperties", "patternProperties", "prefixItems",
-    "$ref", "$defs", "$schema", "definitions", "examples", "nullable", "name", "strict",
+    "type", "properties", "required", "items", "anyOf", "allOf", "oneOf", "not", "enum", "const",
+    "description", "title", "default", "format", "pattern", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems",
+    "maxItems", "uniqueItems", "additionalProperties", "patternProperties", "prefixItems", "$ref",
+    "$defs", "$schema", "definitions", "examples", "nullable", "name", "strict",
 })  # fmt: skip
 _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
-# Keys under these are the caller's: names of schemas; and what the API takes as it is.
+# Keys below these are the caller's: names in schemas, and objects that the API takes unread.
 _CALLER_KEYED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _OPAQUE_OBJECTS = frozenset(
     {"metadata", "logit_bias", "variables", "const", "default", "headers", "extra_body"}
 )
 _OPAQUE_LISTS = frozenset({"required", "enum", "examples", "default", "const", "stop"})
 _MAX_DEPTH = 60  # levels
-_SCHEMA_KEYS = frozenset({"parameters", "schema", *_CALLER_KEYED, "items", "anyOf", "allOf", "oneOf", "not", "additionalProperties", "prefixItems"})  # fmt: skip
-# What numbers may be shown of: a limit or a setting, and nobody's number.
-_SHOWN_NUMBERS = frozenset(
-    {"frequency_penalty", "presence_penalty", "temperature", "top_p", "n", "top_logprobs", "max_tokens",
-     "max_completion_tokens", "max_output_tokens", "max_tool_calls"}
-)  # fmt: skip
+_SCHEMA_KEYS = frozenset({
+    "parameters", "schema", *_CALLER_KEYED, "items", "anyOf", "allOf", "oneOf", "not",
+    "additionalProperties", "prefixItems",
+})  # fmt: skip
+# The parameters whose numbers are shown: limits and settings, never personal data.
+_SHOWN_NUMBERS = frozenset({
+    "frequency_penalty", "presence_penalty", "temperature", "top_p", "n", "top_logprobs",
+    "max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls",
+})  # fmt: skip
 
 _URL_STEPS = frozenset({"v1", "openai", "deployments", "chat", "completions", "responses"})
 
@@ -58,45 +63,45 @@ class _ApiNames(typing.NamedTuple):
 
 @cache
 def _api_names() -> _ApiNames:
-    """Read the names of fields and the values of choices off the SDK's types."""
+    """Collect the names of fields and the values of literals from the SDK's types."""
     fields: set[str] = set(CHAT_PARAMETERS) | {"input_tokens", "output_tokens"}
     values: dict[str, set[Any]] = {"type": set(_TYPES)}
     seen: set[Any] = set()
-    open_: list[tuple[str, Any]] = [
+    pending: list[tuple[str, Any]] = [
         ("", CompletionCreateParamsNonStreaming),
         ("", ResponseCreateParamsNonStreaming),
     ]
-    while open_:
-        field, kind = open_.pop()
+    while pending:
+        field, kind = pending.pop()
         if typing_extensions.is_typeddict(kind):
             if kind not in seen:
                 seen.add(kind)
                 hints = typing_extensions.get_type_hints(kind, include_extras=True)
                 fields |= hints.keys()
-                open_ += hints.items()
+                pending += hints.items()
         elif typing_extensions.get_origin(kind) in {typing.Literal, typing_extensions.Literal}:
             values.setdefault(field, set()).update(typing_extensions.get_args(kind))
         elif not isinstance(kind, (str, types.FunctionType)):
-            open_ += [
+            pending += [
                 (field, one) for one in typing_extensions.get_args(kind) if not isinstance(one, str)
             ]
     values.setdefault("model", set()).update(
         name for fact in BUILT_IN_FACTS for name in fact.names if re.fullmatch(r"[\w.-]+", name)
     )
     return _ApiNames(
-        frozenset(fields), {field: frozenset(those) for field, those in values.items()}
+        frozenset(fields), {field: frozenset(listed) for field, listed in values.items()}
     )
 
 
 def masked(body: Any) -> Any:
-    """Copy a request of either API without what it says."""
+    """Copy a request of either API without its contents."""
     if not isinstance(body, Mapping):
         return _opaque(body, 0)
     return _members(body, of_schema=False, caller_keyed=False, depth=0)
 
 
 def masked_path(path: str) -> str:
-    """Return a JSON path with nothing in it but the API's names and indexes."""
+    """Return a JSON path with only the API's names and indexes."""
     fields = _api_names().fields | {"$", "headers", "query", "api-version", "authorization"}
     shown = (re.sub(r"\[\d+\]", "", part) for part in path.split("."))
     return ".".join(
@@ -106,24 +111,24 @@ def masked_path(path: str) -> str:
 
 
 def masked_name(name: str) -> str:
-    """Return the name of a parameter, if it is one of the API's."""
+    """Return the name of a parameter if it is the API's, else a placeholder."""
     return name if name in _api_names().fields else OTHER
 
 
 def masked_model(model: str | None) -> str | None:
-    """Return the name of a model, if it is one that is known."""
+    """Return the name of a model if it is a known one, else its length."""
     return model if model is None or model in _api_names().values["model"] else _length(model)
 
 
 def masked_url_path(path: str) -> str:
-    """Return the path of a URL without names of deployments and values of a query."""
+    """Return the path of a URL without names of deployments and the query."""
     bare, _, query = path.partition("?")
     steps = [one if one in _URL_STEPS or not one else "…" for one in bare.split("/")]
     return "/".join(steps) + ("?…" if query else "")
 
 
 def without_contents(explained: Explanation) -> Explanation:
-    """Copy an explanation without what its request says."""
+    """Copy an explanation without the contents of its request."""
 
     def sent(one: SentRequest | None) -> SentRequest | None:
         return (
@@ -135,7 +140,7 @@ def without_contents(explained: Explanation) -> Explanation:
     def loss(one: Any) -> Any:
         return replace(one, path=masked_path(one.path))
 
-    def fate(one: ParameterOutcome) -> ParameterOutcome:
+    def outcome(one: ParameterOutcome) -> ParameterOutcome:
         why = one.why
         for path, shown in hidden:
             why = why.replace(path, shown)
@@ -156,9 +161,8 @@ def without_contents(explained: Explanation) -> Explanation:
     paths = sorted({one.path for one in explained.losses}, key=len, reverse=True)
     hidden = [(path, shown) for path in paths if (shown := masked_path(path)) != path]
     decision, rollout = explained.decision, explained.rollout
-    if (
-        rollout is not None and rollout.place is not None
-    ):  # all of it would be a fingerprint of what was said
+    if rollout is not None and rollout.place is not None:
+        # All digits would be a fingerprint of the content.
         rollout = replace(rollout, place=round(rollout.place, 2))
     return replace(
         explained,
@@ -168,7 +172,7 @@ def without_contents(explained: Explanation) -> Explanation:
         error=error(explained.error),
         translated=sent(explained.translated),
         refusal=error(explained.refusal),
-        parameters=tuple(map(fate, explained.parameters)),
+        parameters=tuple(map(outcome, explained.parameters)),
         losses=tuple(map(loss, explained.losses)),
         model=masked_model(explained.model),
     )
@@ -181,14 +185,14 @@ def _length(text: str) -> str:
 def _members(
     value: Mapping[str, Any], *, of_schema: bool, caller_keyed: bool, depth: int
 ) -> dict[str, Any]:
-    """Mask an object; `open_`: all of its keys are the caller's."""
+    """Mask an object; with `caller_keyed` all of its keys are the caller's."""
     fields = frozenset() if caller_keyed else _SCHEMA_WORDS if of_schema else _api_names().fields
     unknown = iter(range(1, len(value) + 1))
     out: dict[str, Any] = {}
     for key, one in value.items():
         if key in fields:
             out[key] = _mask(key, one, of_schema=of_schema or key in _SCHEMA_KEYS, depth=depth)
-        elif of_schema and caller_keyed:  # a property, which is a schema
+        elif of_schema and caller_keyed:  # a property's schema
             out[f"<key {next(unknown)}>"] = _mask("", one, of_schema=True, depth=depth)
         else:
             out[f"<key {next(unknown)}>"] = _opaque(one, depth)
@@ -216,7 +220,7 @@ def _mask(key: str, value: Any, *, of_schema: bool, depth: int) -> Any:
 
 
 def _opaque(value: Any, depth: int) -> Any:
-    """Mask what is the caller's through and through: its shape stays."""
+    """Mask a value that is the caller's in all parts; its structure stays."""
     if value is None:
         return None
     if isinstance(value, bool):

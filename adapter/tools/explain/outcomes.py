@@ -1,4 +1,4 @@
-"""What becomes of each parameter of a request: read off the plan that production makes, never decided a second time."""
+"""Derive what becomes of each parameter of a request from the plan that production makes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ParameterOutcome:
-    """One parameter: where it goes (`to`, a dotted path of the Responses body, or empty), its class in the rule table, and the outcome for its value.
+    """One parameter: its target, its support in the parameter table, and the outcome for its value.
 
-    `moves`: carried over. `left out`: says nothing that the other API doesn't do by itself. `changed`, `clamped`, `dropped`: as in the ledger. `holds`:
-    keeps the call on Chat Completions. `refused`: makes it an error. `passed on`: no parameter of Chat, goes as it is. `depends`: on a value
-    that isn't known here. `option`: the SDK's own, which isn't sent in the body.
+    `to` is a dotted path of the Responses body, or empty; `fate` is the column in
+    docs/mapping.md#parameters. The outcomes: `moves`: carried over. `left out`: the same as the
+    default. `changed`, `clamped`, `dropped`: as in the ledger. `holds`: keeps the call on Chat.
+    `refused`: makes it an error. `passed on`: not a Chat parameter, sent unchanged. `depends`: on a
+    value that isn't known here. `option`: an option of the SDK, which isn't sent in the body.
     """
 
     name: str
@@ -42,7 +44,7 @@ class ParameterOutcome:
     why: str = ""
 
     def redacted(self) -> ParameterOutcome:
-        """Return it as it may be shown: a name that somebody else has made up may be anything."""
+        """Return a copy that is safe to show: the name of an unknown parameter may be anything."""
         return (
             self
             if self.name in CHAT_PARAMETERS
@@ -56,12 +58,15 @@ _OUTCOME_OF_ACTION: dict[str, Outcome] = {
     "changed": "changed",
     "clamped": "clamped",
 }
-_MAX_REASONS = 5  # that are shown of one parameter
+_MAX_REASONS = 5  # shown for one parameter
 _SEVERITY = ("holds", "refused", "dropped", "clamped", "changed")
 
 
 def parameter_outcomes(body: Mapping[str, Any], plan: Plan) -> list[ParameterOutcome]:
-    """List the parameters of a body, in the rule table's order, with what the plan does to each; unknown keys come last."""
+    """List the outcomes of a body's parameters, in the order of the parameter table.
+
+    Unknown keys come last.
+    """
     losses = plan.losses
     known = [name for name in CHAT_PARAMETERS if name in body]
     others = [name for name in body if name not in CHAT_PARAMETERS]
@@ -70,29 +75,27 @@ def parameter_outcomes(body: Mapping[str, Any], plan: Plan) -> list[ParameterOut
         _outcome_of(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused)
         for name in known + others
     ]
-    there = None if plan.translation is None else plan.translation.body
-    return (
-        listed
-        if there is None
-        else [_corrected_by_body(one, body[one.name], there) for one in listed]
-    )
+    if plan.translation is None:
+        return listed
+    responses_body = plan.translation.body
+    return [_corrected_by_body(one, body[one.name], responses_body) for one in listed]
 
 
 def _corrected_by_body(
     outcome: ParameterOutcome, value: Any, responses_body: Mapping[str, Any]
 ) -> ParameterOutcome:
-    """Correct what the table says by the body that was made: what is done on this side stands nowhere there."""
+    """Correct an outcome by the translated body: what the adapter emulates has no field there."""
     if not outcome.to or outcome.to.partition(".")[0] in responses_body:
         return outcome
     if outcome.outcome == "passed on" and not value:
-        return replace(outcome, outcome="left out", why="the same as not given")
+        return replace(outcome, outcome="left out", why="same as the default")
     return replace(outcome, to="")
 
 
 def _outcome_of(
     name: str, value: Any, rule: Parameter | None, losses: Iterable[Loss], *, refused: bool
 ) -> ParameterOutcome:
-    shown = name if rule is not None else safe_names.path(name)  # as it stands in the ledger
+    shown = name if rule is not None else safe_names.path(name)  # as in the ledger
     own = [loss for loss in losses if parameter_of(loss.path) == parameter_of(shown)]
     to, kind = (rule.target, rule.support) if rule is not None else (name, "")
     if own:
@@ -107,20 +110,20 @@ def _outcome_of(
         )
         return ParameterOutcome(name, worst, to, kind, why)
     if rule is None:
-        return ParameterOutcome(name, "passed on", to, kind, "no parameter of Chat Completions")
+        return ParameterOutcome(name, "passed on", to, kind, "not a Chat Completions parameter")
     if rule.is_neutral(value) and name != "messages":
-        # A neutral value with a counterpart (`store`, …) may still be written out; what it says is the other API's own way.
-        return ParameterOutcome(name, "left out", to, kind, "the same as not given")
+        # A neutral value with a counterpart (`store`, …) may be written out all the same.
+        return ParameterOutcome(name, "left out", to, kind, "same as the default")
     return ParameterOutcome(name, "moves", to, kind, rule.note)
 
 
 def _joined_reasons(whys: Iterable[str]) -> str:
-    """Join reasons, the first of many: a message each may have one."""
+    """Join the first reasons: there may be one for each message."""
     listed = list(whys)
     more = f"; and {len(listed) - _MAX_REASONS:,} more" if len(listed) > _MAX_REASONS else ""
     return "; ".join(listed[:_MAX_REASONS]) + more
 
 
 def parameter_of(path: str) -> str:
-    """Return the parameter that a ledger's path is about: `messages[0].name` is `messages`."""
+    """Return the parameter of a ledger's path: `messages` for `messages[0].name`."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]

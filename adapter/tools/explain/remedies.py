@@ -1,6 +1,7 @@
-"""What it would take to move a request that doesn't move: asked of production's own planning, by trying it.
+"""Find the settings that would move a request, by trying them with the planning of production.
 
-The plan is made under a policy that notes what it was asked about; then again under one that also emulates, or drops, just that.
+The plan is made under a policy that records the parameters it is queried for, and again under one
+that also emulates or drops these.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from adapter.translation.parameters import BREAKING_DROPS
 from adapter.translation.policy import Policy, Unsupported
 
 UNDROPPABLE = frozenset({"model", "messages", "response_format", "functions", "function_call"})
-"""What no setting leaves out: there `drop` is as good as `error` (Draft.cannot)."""
+"""The parameters that no setting leaves out: for them `drop` acts like `error`."""
 
 _EMULATABLE = frozenset(get_args(Emulated))
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """The parameters to be emulated and dropped, in the order of their names, and the plan for the request then."""
+    """The parameters to emulate and to drop, sorted by name, and the plan that results."""
 
     emulate: tuple[str, ...]
     drop: tuple[str, ...]
@@ -31,39 +32,41 @@ class Remedies:
 
     @property
     def is_breaking(self) -> bool:
-        """Whether one of the drops takes something from the answer that the program reads; the others are only lossy."""
+        """Whether a drop removes something from the reply that programs read."""
         return not BREAKING_DROPS.isdisjoint(self.drop)
 
 
 @dataclass(frozen=True, slots=True)
 class _RecordingPolicy(Policy):
-    """A policy that notes what it was asked about, and didn't say `drop` to."""
+    """A policy that records the parameters it is queried for and doesn't drop."""
 
     queried: list[str] = field(default_factory=list, compare=False)
 
     def action_for(self, parameter: str) -> Unsupported:
-        said = Policy.action_for(self, parameter)
-        if said != "drop" and parameter not in self.queried:
+        action = Policy.action_for(self, parameter)
+        if action != "drop" and parameter not in self.queried:
             self.queried.append(parameter)
-        return said
+        return action
 
 
 def plan_with_queries(body: Any, raw_path: bytes, route: Route) -> tuple[Plan, list[str]]:
-    """Make the plan for a request, and say which parameters the policy was asked about. A bug of ours is a plan too, and raises nothing."""
+    """Return the plan for a request, and the parameters that the policy was queried for.
+
+    An internal error also gives a plan, and isn't raised.
+    """
     policy = route.policy
-    asking = _RecordingPolicy(
+    recording = _RecordingPolicy(
         policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning
     )
-    return make_plan(
-        body, replace(route, policy=asking, on_bug="chat"), raw_path, None
-    ), asking.queried
+    plan = make_plan(body, replace(route, policy=recording, on_bug="chat"), raw_path, None)
+    return plan, recording.queried
 
 
 def find_remedies(body: Any, raw_path: bytes, route: Route, queried: list[str]) -> Remedies:
-    """Find the settings under which a request moves; `asked` is what its own plan asked about.
+    """Find the settings under which a request moves; `queried` are the parameters of its own plan.
 
-    Where the policy says `error` only the first obstacle shows: so they are looked for until nothing new comes up. Where the plan that is
-    returned has no translation, no settings move the request.
+    With the policy `error` only the first obstacle is seen, so the search repeats until none is
+    new. If the returned plan has no translation, no settings move the request.
     """
     policy = route.policy
     emulate: set[str] = set()

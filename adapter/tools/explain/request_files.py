@@ -1,4 +1,4 @@
-"""Find a chat request in what people have at hand: a body, a log's line with the body inside, a line of a batch file."""
+"""Find a chat request in a file: a body, a log line that contains one, a line of a batch file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from adapter.tools.logs.rows import LoggedRequest, NonRequest, RowFormats, read_
 
 
 class NotARequest(ValueError):
-    """The text holds no request; the message says what it holds instead, never its contents."""
+    """The text has no request; the message says what it is instead, without its contents."""
 
 
-_NOT_FINITE = "Out of range float values"  # as json.JSONEncoder says it
+_NOT_FINITE = "Out of range float values"  # the message of json.JSONEncoder
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRequest:
-    """A request's body, the keys that led to it, the address it was meant for, where the row names one, and its line of how many.
+    """A request's body, the keys that lead to it, its URL if the row has one, and its line.
 
-    Of a document that holds several requests `line` is the number of the request. `missing` are the
-    parts that the log doesn't have, "messages" (others stand there in their place) or "model".
+    In a document with several requests `line` is the number of the request, and `lines` how many
+    there are. `missing` are the parts that the log lacks: "messages" (placeholders take their
+    place) or "model".
     """
 
     body: Any
@@ -40,8 +41,8 @@ def find_request(
 ) -> FoundRequest:
     """Read a request from JSON or JSON Lines; `line` (from 1) chooses one of several.
 
-    `formats` are the shapes of rows that are known. Raises NotARequest for what is no JSON, is
-    empty, or has no such line.
+    `formats` are the known formats of log rows. Raise NotARequest if the text isn't JSON, is empty,
+    or has no such line.
     """
     text = text.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():
@@ -59,7 +60,7 @@ def find_request(
             return _chosen(found, line)
     numbered = _numbered_lines(text)
     if line is not None and line not in {number for number, _ in numbered}:
-        raise NotARequest(f"line {line}: there is none; the last is {numbered[-1][0]}")
+        raise NotARequest(f"line {line}: no such line; the last is {numbered[-1][0]}")
     number, chosen = (
         numbered[0] if line is None else next(one for one in numbered if one[0] == line)
     )
@@ -78,36 +79,36 @@ def _numbered_lines(text: bytes) -> list[tuple[int, bytes]]:
 
 
 def _chosen(found: list[FoundRequest], number: int | None) -> FoundRequest:
-    """Choose one of the requests in a document."""
+    """Return one of the requests in a document."""
     if number is not None and number > len(found):
-        raise NotARequest(f"line {number}: there is none; the last is {len(found)}")
+        raise NotARequest(f"line {number}: no such line; the last is {len(found)}")
     one = found[(number or 1) - 1]
     return one if len(found) == 1 else replace(one, line=number or 1, lines=len(found))
 
 
 def _json_error(error: Exception, line: int | None) -> str:
-    """Say where JSON breaks off, without quoting it."""
+    """Describe why text isn't JSON, and where, without quoting it."""
     place = f"line {line}: " if line is not None else ""
     if isinstance(error, json.JSONDecodeError):
         return f"{place}not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"{place}not JSON: not {error.encoding}"
     if str(error).startswith(_NOT_FINITE):
-        return f"{place}not JSON: NaN or an infinite number in it"
+        return f"{place}not JSON: it has NaN or an infinite number"
     return (
         f"{place}not JSON: {error if str(error) == 'nested too deeply' else type(error).__name__}"
     )
 
 
 _NO_REQUEST = {
-    NonRequest.OTHER_ENDPOINT: "a request to another endpoint, none of Chat Completions",
-    NonRequest.ANSWER: "an answer, without the request that it belongs to",
-    NonRequest.NOTHING: "a row of a log that holds no chat request",
+    NonRequest.OTHER_ENDPOINT: "a request to another endpoint than Chat Completions",
+    NonRequest.ANSWER: "a reply without its request",
+    NonRequest.NOTHING: "a log row without a chat request",
 }
 
 
 def _find_in_json(text: bytes, formats: RowFormats | None) -> list[FoundRequest]:
-    """Read JSON, and find the requests in it. Raises ValueError, also for NaN and the infinities, which Python alone takes for numbers."""
+    """Read JSON, and find the requests in it. Raise ValueError if it isn't JSON or isn't finite."""
     value, finite = _read(text)
     outcomes = unwrap_all(value, formats)
     found = [
@@ -128,7 +129,10 @@ def _find_in_json(text: bytes, formats: RowFormats | None) -> list[FoundRequest]
 
 
 def _read(text: bytes) -> tuple[Any, bool]:
-    """Read JSON, also behind a time stamp, and say whether each number in it is one: beside the request a log may hold NaN."""
+    """Read JSON, also after a timestamp; return whether all numbers are finite as well.
+
+    A log may have NaN outside of the request.
+    """
     try:
         return _FINITE(text.decode()), True
     except (ValueError, RecursionError):
@@ -152,7 +156,7 @@ _FINITE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
 
 
 def _is_within_text(value: Any, found: FoundRequest) -> bool:
-    """Tell whether a request was written into JSON as text, which was read by itself."""
+    """Return whether a request was a string within the JSON, read separately."""
     for name in found.inside:
         if not isinstance(value, dict):
             return True

@@ -1,7 +1,7 @@
-"""Make a request short enough to be read: what is long becomes its beginning and its length.
+"""Shorten a request for display: long values become their beginning and length.
 
-Files that a request carries as base64 are worth no screen, and texts only their beginning; the
-shape stays. What is made is bounded however large the request is.
+Of a file in base64 only the length is shown, of a long text only the beginning; the structure
+stays. The result has a bounded size however large the request is.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 _DATA = re.compile(r"data:[\w.+/-]{0,100}(?:;[\w.=+-]{1,100}){0,5},", re.ASCII | re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 
-_MIN_ENCODED = 200  # characters of a file from which on only its length is shown
-_MAX_TEXT = 4000  # of a text
-_MAX_TEXT_WHEN_EXHAUSTED = 100  # of each text, once there is enough to be read
+_MIN_ENCODED = 200  # characters of base64 beyond which only the length is shown
+_MAX_TEXT = 4000  # characters of a text
+_MAX_TEXT_WHEN_EXHAUSTED = 100  # characters of a text once _MAX_SHOWN is reached
 _MAX_SHOWN = 200_000  # characters of all texts
 _MAX_MEMBERS = 200  # of an array or an object
 _MAX_DEPTH = 60  # levels
 
 
 def shortened(body: Any, max_characters: int = _MAX_SHOWN) -> Any:
-    """Copy JSON with long strings, arrays and objects cut; what is short throughout is returned equal.
+    """Copy JSON with long strings, arrays and objects shortened.
 
-    `shown` is how many characters of texts are shown in all, before little is shown of each.
+    After `max_characters` of text, only a little of each further text is shown.
     """
     return _Shortener(max_characters).shorten(body, 0)
 
 
 class _Shortener:
-    """What may still be shown."""
+    """Counts the characters that may still be shown."""
 
     def __init__(self, max_characters: int) -> None:
         self.remaining = max_characters
-        self.cutoff = -max_characters  # where nothing is shown any more
+        self.cutoff = -max_characters  # below this, no members are shown
 
     def shorten(self, value: Any, depth: int) -> Any:
         self.remaining -= 1
@@ -46,7 +46,7 @@ class _Shortener:
         if depth >= _MAX_DEPTH:
             return "… (nested deeper)"
         if self.remaining < self.cutoff:
-            return f"… ({len(value):,} in it)"
+            return f"… ({len(value):,} members)"
         most = _MAX_MEMBERS if self.remaining > 0 else _MAX_MEMBERS // 20
         more = f"… ({len(value) - most:,} more)"
         if isinstance(value, Mapping):
@@ -68,7 +68,7 @@ class _Shortener:
 
 
 def _is_encoded(text: str) -> bool:
-    """Tell whether a text is base64: letters and digits of all kinds, and nothing between them."""
+    """Return whether a text looks like base64: upper and lower case letters and digits only."""
     head = text[:_MIN_ENCODED]
     if not _BASE64.fullmatch(head) or not _BASE64.fullmatch(text[-_MIN_ENCODED:]):
         return False
