@@ -21,6 +21,18 @@ from typing import Any
 
 from ._util import safe_names
 
+__all__ = [
+    "AdapterError",
+    "ConfigurationError",
+    "MalformedReply",
+    "MalformedRequest",
+    "MissingExtra",
+    "StreamTruncated",
+    "TranslationError",
+    "Unsupported",
+    "UpstreamFailure",
+]
+
 _LONGEST_MESSAGE = 4000
 
 

@@ -18,10 +18,10 @@ overrides() {
 builder=requirements/demo.in
 
 compile --universal pyproject.toml requirements/dev.in \
-    --extra test --extra cli --extra kit --extra redis --extra seal --extra openfeature --extra otel \
+    --extra test --extra tools --extra testing --extra parquet --extra redis --extra seal --extra openfeature \
     --output-file requirements/dev.txt
 # Held to the versions in dev.txt, so that these can be installed into one environment with it.
-compile --universal pyproject.toml $builder --extra cli --constraint requirements/dev.txt --output-file requirements/demo.txt
+compile --universal pyproject.toml $builder requirements/cli.in --constraint requirements/dev.txt --output-file requirements/demo.txt
 compile --universal requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
 
 # One environment for each of a kind: that, what its tests need, and the project's own dependencies.
@@ -51,7 +51,8 @@ for wanted in requirements/apps/*.in; do
     compile --universal pyproject.toml $builder "$wanted" ${overriding[@]+"${overriding[@]}"} --output-file "${wanted%.in}.txt"
 done
 
-compile --universal pyproject.toml $builder --extra kit --extra ray --constraint requirements/dev.txt --output-file requirements/ray.txt
+compile --universal pyproject.toml $builder requirements/ray.in --extra testing --extra ray --constraint requirements/dev.txt \
+    --output-file requirements/ray.txt
 compile --universal pyproject.toml $builder requirements/litellm.in --output-file requirements/litellm.txt
 # torch's CPU wheel is on its makers' own index: name that to uv and to pip (UV_FIND_LINKS or UV_EXTRA_INDEX_URL; PIP_…).
 overrides requirements/vllm

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 LANES = ROOT / ".lanes"
 STAMP = "environment.json"
-EXTRAS = ("test", "cli", "kit", "redis", "seal", "openfeature", "otel")
+EXTRAS = ("test", "tools", "testing", "parquet", "redis", "seal", "openfeature")
 """What of the project's extras the tests need, as in requirements/compile.sh."""
 
 PROJECT = "chat-responses-adapter"

@@ -26,6 +26,8 @@ from . import plugin_cassettes
 from .backends import SINGLE_BACKEND, SelectedBackend, backend_in_force, backend_of, backends_of
 from .report import MADE_ELSEWHERE, CallWatcher, Report, fallbacks, report_data
 
+__all__ = ["adapter_chat_mocks", "backend"]
+
 pytest.register_assert_rewrite("adapter.testing.comparison")
 
 load_initial_conftests = plugin_cassettes.pytest_load_initial_conftests

@@ -27,6 +27,8 @@ try:
 except ImportError as missing:  # pragma: no cover - depends on what is installed
     raise MissingExtra("these fixtures need pytest (extra `testing`)") from missing
 
+__all__ = ["default_cassette_name", "pytest_recording_configure", "vcr_config"]
+
 
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:

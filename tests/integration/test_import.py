@@ -233,8 +233,8 @@ def run_import(code: str) -> None:
 
 
 EXTRAS = {
-    "adapter.tools.cli": ("cli", "main()", ("typer",)),
-    "adapter.tools.cli without rich": ("cli", "main()", ("rich",)),
+    "adapter.tools.cli": ("tools", "main()", ("typer",)),
+    "adapter.tools.cli without rich": ("tools", "main()", ("rich",)),
 }
 
 
@@ -262,7 +262,7 @@ import adapter
 try:
     import adapter.testing.cassettes
 except ImportError as error:
-    print(isinstance(error, adapter.MissingExtra), "kit" in str(error) or "cli" in str(error), error)
+    print(isinstance(error, adapter.MissingExtra), "(extra `testing`)" in str(error), error)
 else:
     print("imported")
 """

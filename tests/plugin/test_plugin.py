@@ -340,7 +340,7 @@ from adapter.translation.ledger import Loss
 
 def told(asked):
     held = (Loss("seed", "held", "why"),) if asked == "responses" else ()
-    Observers().tell(Record.of(Decision("chat", asked, "unsupported" if held else "use", held, ""), latency=0.1))
+    Observers().notify(Record.of(Decision("chat", asked, "unsupported" if held else "use", held, ""), latency=0.1))
 
 def test_a(backend):
     told(backend)

@@ -417,5 +417,5 @@ def test_without_arrow_or_ray_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "extra `ray`" in str(audit(logs[0], "--engine", "ray").exception)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "extra `kit`" in str(audit(tmp_path, "--jobs", 1).exception)
+    assert "extra `parquet`" in str(audit(tmp_path, "--jobs", 1).exception)
     assert "ray" in engines.ENGINES

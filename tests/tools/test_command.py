@@ -108,13 +108,13 @@ print(json.dumps(found))
     assert found["--version"] == Done(0, f"adapter {adapter.__version__}\n", "")
     assert found["--help"].code == 0
     assert (
-        "Not installed here:\n  audit    needs typer, rich (extra `cli`)\n" in found["--help"].out
+        "Not installed here:\n  audit    needs typer, rich (extra `tools`)\n" in found["--help"].out
     )
-    assert "  scan     needs typer, rich, libcst (extra `cli`, `kit`)\n" in found["--help"].out
+    assert "  scan     needs typer, rich, libcst (extra `tools`)\n" in found["--help"].out
     assert found[""] == Done(2, "", found["--help"].out)
     assert one_line(found["explian"]) == "explian: no such command; did you mean explain?"
-    assert one_line(found["doctor"]) == "doctor needs typer, rich (extra `cli`)"
-    assert one_line(found["--jsno"]) == "--jsno needs typer, rich (extra `cli`)"
+    assert one_line(found["doctor"]) == "doctor needs typer, rich (extra `tools`)"
+    assert one_line(found["--jsno"]) == "--jsno needs typer, rich (extra `tools`)"
     for name, one in COMMANDS.items():
         assert found[f"{name} --help"].code == 0
         assert one.help in found[f"{name} --help"].out

@@ -356,15 +356,15 @@ def error(status: int, code: str | None = None) -> Reply:
 
 KEY = "hunter2-hunter2"
 REPLIES: dict[str, tuple[Reply, str]] = {
-    "no such route": (Reply(404, HTML, [b"<html>"]), "the route isn't there (404)"),
-    "no such route, in JSON": (Reply.of_json({"detail": "Not Found"}, 404), "the route isn't there (404)"),
-    "another method": (Reply(405, (), [b""]), "the route isn't there (405)"),
-    "a key that isn't taken": (error(401, "invalid_api_key"), "the route is there; the API doesn't take the key (401)"),
-    "a key without rights": (error(403), "the route is there; the API doesn't take the key (403)"),
-    "a gateway": (Reply(403, HTML, [b"<html>"]), "something before the API refused it (403"),
-    "a page": (Reply(200, HTML, [b"<html>"]), "answered 200, and not as the API does"),
-    "other JSON": (Reply.of_json({"hello": "world"}), "answered 200, and not as the API does"),
-    "a hang-up": (Reply.drop(), "not reachable: what answered doesn't speak HTTP, or hung up"),
+    "no such route": (Reply(404, HTML, [b"<html>"]), "the endpoint doesn't exist (404)"),
+    "no such route, in JSON": (Reply.of_json({"detail": "Not Found"}, 404), "the endpoint doesn't exist (404)"),
+    "another method": (Reply(405, (), [b""]), "the endpoint doesn't exist (405)"),
+    "a key that isn't taken": (error(401, "invalid_api_key"), "the endpoint exists; the API doesn't accept the key (401)"),
+    "a key without rights": (error(403), "the endpoint exists; the API doesn't accept the key (403)"),
+    "a gateway": (Reply(403, HTML, [b"<html>"]), "a gateway or proxy in front of the API refused it (403"),
+    "a page": (Reply(200, HTML, [b"<html>"]), "answered 200, but not like the API"),
+    "other JSON": (Reply.of_json({"hello": "world"}), "answered 200, but not like the API"),
+    "a hang-up": (Reply.drop(), "not reachable: the reply isn't HTTP, or the connection was closed"),
     "a server in trouble": (error(500), "backoff: answered 500"),
     "no such model": (error(404, "model_not_found"), "backoff: answered 404 (model_not_found)"),
     "a limit": (error(429, "rate_limit_exceeded"), "backoff: answered 429 (rate_limit_exceeded)"),
@@ -432,8 +432,8 @@ def raised(chain: list[BaseException]) -> BaseException:
 
 
 WHYS: dict[str, tuple[list[BaseException], str]] = {
-    "a name": ([http.ConnectError("x"), socket.gaierror(-2, "Name or service not known")], "its host's name isn't known"),
-    "time": ([http.ConnectTimeout("x"), TimeoutError()], "no answer in time"),
+    "a name": ([http.ConnectError("x"), socket.gaierror(-2, "Name or service not known")], "host name not found"),
+    "time": ([http.ConnectTimeout("x"), TimeoutError()], "timed out"),
     "a certificate": ([http.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")], "its certificate isn't trusted"),
     "no TLS": ([http.ConnectError("x"), ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x")], "TLS failed"),
     "no route": ([http.ConnectError("x"), OSError(113, "No route to host")], "no route to host"),

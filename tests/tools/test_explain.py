@@ -188,7 +188,7 @@ def test_lines() -> None:
     assert "the first of 3" in done.stderr
     assert '"m0"' in done.stdout
     assert '"m2"' in run("--line", "3", text=lines).stdout
-    assert "line 9: there is none" in run_main("--line", "9", text=lines)
+    assert "line 9: no such line" in run_main("--line", "9", text=lines)
 
 
 def run_main(*arguments: str, text: str) -> str:
@@ -204,8 +204,8 @@ def run_main(*arguments: str, text: str) -> str:
         ("", "empty"),
         ("{not json", "not JSON"),
         ('{"a": ' * 2000, "not JSON"),
-        ('{"temperature": NaN}', "not JSON: NaN or"),
-        ('{"body": {"temperature": -1e999}}', "not JSON: NaN or"),
+        ('{"temperature": NaN}', "not JSON: it has NaN or"),
+        ('{"body": {"temperature": -1e999}}', "not JSON: it has NaN or"),
     ],
     ids=["empty", "no JSON", "deep", "NaN", "infinite"],
 )
@@ -383,7 +383,7 @@ LARGE: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "keys": ({"metadata": {f"k{k}": "v" for k in range(10_000)}}, ["… (9,800 more)"]),
     "depth": ({"vendor": functools.reduce(lambda inner, _: {"properties": {"x": inner}}, range(150), {})}, ["… (nested deeper)"]),
-    "an array of arrays": ({"vendor": [[[[0] * 200] * 200] * 200] * 200}, ["in it)"]),
+    "an array of arrays": ({"vendor": [[[[0] * 200] * 200] * 200] * 200}, ["members)"]),
 }  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_taken_out_is_said(tmp_path: Path) -> None:
     file.write_text('rollout = 5\n[[rules]]\nforce = """\nnative"""\n')
     done = force_file(file, "chat")
     assert done.value == "native"
-    assert "it still says native, on line 4" in done.remarks[0]
+    assert "native on line 4 can't be removed" in done.remarks[0]
     done = force_file(file, "off")
     assert (done.value, len(done.remarks)) == ("native", 1)
 

@@ -384,4 +384,4 @@ def test_without_libcst_the_extra_is_named(project: Path) -> None:
         [sys.executable, "-c", code, "scan"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == "adapter: scan needs libcst (extra `kit`)\n"
+    assert done.stderr == "adapter: scan needs libcst (extra `tools`)\n"

@@ -47,7 +47,7 @@ def import_pyarrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise MissingExtra("Parquet and record batches need pyarrow (extra `kit`)") from None
+        raise MissingExtra("Parquet and record batches need pyarrow (extra `parquet`)") from None
     return pa
 
 

@@ -86,7 +86,13 @@ COMMANDS: dict[str, Command] = {
     )
 }  # fmt: skip
 
-_EXTRAS = {"typer": "cli", "rich": "cli", "vcr": "cli", "yaml": "cli", "libcst": "kit"}
+_EXTRAS = {
+    "typer": "tools",
+    "rich": "tools",
+    "libcst": "tools",
+    "vcr": "testing",
+    "yaml": "testing",
+}
 _PACKAGES = {"vcr": "vcrpy", "yaml": "pyyaml"}
 
 _USAGE = """\

@@ -76,7 +76,7 @@ def require_libcst() -> None:
     try:
         import libcst  # noqa: F401
     except ImportError:
-        raise MissingExtra("scanning needs LibCST (extra `kit`)") from None
+        raise MissingExtra("scanning needs LibCST (extra `tools`)") from None
 
 
 def scan(
