@@ -75,9 +75,9 @@ def parameter_outcomes(body: Mapping[str, Any], plan: Plan) -> list[ParameterOut
         _outcome_of(name, body[name], CHAT_PARAMETERS.get(name), losses, refused=refused)
         for name in known + others
     ]
-    if plan.translation is None:
+    responses_body = None if plan.translation is None else plan.translation.body
+    if responses_body is None:
         return listed
-    responses_body = plan.translation.body
     return [_corrected_by_body(one, body[one.name], responses_body) for one in listed]
 
 
