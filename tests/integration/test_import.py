@@ -107,7 +107,7 @@ import adapter
 seen = dict(imported=loaded())
 on = adapter.Settings(backend="responses")
 ways_in = adapter.Transport(settings=on), adapter.AsyncTransport(settings=on)
-seen["ways in"] = loaded()
+seen["ways_in"] = loaded()
 
 import openai
 http = __import__(FAMILY)
