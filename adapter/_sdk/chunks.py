@@ -1,9 +1,10 @@
-"""The chunks of our own clients' streams, built without the SDK's reader, which spends most of its time on building them field by field.
+"""Chunks of adapted clients' streams, built faster than field by field as the SDK does it.
 
-Plain ones are validated by Pydantic, which gives equal objects: their values have the types of the fields, so that there is nothing
-to coerce. Deltas that differ in nothing but their text are cast: given the four attributes that Pydantic's models consist of (those that
-its own `model_construct` sets), in two thirds of the time. Where that doesn't give what Pydantic gives, which is tried with the first
-one of each stream, all are validated.
+Plain chunks are validated by Pydantic, which gives equal objects: their values have the types of
+the fields, so nothing is coerced. Chunks that differ only in their text are assembled from the
+four attributes of a Pydantic model (those that its `model_construct` sets). This is verified with
+the first such chunk of each stream; if it isn't equal to the validated one, all are validated
+(docs/performance.md#chunks-and-results).
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ from pydantic import BaseModel
 
 from adapter.translation.streams.chunks import ChunkTemplate, TextChunk
 
-_PADDING_IS_KNOWN = (
-    "obfuscation" in ChatCompletionChunk.model_fields
-)  # since 3.x some time; before, it is an extra field
+from .compat import CHUNKS_HAVE_PADDING
 
 
 @cache
 def _builder() -> Callable[[Any], ChatCompletionChunk]:
-    """Return what builds a chunk of a plain delta."""
-    ChatCompletionChunk.model_rebuild()  # the SDK's models are made complete when they are first used
+    """Return Pydantic's validator of chunks."""
+    ChatCompletionChunk.model_rebuild()  # the SDK's models are completed on first use
     build: Callable[[Any], ChatCompletionChunk] = (
         ChatCompletionChunk.__pydantic_validator__.validate_python
     )
@@ -39,7 +38,7 @@ _FUNCTION = frozenset({"name", "arguments"})
 
 
 def _is_plain(chunk: dict[str, Any]) -> bool:
-    """Tell whether a chunk is nothing but a piece of text or of a function's arguments, the first one of an answer, or its finish."""
+    """Return whether a chunk holds only text, function arguments, a role or a finish reason."""
     choices = chunk["choices"]
     if (
         len(choices) != 1
@@ -60,21 +59,25 @@ def _is_plain(chunk: dict[str, Any]) -> bool:
 
 
 TextChunkBuilder = Callable[[str, str | None, ChunkTemplate], ChatCompletionChunk]
-"""Makes a chunk of a text and its padding."""
+"""Builds a chunk from a text, its padding and its template."""
 
 
-def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
-    """Return what makes chunks with a text as `build` would."""
+def _text_chunk_builder_from(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
+    """Return a function that builds text chunks equal to those of `build`."""
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
     top = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
     bare, keyed = (build(top | {"choices": [one]}) for one in (choice, choice | {"logprobs": None}))
-    said = bare.choices[0].delta
-    top_class, choice_class, delta_class = type(bare), type(bare.choices[0]), type(said)
-    fields, choice_values, delta_values = bare.__dict__, bare.choices[0].__dict__, said.__dict__
-    delta_set = said.__pydantic_fields_set__
+    bare_delta = bare.choices[0].delta
+    top_class, choice_class, delta_class = type(bare), type(bare.choices[0]), type(bare_delta)
+    fields, choice_values, delta_values = (
+        bare.__dict__,
+        bare.choices[0].__dict__,
+        bare_delta.__dict__,
+    )
+    delta_set = bare_delta.__pydantic_fields_set__
     choice_sets = bare.choices[0].__pydantic_fields_set__, keyed.choices[0].__pydantic_fields_set__
-    new, as_field = object.__new__, _PADDING_IS_KNOWN
-    # The slots' own descriptors: the models' `__setattr__` would validate.
+    new, as_field = object.__new__, CHUNKS_HAVE_PADDING
+    # The slots' descriptors, since the models' `__setattr__` would validate.
     values, fields_set, extra, private = (
         BaseModel.__dict__[name].__set__
         for name in (
@@ -85,7 +88,7 @@ def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
         )
     )
 
-    def cast(text: str, padding: str | None, like: ChunkTemplate) -> ChatCompletionChunk:
+    def build_text(text: str, padding: str | None, template: ChunkTemplate) -> ChatCompletionChunk:
         delta = new(delta_class)
         held = delta_values.copy()
         held["content"] = text
@@ -97,14 +100,14 @@ def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
         held = choice_values.copy()
         held["delta"] = delta
         values(chosen, held)
-        fields_set(chosen, {*choice_sets[like.logprobs_key]})
+        fields_set(chosen, {*choice_sets[template.logprobs_key]})
         extra(chosen, {})
         private(chosen, None)
         made = new(top_class)
-        held = fields | like.top
+        held = fields | template.top
         held["choices"] = [chosen]
         values(made, held)
-        names = {"choices", *like.top}
+        names = {"choices", *template.top}
         fields_set(made, names)
         more = {}
         if padding is not None:
@@ -117,15 +120,15 @@ def _compile(build: Callable[[Any], ChatCompletionChunk]) -> TextChunkBuilder:
         private(made, None)
         return made
 
-    return cast
+    return build_text
 
 
 @cache
 def _text_chunk_builder() -> TextChunkBuilder | None:
-    """Return what makes chunks; None where Pydantic's models don't consist of what they do here."""
+    """Return a builder of text chunks; None if Pydantic's models consist of other attributes."""
     try:
-        return _compile(_builder())
-    except Exception:  # noqa: BLE001  # another Pydantic: its validator does the same
+        return _text_chunk_builder_from(_builder())
+    except Exception:  # noqa: BLE001  # Pydantic's validator does the same
         return None
 
 
@@ -147,57 +150,62 @@ _SCALARS = frozenset({str, int, type(None)})
 
 
 class ChunkFactory:
-    """Build the plain chunks of one stream; None where the SDK is to do it."""
+    """Builds the plain chunks of one stream; None for those that the SDK is to build."""
 
     __slots__ = ("_build", "_build_text", "_has_known_keys", "_template")
 
     def __init__(self) -> None:
         self._build = _builder()
         self._has_known_keys: bool | None = None
-        self._template: ChunkTemplate | None = None  # what `_cast` was tried with
+        self._template: ChunkTemplate | None = None  # with which `_build_text` was verified
         self._build_text: TextChunkBuilder | None = None
 
     def build(self, frame: Any) -> ChatCompletionChunk | None:
-        """Build a chunk."""
+        """Build a chunk from a frame; None if the SDK is to build it."""
         if type(frame) is TextChunk:
-            text, padding, like = frame
-            if like is not self._template:
-                self._template, self._build_text = like, self._verified(like)
+            text, padding, template = frame
+            if template is not self._template:
+                self._template, self._build_text = template, self._verified(template)
             return (
                 self._validated(frame.chunk())
                 if self._build_text is None
-                else self._build_text(text, padding, like)
+                else self._build_text(text, padding, template)
             )
         return None if type(frame) is bytes else self._validated(frame)
 
     def _verified(self, template: ChunkTemplate) -> TextChunkBuilder | None:
-        """Return what makes chunks like this, if that gives what Pydantic builds; they would share what can be changed, if there were any."""
-        cast = _text_chunk_builder()
-        built = None if cast is None else self._validated(TextChunk("", None, template).chunk())
+        """Return a builder of chunks of a template, if it gives what Pydantic builds.
+
+        The chunks share the template's values, so these must be immutable.
+        """
+        build_text = _text_chunk_builder()
+        built = (
+            None if build_text is None else self._validated(TextChunk("", None, template).chunk())
+        )
         if (
-            cast is None
+            build_text is None
             or built is None
             or not all(type(value) in _SCALARS for value in template.top.values())
         ):
             return None
-        return cast if _parts(cast("", None, template)) == _parts(built) else None
+        return build_text if _parts(build_text("", None, template)) == _parts(built) else None
 
     def _validated(self, chunk: dict[str, Any]) -> ChatCompletionChunk | None:
         if not _is_plain(chunk) or self._has_known_keys is False:
             return None
-        padding = None if _PADDING_IS_KNOWN else chunk.pop("obfuscation", None)
+        padding = None if CHUNKS_HAVE_PADDING else chunk.pop("obfuscation", None)
         known: bool | None = self._has_known_keys
         if known is None or chunk["choices"][0]["finish_reason"] is not None:
-            # All plain chunks of a stream have the same keys, but for the padding; the last may have more.
+            # Plain chunks of a stream have the same keys but for the padding; its last may have more.
             known = self._has_known_keys = chunk.keys() <= ChatCompletionChunk.model_fields.keys()
         if known:
             try:
                 made = self._build(chunk)
-            except ValueError:  # Pydantic's own is one: the SDK takes what doesn't validate as well
+            except ValueError:  # Pydantic's; the SDK constructs what doesn't validate
                 pass
             else:
                 if padding is not None:
-                    made.__pydantic_extra__["obfuscation"] = padding  # type: ignore[index]  # extras are allowed
+                    made.__pydantic_extra__["obfuscation"] = padding  # type: ignore[index]
                 return made
         if padding is not None:
             chunk["obfuscation"] = padding

@@ -1,8 +1,9 @@
-"""The client door's results: a translated reply becomes a ChatCompletion by Pydantic's validation where that gives an equal object.
+"""Translated replies as ChatCompletions, built by Pydantic's validation where that is equal.
 
-It does where the JSON validates strictly (nothing is coerced) and holds no field that the SDK's types don't know: Pydantic counts those
-among the fields that were set, the SDK's own construction doesn't. Everything else, and every reply of Chat Completions itself, is
-constructed as the SDK does it.
+It is where the JSON validates strictly (nothing is coerced) and has no field that the SDK's types
+don't know: Pydantic counts those among the fields that were set, and the SDK's own construction
+doesn't. Every other reply, and all of Chat's own, the SDK constructs
+(docs/performance.md#chunks-and-results).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from adapter._runtime.call_context import context_of
 
 @cache
 def _validator() -> Any:
-    ChatCompletion.model_rebuild()  # the SDK's models are made complete when they are first used
+    ChatCompletion.model_rebuild()  # the SDK's models are completed on first use
     return ChatCompletion.__pydantic_validator__
 
 
@@ -26,7 +27,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def _has_extras(model: pydantic.BaseModel) -> bool:
-    """Tell whether a model, or one inside it, has fields that its class doesn't know."""
+    """Return whether a model, or one inside it, has fields that its class doesn't know."""
     if model.__pydantic_extra__:
         return True
     for value in model.__dict__.values():
@@ -39,12 +40,12 @@ def _has_extras(model: pydantic.BaseModel) -> bool:
 
 
 def validated_completion(response: Any) -> ChatCompletion | None:
-    """Make the completion that a translated reply holds; None where the SDK is to do it."""
+    """Build the completion that a translated reply holds; None if the SDK is to build it."""
     context = context_of(response.request)
     if context is None or context.state.backend != "responses":
         return None
     try:
         made: ChatCompletion = _validator().validate_json(response.content, strict=True)
-    except ValueError:  # Pydantic's own is one
+    except ValueError:  # Pydantic's errors are ValueErrors
         return None
     return None if _has_extras(made) else made

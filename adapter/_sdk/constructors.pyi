@@ -2,10 +2,10 @@
 # `settings`.
 #
 # A ParamSpec can't be given a keyword, but a method may have parameters of its own before those
-# of its class's ParamSpec, and they keep their names. So `_Taking` is made with the SDK's
-# parameters, and its method `settings` has the signature that a constructor here has. The first
-# parameter can't be given: the SDK's constructors take nothing by position. Of an overloaded
-# constructor a checker makes an overloaded `_like(…)`, whose call picks one of them.
+# of its class's ParamSpec, and they keep their names. So `_WithSettings` is made with the SDK's
+# parameters, and its method `settings` has the signature that a constructor has here. The first
+# parameter can't be given: the SDK's constructors take nothing by position. For an overloaded
+# constructor a checker infers an overloaded `_signature_of(…)`, whose call picks an overload.
 
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, Never, ParamSpec, Self, TypeVar, overload

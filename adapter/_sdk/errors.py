@@ -1,4 +1,4 @@
-"""What a client of the SDK's raises where the adapter itself fails: an error of the SDK's, unless the call can be made anew as it came."""
+"""The exceptions that a client of the SDK raises where the adapter itself fails."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from adapter.errors import AdapterError
 
 
 def is_bug(error: BaseException) -> bool:
-    """Tell whether an exception is a bug of the adapter's: none of the SDK's own, of a transport's, or of misuse."""
+    """Return whether an exception is a bug of the adapter.
+
+    Not one are the SDK's own errors, those of transports and of callers' streams, and misuse.
+    """
     if not isinstance(error, Exception) or isinstance(error, (openai.OpenAIError, AdapterError)):
         return False
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
-        error = error.__cause__  # which a coroutine of ours hasn't let pass: it says who raised it
+        error = error.__cause__  # a coroutine turns it into a RuntimeError
     return not hasattr(error, EXTERNAL_ERROR) and is_adapter_error(error)
 
 
 def restart_after_bug(context: CallContext, bug: BaseException) -> CallContext | Exception | None:
-    """Say how a client's call goes on that was left by an exception: with this ticket, anew; by raising this; None: by raising what it was.
+    """Decide how a client's call continues after an exception.
 
-    The SDK's own errors, and those of hooks, validators and transports that aren't the adapter's, stay as they are.
+    Return a context to repeat the call with, which goes to Chat as it came; an exception to raise
+    in its place; or None if the exception is to be raised as it is: it isn't a bug of the
+    adapter, or `on_bug = "raise"`. A call is repeated once, and only if nothing was sent
+    (docs/decisions.md#internal-errors).
     """
     if (
         not isinstance(bug, Exception)
@@ -41,7 +47,7 @@ def restart_after_bug(context: CallContext, bug: BaseException) -> CallContext |
 
 
 def api_error(bug: Exception, response: Any = None) -> Exception:
-    """Make the SDK's error for a call on which the adapter has failed."""
+    """Make the SDK's error for a call on which the adapter failed."""
     request: Any = getattr(response, "_request", None)
     body = {
         "message": bug_message(bug, "call"),

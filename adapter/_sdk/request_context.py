@@ -1,8 +1,9 @@
-"""The ticket that each request of an adapted client is given, by which the door below knows whose it is and how it goes on.
+"""Attaching a call context to each request of an adapted client, for the transport below.
 
-A call begins at the client's `request`, which every resource comes to, and each request that the SDK builds for it is of the one call. Where
-somebody has put a `request` of his own on the client itself before it was installed, nothing of ours stands above it: then the call
-begins with its first request, and those that the SDK sends again belong to it.
+A call begins at the client's `request`, which every resource uses, and each request that the SDK
+builds there belongs to it. If `request` was patched on the client itself before `install`, the
+adapter has nothing above it: then the call begins with its first request, and the SDK's retries
+belong to it.
 """
 
 from __future__ import annotations
@@ -29,32 +30,31 @@ from adapter._runtime.call_context import (
 )
 from adapter._runtime.internal_errors import context_after_bug
 
-from .tokens import workload_token
+from .compat import workload_token
 
 _HEADER = HEADER.encode()
 _RETRY_HEADER = b"x-stainless-retry-count"
 _LastRequest = tuple[weakref.ref[Any], CallContext, int]
 _LAST_REQUEST: ContextVar[_LastRequest | None] = ContextVar("adapter.last", default=None)
-"""The last request of a call that nothing of ours stands above: its client, the call's ticket, and how often it was sent before."""
+"""The last request of a call that didn't begin at `request`: client, context, earlier attempts."""
 
 
 def attach_context(client: Any, request: Any, retry: int | None = None) -> None:
-    """Give a request its ticket, once; take our header, which may stand in `default_headers`, off any other.
+    """Attach a call context to a request, once; remove the adapter's header from other requests.
 
-    `retry` is how often the SDK has sent it before, where that is known; else its header says it.
+    `retry` is how often the SDK has sent the request before; by default its header tells. The
+    header may be one of the client's `default_headers`.
     """
     if EXTENSION in request.extensions:
         return
-    connect(
-        client
-    )  # a shallow copy, or another HTTP client put in by hand, hasn't been seen before
+    connect(client)  # once more: it may be a shallow copy, or have another HTTP client by now
     call = decisions.current_context(client)
-    if type(call) is SharedCallContext:  # all passes, whatever it is
+    if type(call) is SharedCallContext:  # every request passes
         request.extensions[EXTENSION] = call
         return
     if not is_handled(request):
         request.headers.pop(HEADER, None)
-        request.extensions[EXTENSION] = NO_CALL  # a hook of the HTTP client may put it in again
+        request.extensions[EXTENSION] = NO_CALL  # a hook may add the header again
         return
     reloader = client.__dict__.get("_adapter_live")
     if retry is None:
@@ -74,7 +74,10 @@ def attach_context(client: Any, request: Any, retry: int | None = None) -> None:
 
 
 def _context_in_call(client: Any, call: CallContext, retry: int) -> CallContext:
-    """Return the ticket of a request in a call: another one where a method of somebody's own makes the call again, in another way."""
+    """Return the context of a request in a call.
+
+    A new one if a patched method makes the call again in another way: its first body is another.
+    """
     if retry or call.first_body is None:
         return call
     state = CallState(call_site=call.state.call_site)
@@ -85,7 +88,7 @@ def _context_in_call(client: Any, call: CallContext, retry: int) -> CallContext:
 
 
 def _context_without_call(client: Any, reloader: Any, request: Any, retry: int) -> CallContext:
-    """Return the ticket of a request that nothing of ours stands above, and begin its call with the first."""
+    """Return the context of a request whose call didn't begin at `request`; the first begins it."""
     body, last = request.__dict__.get("_content"), _LAST_REQUEST.get()
     if (
         last is not None
@@ -95,27 +98,30 @@ def _context_without_call(client: Any, reloader: Any, request: Any, retry: int) 
     ):  # fmt: skip
         context = last[1]
     else:
-        # What is stored belongs where its id was made, whatever the settings say.
+        # A stored completion is where its id was made, whatever the settings say.
         stored = not request.url.path.endswith("/chat/completions")
         context = start_call(
             reloader, names_backend=stored or header_fields.has(request.headers, _HEADER)
         )
     if body and type(context) is not SharedCallContext:
-        # Whether it fails for good is told by `concluded`, or known here.
+        # The last attempt's failure is final; earlier ones end in `report_failure`, or a retry.
         context.by_client = retry < client.max_retries
         _LAST_REQUEST.set((weakref.ref(client), context, retry))
     return context
 
 
 def report_failure(client: Any, response: Any, error: Exception) -> None:
-    """Tell of a call that nothing of ours stands above, and that ends with a status."""
+    """Report a call that didn't begin at `request`, and ends with an error status."""
     context = context_of(response.request)
     if context is not None and context.by_client and decisions.current_context(client) is None:
         decisions.call_failed(context, error)
 
 
 def attach_failed(client: Any, request: Any, bug: Exception) -> None:
-    """Let a request go as it came, to which the adapter failed to give its ticket. Raises the bug where anything has been sent before."""
+    """Let a request go out as it came, after the adapter failed to attach a context.
+
+    Raise the bug if anything was sent for the call before, or if the settings say so.
+    """
     reloader, under_way = client.__dict__.get("_adapter_live"), decisions.CURRENT_CALL.get()
     call = under_way[1] if under_way is not None and under_way[0] is client else None
     if call is not None and call.requests_sent:
@@ -130,14 +136,14 @@ def attach_failed(client: Any, request: Any, bug: Exception) -> None:
         request.extensions[EXTENSION] = NO_CALL
     elif call is None or type(call) is SharedCallContext:
         request.extensions[EXTENSION] = failed
-    else:  # the client's own record of the call
+    else:  # which the client holds
         call.state, request.extensions[EXTENSION] = failed.state, call
 
 
 def _restore_first_body(request: Any, context: Any) -> None:
-    """Let a call that is tried again send what it sent at first, though the caller has changed what it gave since.
+    """Let a retried call send its first body, even if the caller has changed the arguments since.
 
-    A call that goes to Chat Completions sends what the SDK sends.
+    See docs/edge-cases.md#changes-between-retries. A call routed to Chat sends what the SDK sends.
     """
     body = request.__dict__.get("_content")
     route = context.state.route

@@ -1,7 +1,7 @@
-"""Methods of ours that stand in the place of the SDK's look like those to whoever inspects them.
+"""Methods of the adapter that look like the SDK's methods they replace.
 
-Tracers choose their sync or async wrapper by `inspect.iscoroutinefunction` of a method, or of its `__wrapped__`, and read arguments by its
-signature.
+Tracers choose a sync or async wrapper by `inspect.iscoroutinefunction` of a method, or of its
+`__wrapped__`, and read arguments by its signature (docs/decisions.md#the-sdks-own-classes).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 
 def with_signature_of(native: Any, *more: inspect.Parameter) -> Callable[[Any], Any]:
-    """Return a decorator that gives a function the name, documentation, signature and `__wrapped__` of a native one.
+    """Return a decorator that gives a function a native one's name, docstring and signature.
 
-    `more` are keyword-only parameters that only the decorated function has. Whether it is a coroutine function is for its definition.
+    Also its `__wrapped__`. `more` are keyword-only parameters that only the decorated function
+    has. Whether it is a coroutine function is up to its definition.
     """
 
     def decorate(own: Any) -> Any:
@@ -27,7 +28,7 @@ def with_signature_of(native: Any, *more: inspect.Parameter) -> Callable[[Any], 
             with suppress(ValueError, TypeError):  # what a tracer has put there may have none
                 signature = inspect.signature(native)
                 wanted = signature.replace(parameters=_merged(signature, more))
-                # Where it isn't needed there is none: `functools.wraps` of a bound method would copy it, with its `self`.
+                # Only if needed: `functools.wraps` of a bound method copies it with its `self`.
                 if inspect.signature(own) != wanted:
                     own.__signature__ = wanted
         else:
@@ -38,9 +39,10 @@ def with_signature_of(native: Any, *more: inspect.Parameter) -> Callable[[Any], 
 
 
 def mirrored(native: Any, run: Callable[..., Any]) -> Any:
-    """Make a method with the parameters of a native one, which calls `run` with the object and the arguments by name.
+    """Make a method with a native one's parameters, which calls `run` with self and keywords.
 
-    All parameters but the first must be for names only, as those of the SDK's resources are.
+    All parameters but the first must be keyword-only, as those of the SDK's resources are. Raise
+    TypeError if they aren't.
     """
     code = native.__code__
     first, *names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -49,14 +51,14 @@ def mirrored(native: Any, run: Callable[..., Any]) -> Any:
         or code.co_posonlyargcount
         or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
     ):
-        raise TypeError(f"{native.__qualname__} has parameters that aren't for names only")
+        raise TypeError(f"{native.__qualname__} has parameters that aren't keyword-only")
     begin, call = (
         ("async def", "await run") if inspect.iscoroutinefunction(native) else ("def", "run")
     )
     parameters, given = ", ".join(names), ", ".join(f"{name}={name}" for name in names)
     source = f"{begin} method({first}, *, {parameters}):\n    return {call}({first}, {given})\n"
     space: dict[str, Any] = {"run": run, "__name__": __name__}
-    exec(source, space)  # noqa: S102  # as `collections.namedtuple`: no other way to a function with given parameters
+    exec(source, space)  # noqa: S102  # as `collections.namedtuple`: parameters from data
     made = space["method"]
     made.__kwdefaults__ = native.__kwdefaults__
     return with_signature_of(native)(made)

@@ -1,11 +1,13 @@
-"""The client door's streams: the SDK's own, whose iterator reads a translated reply chunk by chunk and not by way of bytes.
+"""Streams of adapted clients: the SDK's own, whose iterator reads chunks and no bytes.
 
-Plain chunks are built by own_chunks.py; the SDK's reader builds only what is out of the ordinary (usage, errors, logprobs, `[DONE]`). It
-comes in with the first event that is its own, and stays, suspended between two of those: it raises, drains and closes as it always does.
+Plain chunks are built by chunks.py. The SDK's reader builds only the rest (usage, errors,
+logprobs, `[DONE]`): it starts with the first such frame, stays suspended between two of them, and
+raises, drains and closes as it always does.
 
-A stream of the SDK's holds its reader, which holds the stream: one that is left by a bare `break` stays open until the garbage is
-collected, wherever a thread is by then. In the midst of httpcore's own book-keeping, which may be entered twice, that loses a
-connection (httpcore2 2.16), or waits for ever (httpcore 1.0). Here what reads holds a twin, and the stream is closed where it is dropped.
+A stream of the SDK holds its reader, which holds the stream: one that is left by a bare `break`
+stays open until the garbage collector runs, wherever a thread is by then. Inside httpcore's
+book-keeping, which can be entered twice, that loses a connection (httpcore2 2.16) or deadlocks
+(httpcore 1.0). Here the reader holds a copy, and the stream is closed where it is dropped.
 """
 
 from __future__ import annotations
@@ -21,46 +23,50 @@ from adapter._runtime.call_context import context_of
 from adapter._runtime.stream_frames import AsyncFrameReader, FrameReader, frame_reader_of
 
 from .chunks import ChunkFactory
+from .compat import native_reader
 from .errors import api_error, is_bug
 
 
 def _frame_reader(response: Any) -> Any:
-    """Return the frames that a reply is made of; None where it has none, or somebody has read or closed it already."""
+    """Return the reader of a reply's frames; None if it has none, or was read or closed before."""
     if response.is_closed or response.is_stream_consumed:
         return None
     return frame_reader_of(response)
 
 
-def _sdk_reader(cls: Any, stream_copy: Any) -> Any:
-    """Let the SDK's own reader read on, as if it had from the first byte: a stream that was closed since fails where it is read."""
+def _sdk_reader(stream_copy: Any) -> Any:
+    """Return a reader of the SDK that continues here, as if it had read from the first byte.
+
+    A stream that was closed meanwhile fails where it is read.
+    """
     stream_copy.response.is_stream_consumed = stream_copy.response.is_closed = False
-    return cls.__stream__(stream_copy)
+    return native_reader(stream_copy)
 
 
 def _raises_bugs(stream_copy: Any) -> bool:
-    """Tell whether the adapter's own bugs are to be raised."""
+    """Return whether the adapter's own bugs are to be raised."""
     context = context_of(stream_copy.response.request)
     return context is not None and context.router.settings.on_bug == "raise"
 
 
 def _remember_id(stream_copy: Any, chunk: ChatCompletionChunk) -> bool:
-    """Let the chunks of a stream be known by its first one; return whether there is no more to do."""
+    """Remember the id of a stream's first chunk, for `decision`; return True."""
     try:
         decisions.remember_chunk_id(stream_copy.response, chunk)
-    except Exception:  # the answer is worth more than what is known of it
+    except Exception:  # the answer is worth more than its record
         if _raises_bugs(stream_copy):
             raise
     return True
 
 
 def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
-    """Read a stream; `twin` is one like it, that the reader may hold."""
+    """Read a stream of the SDK, of which `stream_copy` is a copy that the reader may hold."""
     sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
         frames: FrameReader | None = _frame_reader(stream_copy.response)
         if frames is None:
-            yield from openai.Stream.__stream__(stream_copy)
+            yield from native_reader(stream_copy)
             return
         stream_copy.response.is_stream_consumed = True
         build, named = ChunkFactory().build, False
@@ -76,14 +82,14 @@ def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
                     one = None
                 if one is None:
                     frames.put_back(frame)
-                    sdk_reader = sdk_reader or _sdk_reader(openai.Stream, stream_copy)
+                    sdk_reader = sdk_reader or _sdk_reader(stream_copy)
                     if (one := next(sdk_reader, None)) is None:
                         return
                 named = named or _remember_id(stream_copy, one)
                 made.append(one)
-                del one, frame  # while it waits, a stream holds nothing of what it gave
+                del one, frame  # a waiting stream holds nothing of what it gave
                 yield made.pop()
-        yield from sdk_reader or _sdk_reader(openai.Stream, stream_copy)
+        yield from sdk_reader or _sdk_reader(stream_copy)
     except openai.OpenAIError:
         raise
     except Exception as error:
@@ -96,14 +102,14 @@ def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
         stream_copy.response.close()
 
 
-async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901  # as `read`
-    """Read an async stream. See `read`."""
+async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901
+    """Read an async stream. See `read_chunks`."""
     sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
         frames: AsyncFrameReader | None = _frame_reader(stream_copy.response)
         if frames is None:
-            async for chunk in openai.AsyncStream.__stream__(stream_copy):
+            async for chunk in native_reader(stream_copy):
                 yield chunk
             return
         stream_copy.response.is_stream_consumed = True
@@ -128,14 +134,14 @@ async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]: 
                     one = None
                 if one is None:
                     frames.put_back(frame)
-                    sdk_reader = sdk_reader or _sdk_reader(openai.AsyncStream, stream_copy)
+                    sdk_reader = sdk_reader or _sdk_reader(stream_copy)
                     if (one := await anext(sdk_reader, None)) is None:
                         return
                 named = named or _remember_id(stream_copy, one)
                 made.append(one)
                 del one, frame
                 yield made.pop()
-        async for chunk in sdk_reader or _sdk_reader(openai.AsyncStream, stream_copy):
+        async for chunk in sdk_reader or _sdk_reader(stream_copy):
             yield chunk
     except openai.OpenAIError:
         raise

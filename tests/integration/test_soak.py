@@ -24,7 +24,7 @@ import pytest
 
 import adapter
 from adapter._runtime import decisions
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from tests.support.http import LEFT_OPEN, http, needs
 from tests.support.process_resources import Held, Ledger, figures, listening, settled
 from tests.support.upstream import TEXT, Upstream

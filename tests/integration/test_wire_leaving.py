@@ -14,7 +14,7 @@ import openai
 import pytest
 
 import adapter
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from tests.support.answers import (
     CALL,
     KEY,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter._sdk import chunks
 from adapter._sdk.chunks import ChunkFactory
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from adapter.translation.streams.chunks import ChunkTemplate, TextChunk
 from tests.support.http import needs
 

@@ -22,7 +22,7 @@ from openai.types.chat import ChatCompletionMessage
 
 import adapter
 from adapter._routing.router import Router
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from adapter.translation.streams.text_fast_path import TextFastPath
 from tests.contract.test_edge_replies import CASES as REPLIES
 from tests.contract.test_edge_streams import CASES as STREAMS
@@ -227,7 +227,7 @@ def test_a_delta_that_is_copied_is_the_delta(form: str, literal: str) -> None:
 
 @supported
 def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = {"deltas": 0, "frames": 0}
+    taken = {"read_deltas": 0, "read_frames": 0}
     for name in taken:
         take = getattr(TextFastPath, name)
 
@@ -251,7 +251,7 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for way_in in WAYS_IN:
         seen = way_in.stream(asked(), both(written))
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "abcdefgh"
-    assert taken == {"deltas": 4 * 7, "frames": 2 * 7}  # the first delta goes the long way
+    assert taken == {"read_deltas": 4 * 7, "read_frames": 2 * 7}  # the first delta goes the long way
 
 
 # Who else reads the reply
@@ -267,7 +267,7 @@ def test_streams_are_the_sdks(sdk: Sdk, streamed: Loopback) -> None:
     stream = sdk.create(sdk.client(streamed), stream=True)
     assert type(stream) in (openai.Stream, openai.AsyncStream)
     if SUPPORTED:
-        assert stream._iterator.__name__ in ("read", "aread")
+        assert stream._iterator.__name__ in ("read_chunks", "aread_chunks")
     chunks = sdk.list(stream)
     assert stream.response.status_code == 200
     assert stream.response.is_closed

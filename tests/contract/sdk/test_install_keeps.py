@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion
 
 import adapter
 from adapter import Record
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from tests.support import tier
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, sdk, text_of
 from tests.support.calls import Upstream, Way

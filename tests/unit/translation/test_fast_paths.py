@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter._sdk.response_processing import SUPPORTED
+from adapter._sdk.compat import SUPPORTED
 from adapter._util import json_codec
 from adapter.errors import AdapterError
 from adapter.translation import response_to_completion
