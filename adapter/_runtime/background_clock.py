@@ -1,4 +1,4 @@
-"""The clock of calls that wait for a run in the background; a test may put its own in place."""
+"""The clock of calls that wait for a background run. Tests replace its functions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import time
 
 
 def now() -> float:
-    """Return seconds, from some moment on."""
+    """Return monotonic seconds."""
     return time.monotonic()
 
 
 def sleep(seconds: float) -> None:
-    """Wait."""
+    """Block for some seconds."""
     time.sleep(seconds)
 
 
 async def async_sleep(seconds: float) -> None:
-    """Wait, in any event loop that the SDK runs in."""
+    """Sleep for some seconds, in any event loop that the SDK supports."""
     import anyio  # the SDK has imported it
 
     await anyio.sleep(seconds)

@@ -1,6 +1,6 @@
-"""What a trip does beside carrying its request.
+"""Effects that send nothing for the caller, and cancelling a background run when it leaves.
 
-It waits for a run in the background, and cancels it for a caller who leaves.
+See docs/decisions.md#background-runs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .base_performer import GRACE, BasePerformer
 
 
 class BackgroundRuns(BasePerformer):
-    """In sync code."""
+    """Local effects and cancelling in sync code."""
 
     def perform_local(self, effect: LearnMissingEndpoint | Wait | SetCancelPath) -> bool:
-        """Perform an effect that sends nothing for the caller."""
+        """Perform an effect that sends nothing; return whether the call has time left."""
         match effect:
             case LearnMissingEndpoint(seconds=seconds, model=model):
                 missing_endpoints.remember(
@@ -26,15 +26,15 @@ class BackgroundRuns(BasePerformer):
                 )
             case Wait(seconds=seconds):
                 background_clock.sleep(max(min(seconds, self.seconds_left), 0.0))
-            case SetCancelPath(path=path, cancel_now=leave):
-                if leave:
+            case SetCancelPath(path=path, cancel_now=cancel_now):
+                if cancel_now:
                     self.cancel_run()
                 self.cancel_path = path
         return self.seconds_left > 0
 
     def cancel_run(self) -> None:
-        """Cancel what runs in the background for a caller who has left."""
-        with suppress(Exception):  # nobody is there who could do more
+        """Cancel the background run of a caller that has left."""
+        with suppress(Exception):  # no caller is left to get an error
             request = self.cancel_request()
             if request is not None:
                 reply: Any = self.inner.handle_request(request)
@@ -43,10 +43,10 @@ class BackgroundRuns(BasePerformer):
 
 
 class AsyncBackgroundRuns(BasePerformer):
-    """In async code."""
+    """Local effects and cancelling in async code."""
 
     async def perform_local(self, effect: LearnMissingEndpoint | Wait | SetCancelPath) -> bool:
-        """Perform an effect that sends nothing for the caller."""
+        """Perform an effect that sends nothing; return whether the call has time left."""
         match effect:
             case LearnMissingEndpoint(seconds=seconds, model=model):
                 missing_endpoints.remember(
@@ -54,23 +54,22 @@ class AsyncBackgroundRuns(BasePerformer):
                 )
             case Wait(seconds=seconds):
                 await background_clock.async_sleep(max(min(seconds, self.seconds_left), 0.0))
-            case SetCancelPath(path=path, cancel_now=leave):
-                if leave:
+            case SetCancelPath(path=path, cancel_now=cancel_now):
+                if cancel_now:
                     await self.cancel_run()
                 self.cancel_path = path
         return self.seconds_left > 0
 
     async def cancel_run(self) -> None:
-        """Cancel what runs in the background for a caller who has left."""
-        with suppress(Exception):  # nobody is there who could do more
+        """Cancel the background run of a caller that has left."""
+        with suppress(Exception):  # no caller is left to get an error
             request = self.cancel_request()
             if request is None:
                 return
             import anyio  # the SDK has imported it
 
-            with anyio.move_on_after(
-                GRACE, shield=True
-            ):  # the caller may have left by being cancelled
+            # Shielded, since the caller may have left by being cancelled.
+            with anyio.move_on_after(GRACE, shield=True):
                 reply: Any = await self.inner.handle_async_request(request)
                 await reply.aread()
                 await reply.aclose()

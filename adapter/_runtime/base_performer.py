@@ -1,4 +1,4 @@
-"""What a request's trips have in common, sync and async: its record, the reply's head, and the reply that is made of an outcome."""
+"""The part of a performer that does no I/O: records, the reply's head, the reply of an outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .observation import ReplyObserver
 _HEAD_FIELDS = frozenset({b"location", b"content-type", b"content-encoding", b"retry-after"})
 
 GRACE = 5.0
-"""How many seconds a caller who leaves may have to wait until the run that it left is cancelled."""
+"""Seconds that a caller that leaves may wait until its background run is cancelled."""
 
 
 def _seconds(value: str | None) -> float | None:
@@ -46,7 +46,12 @@ def _seconds(value: str | None) -> float | None:
 
 
 class BasePerformer:
-    """What the sync and the async trip have in common."""
+    """What the sync and the async performer have in common.
+
+    One performs the effects of one request, its retries without parts included, and makes the
+    reply. `library` is the HTTP library of the request, `inner` the transport that sends. With
+    `branch` it is one of several requests of a call, which is recorded as a whole.
+    """
 
     def __init__(
         self,
@@ -63,25 +68,23 @@ class BasePerformer:
         self.context = context
         self.upstream: Any = None
         self.sent_body: Any = None  # the request's body
-        self.native = False  # what was sent last is the call as it came
-        self._encoded = False  # upstream's reply, for its way here
+        self.native = False  # whether the call as it came was sent last
+        self._encoded = False  # whether the reply has a content-encoding
         self.cancel_path: bytes | None = None  # where to POST if the caller leaves
         self._started = background_clock.now()
-        self._branch = (
-            branch  # one of several requests of a call, which is put on record as a whole
-        )
+        self._branch = branch
         self._observer = (
             ReplyObserver(context, request) if context.router.observers and not branch else None
         )
 
     @property
     def state(self) -> CallState:
-        """The record of the call."""
+        """The state of the call."""
         return self.context.state
 
     @cached_property
     def memory_scope(self) -> MemoryScope:
-        """Whose turns the call is about."""
+        """The scope of the memory that the call uses."""
         context = self.context
         tenants = context.router.memory.tenants
         return memory_scope_of(
@@ -89,16 +92,16 @@ class BasePerformer:
         )
 
     def start_exchange(self) -> Exchange:
-        """Return the journey that this request is to go."""
+        """Return the exchange of this request: a call, a redirected one, or a stored completion."""
         method, raw_path = self.request.method, self.request.url.raw_path
         if method == "POST":
             named = bool(self.context.overrides.conversation)
             return exchange(
                 self.state, raw_path, self.max_connections(), named=named, host=self.host
             )
-        ours = self.context.router.adapts(self.request.url.host)
-        question = stored_endpoint(method, raw_path) if ours else None
-        return follow_redirect(self.state) if question is None else stored_completion(question)
+        adapts = self.context.router.adapts(self.request.url.host)
+        endpoint = stored_endpoint(method, raw_path) if adapts else None
+        return follow_redirect(self.state) if endpoint is None else stored_completion(endpoint)
 
     def host(self) -> str:
         """Return the host that the request goes to."""
@@ -106,21 +109,21 @@ class BasePerformer:
         return found
 
     def max_connections(self) -> int | None:
-        """Return how many connections there can be at once; None where that can't be told."""
+        """Return the connection limit of the inner transport's pool; None if unknown."""
         pool = getattr(self.inner, "_pool", None)  # private, in httpx 0.27 to httpx2 2.12
         most = getattr(pool, "_max_connections", None)
         return most if isinstance(most, int) else None
 
     @property
     def strict(self) -> bool:
-        """Tell whether the adapter's own bugs are to be raised."""
+        """Whether the adapter's own bugs are to be raised."""
         route = self.state.route
         return self.context.router.settings.on_bug == "raise" or (
             route is not None and route.on_bug == "raise"
         )
 
     def branches(self, count: int) -> list[Any]:
-        """Make trips for several requests of this call."""
+        """Make performers for several requests of this call."""
         return [
             type(self)(self.library, self.inner, self.request, self.context, branch=True)
             for _ in range(count)
@@ -128,12 +131,12 @@ class BasePerformer:
 
     @property
     def seconds_left(self) -> float:
-        """How many seconds the call may still last: as long as its timeout says that reading may."""
+        """Seconds that the call may still last, by its read timeout."""
         most = (self.request.extensions.get("timeout") or {}).get("read")
         return inf if most is None else most - (background_clock.now() - self._started)
 
     def cancel_request(self) -> Any:
-        """Return the request that cancels what the caller leaves behind, once; None where there is nothing."""
+        """Return the request that cancels the call's background run, once; None without a run."""
         path, self.cancel_path = self.cancel_path, None
         if path is None or (self.translator is not None and self.translator.done):
             return None
@@ -145,41 +148,39 @@ class BasePerformer:
         return made
 
     def log_call(self) -> None:
-        """Put the call on record."""
+        """Write the call's log lines; the whole call does it for a branch."""
         if not self._branch:
             log_call(self.state)
 
     def stream_ended(self, error: BaseException | str | None = None) -> None:
-        """Put the call on record and tell of it: the end of its stream is known."""
+        """Log and record a call whose stream has ended, maybe by an error or the name of one."""
         if error is not None:
-            self.cancel_path = (
-                None  # it broke off, and nobody has left: what runs can still be asked for
-            )
+            # The stream broke off and its caller hasn't left: the run can still be retrieved.
+            self.cancel_path = None
         self.log_call()
         if self._observer is not None:
             self._observer.stream_ended(error)
 
     def first_piece_received(self) -> None:
-        """Take note of the first piece of a stream."""
+        """Record that the first piece of a stream has arrived."""
         if self._observer is not None:
             self._observer.add_piece(b" ")
 
     def stream_progressed(self, translator: StreamTranslator) -> None:
-        """Take note of how far a stream is, before its reader sees it."""
+        """Record the first piece and the end of a stream, before its reader sees them."""
         self.first_piece_received()
         if translator.done:
-            self.stream_ended(
-                "APIError" if translator.failed else None
-            )  # what the SDK makes of an error frame
+            # The SDK raises an APIError for an error frame.
+            self.stream_ended("APIError" if translator.failed else None)
 
     def call_failed(self, error: BaseException) -> None:
-        """Put a call on record that brought nothing, and tell of it."""
+        """Log and record a call that got no reply."""
         self.log_call()
         if self._observer is not None:
             self._observer.failed(error)
 
     def head(self, sent: Any) -> ReplyHead:
-        """Tell the journey of the reply's head."""
+        """Return the head of upstream's reply to the request `sent`."""
         headers = self.upstream.headers
         found = header_fields.first_values(headers, _HEAD_FIELDS)
         self._encoded = b"content-encoding" in found
@@ -190,7 +191,7 @@ class BasePerformer:
             and not location.startswith("/")
             and "://" not in location
         ):
-            # A path relative to the one that was sent to; the HTTP client would resolve it against the chat URL.
+            # Relative to the path that was sent to; the HTTP client would use the Chat URL.
             headers["location"] = str(sent.url.join(location))
         status = self.upstream.status_code
         return ReplyHead(
@@ -200,7 +201,7 @@ class BasePerformer:
         )
 
     def _is_unread(self) -> bool:
-        """Tell whether the reply's body is still to be read, and is as it was sent: then it is read past the HTTP library's decoders."""
+        """Return whether the reply's body is unread and without an encoding."""
         upstream = self.upstream
         return not (
             self._encoded
@@ -210,7 +211,7 @@ class BasePerformer:
         )
 
     def truncated_error(self, why: str) -> Exception:
-        """Make the exception for a stream that ends too soon."""
+        """Make the exception for a stream that ends before its terminal event."""
         error: Exception = self.library.RemoteProtocolError(why, request=self.request)
         return error
 
@@ -222,7 +223,7 @@ class BasePerformer:
         return error
 
     def response(self, outcome: Outcome, body: Any) -> Any:
-        """Make a reply with a body of ours."""
+        """Make a reply of the request's HTTP library, with another body than upstream's."""
         status = outcome.status if isinstance(outcome, WholeReply) else self.upstream.status_code
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
@@ -234,24 +235,24 @@ class BasePerformer:
         return made
 
     def whole_reply(self, outcome: WholeReply) -> Any:
-        """Make a reply whose body is at hand."""
+        """Make a reply whose body is known."""
         made = self.response(outcome, self.library.ByteStream(outcome.body))
         made._whole_body, made._json_value = outcome.body, outcome.value
         if self._observer is not None:
             try:
                 self._observer.status, self._observer.usage = outcome.status, self.state.usage
                 self._observer.finish()
-            except Exception:  # a call is not lost for its record
+            except Exception:  # the reply is worth more than its record
                 if self.strict:
                     raise
         return made
 
     def pass_through(self) -> Any:
-        """Return upstream's reply, untouched; watched where somebody observes."""
+        """Return upstream's reply, untouched; its stream is observed if there are observers."""
         if self._observer is not None:
             try:
                 self._observer.status = self.upstream.status_code
-                if self.upstream.is_closed:  # read before it came: a stand-in's for a test
+                if self.upstream.is_closed:  # read before: a mock transport's
                     self._observer.add_whole_reply(self.upstream)
                 else:
                     self.upstream.stream = self.library.ObservedStream(
@@ -264,11 +265,11 @@ class BasePerformer:
 
     fan_out: Any = None
     translator: StreamTranslator | None = None  # of the stream under way
-    _frame_reader: Any  # what a stream is read through
-    frames: Any  # relays a stream
+    _frame_reader: Any  # the class of a stream's reader
+    frames: Any  # translates a stream, frame by frame
 
     def stream(self, outcome: Outcome) -> Any:
-        """Give the bytes of a reply that is a stream, watched where somebody observes; None where there is none."""
+        """Return the reader of a reply that is a stream; None if it isn't one."""
         if isinstance(outcome, StreamReply):
             self._start_observing(outcome)
             return self.pieces(outcome)
@@ -278,10 +279,10 @@ class BasePerformer:
         return self.fan_out.iter_bytes(outcome.merger, self)
 
     def pieces(self, outcome: StreamReply) -> Any:
-        """Give a stream's bytes, or its frames."""
+        """Return the reader of one stream's bytes or frames."""
         self.translator = outcome.translator
         if isinstance(self.sent_body, RequestBody):
-            self.sent_body.release()  # it may hold megabytes, and a stream minutes
+            self.sent_body.release()  # it may hold megabytes for minutes
         self.sent_body = None
         return self._frame_reader(outcome.translator, self.frames(outcome), self)
 

@@ -1,7 +1,7 @@
-"""What travels with a request from the client to the transport: its journal, and the settings it started with.
+"""The call context: what travels with a request from the client to the transport.
 
-It lies in the request's `extensions`: those are never sent, survive redirects, and are where the reply and the SDK's
-exceptions lead back to (`response.request.extensions`).
+It is kept in the request's `extensions`: those are never sent, survive redirects, and can be
+reached from the reply and the SDK's exceptions (`response.request.extensions`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from adapter.translation.ledger import Loss
 
 from . import missing_endpoints
 
-EXTENSION = "adapter.ticket"
+EXTENSION = "adapter.context"
+"""The key of `extensions` under which a request's context is kept."""
 
-NO_CALL = "bare"
-"""Stands in the place of the ticket of a request that no call is carried with: it only loses our header."""
+NO_CALL = "no-call"
+"""Marks a request that belongs to no call: it only loses the adapter's header."""
 
-EXTERNAL_ERROR = "_adapter_passed_on"
-"""The attribute that exceptions get which come from a transport, or the caller's own stream, and aren't the adapter's."""
+EXTERNAL_ERROR = "_adapter_external"
+"""The attribute that marks exceptions of a transport or of the caller's own stream."""
 
 _HEADER = HEADER.encode()
 
@@ -49,10 +50,10 @@ _MISSING_HOLD = Hold(
 
 @dataclass(slots=True)
 class CallContext:
-    """One call on its way: the settings, the `use()` and the caller of the moment when it began.
+    """One call under way, with the settings, `use()` and call sites of the moment when it began.
 
-    `by_client`: one of our clients makes the call and sees its end; `carried`: a door is carrying it right now, and a second one
-    further down leaves the request alone.
+    `by_client`: an adapted client makes the call and sees its end. `in_progress`: a transport is
+    handling it, and a second one below leaves the request alone.
     """
 
     router: Router
@@ -62,12 +63,12 @@ class CallContext:
     call_sites: tuple[str, ...] = ()
     in_progress: bool = False
     started: float = field(default_factory=time.perf_counter)
-    observed: bool = False  # to the observers
-    token: Token | None = None  # fetched by the client for this call, in the place of an API key
-    auth: Any = UNKNOWN_AUTH  # of the HTTP client
-    restarted: bool = False  # it is the second one of a call on which the adapter failed
-    requests_sent: int = 0  # how many requests have been sent for it
-    first_body: bytes | None = None  # of the first request: what is sent is fixed at the call
+    observed: bool = False  # whether the observers were called
+    token: Token | None = None  # that the client fetched for this call
+    auth: Any = UNKNOWN_AUTH  # the HTTP client's
+    restarted: bool = False  # after the adapter failed on the call
+    requests_sent: int = 0
+    first_body: bytes | None = None  # what is sent is fixed at the call
 
     @property
     def settings(self) -> Settings:
@@ -75,7 +76,11 @@ class CallContext:
         return self.router.settings
 
     def passes_untouched(self, request: Any) -> bool:
-        """Choose for a chat call of which the settings alone say where it goes; tell whether that is where it came for, unobserved."""
+        """Return whether a chat call can be forwarded as it is.
+
+        It can if the settings alone route it to Chat and there are no observers. A route that the
+        settings alone give is stored in the state either way.
+        """
         router, state = self.router, self.state
         only = router.fixed_route
         if only is None or request.method != "POST" or self.overrides is not NO_OVERRIDES:
@@ -92,7 +97,7 @@ class CallContext:
         return True
 
     def _route_without_header(self, route: Route, request: Any) -> Route | None:
-        """Return the one choice that the settings leave, where nothing in the request says anything else; `decide` is for the others."""
+        """Return the only route that the settings give; None if a header may give another one."""
         found = header_fields.first_values(request.headers, _ROUTING_HEADERS)
         return (
             None
@@ -101,13 +106,13 @@ class CallContext:
         )
 
     def choose_route(self, effect: Decide, request: Any) -> Route | Need | FlagQuery:
-        """Choose for the call, or say what is missing for a choice."""
+        """Return the call's route, or what is still needed to choose one."""
         headers = request.headers
         found = header_fields.first_values(headers, _ROUTING_HEADERS)
-        # The last one is the call's own: the client's may be spelled otherwise, and then both are there.
-        ours = header_fields.values(headers, _HEADER)[-1] if _HEADER in found else None
+        # The last one is the call's own; the client's may be there too, in another spelling.
+        named = header_fields.values(headers, _HEADER)[-1] if _HEADER in found else None
         call = Call(
-            ours, headers, self.overrides, request.url.raw_path, request.url.host,
+            named, headers, self.overrides, request.url.raw_path, request.url.host,
             self.call_sites, effect.body, effect.flag,
         )  # fmt: skip
         route = self.router.choose(call)
@@ -117,7 +122,10 @@ class CallContext:
 
 
 def _with_hold(route: Route, authorization: str, request: Any, auth: Any) -> Route:
-    """Hold a call on Chat Completions that can't be moved, whatever it holds."""
+    """Add a hold to the route of a call that can't use Responses, whatever its body is.
+
+    See docs/decisions.md#left-alone and #fallback.
+    """
     url = request.url
     if url.query and is_relayed(url.raw_path):
         return replace(route, hold=_RELAYED_HOLD)
@@ -134,7 +142,11 @@ def _with_hold(route: Route, authorization: str, request: Any, auth: Any) -> Rou
 
 
 class SharedCallContext(CallContext):
-    """One ticket for all calls of a client that go to Chat by the settings alone, while nobody observes: "off" costs next to nothing."""
+    """Shared by all calls of a client that is off, so that nothing is allocated for each call.
+
+    Off: the settings alone route all calls to Chat, and there are no observers
+    (docs/performance.md#off).
+    """
 
     __slots__ = ()
 
@@ -142,7 +154,11 @@ class SharedCallContext(CallContext):
 def start_call(
     reloader: SettingsReloader, *, by_client: bool = False, names_backend: bool = True
 ) -> CallContext:
-    """Begin a call with the settings that are in force now; `named`: one of its headers may name a backend."""
+    """Begin a call with the settings that are in force at present.
+
+    `names_backend`: whether a header of the call may name one. Raise RuntimeError if the adapter
+    failed in `use()`.
+    """
     router, overrides = reloader.current(), current_overrides()
     if overrides is FAILED_OVERRIDES:
         raise RuntimeError("the adapter failed in use()")
@@ -168,6 +184,6 @@ def start_call(
 
 
 def context_of(request: Any) -> CallContext | None:
-    """Return the ticket of a request, if it has one."""
+    """Return the context of a request; None if it has none."""
     found = request.extensions.get(EXTENSION)
     return found if isinstance(found, CallContext) else None

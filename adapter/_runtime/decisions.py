@@ -1,4 +1,8 @@
-"""`decision(result)`: what was decided for a result, kept beside it so that it never changes `==` or `model_dump()`."""
+"""`decision(result)`: the decision about a call, kept beside its result.
+
+So it never changes `==` or `model_dump()`
+(docs/decisions.md#what-is-decided-is-kept-beside-the-result).
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,17 @@ from .call_context import EXTENSION, CallContext
 from .observation import notify
 
 CURRENT_CALL: ContextVar[tuple[Any, CallContext] | None] = ContextVar("adapter.call", default=None)
-"""The client whose call is being made here, and the call's ticket, for the requests that the SDK builds for it."""
+"""The client that is making a call in this context, and the call's context."""
 
 
 def current_context(client: Any) -> CallContext | None:
-    """Return the ticket of the call that a client is making here. Another client's call may be what makes it."""
+    """Return the context of the call that a client is making; None if another client makes it."""
     call = CURRENT_CALL.get()
     return call[1] if call is not None and call[0] is client else None
 
 
 class _ResultRef(weakref.ref[Any]):
-    """A result, as long as it lives, and its journal."""
+    """A weak reference to a result, with the state of its call."""
 
     __slots__ = ("key", "state")
 
@@ -31,7 +35,7 @@ class _ResultRef(weakref.ref[Any]):
     key: int
 
 
-# By identity, since completions can't be hashed; an entry leaves with its completion.
+# By identity, since completions can't be hashed; an entry is removed with its completion.
 _STATES: dict[int, _ResultRef] = {}
 
 
@@ -40,10 +44,10 @@ def _remove(reference: _ResultRef) -> None:
 
 
 def remember(result: Any, state: CallState) -> Any:
-    """Keep a result's journal for as long as the result lives; return the result."""
+    """Keep the state of a call for as long as its result lives; return the result."""
     try:
         kept = _ResultRef(result, _remove)
-    except TypeError:  # not everything can be referred to weakly: a proxy's page is a string
+    except TypeError:  # a proxy's page is a string, which has no weak references
         return result
     kept.state, kept.key = state, id(result)
     _STATES[kept.key] = kept
@@ -51,15 +55,18 @@ def remember(result: Any, state: CallState) -> Any:
 
 
 _BY_ID: dict[int, tuple[str, CallState | Decision]] = {}
-"""What is known by a completion's id, of the last calls: by the string itself, which the SDK hands on from a completion or chunk to
-whatever it makes of it. Another completion with an equal id, from a cache or a mock, has a string of its own."""
+"""The last calls by the identity of their completion's id.
+
+The SDK passes on that very string from a completion or chunk to what it makes of it. A completion
+with an equal id, from a cache or a mock, has another string.
+"""
 _MAX_BY_ID = 1000
 _ID_EXTENSION = "adapter.name"
 
 
 def remember_id(state: CallState, identifier: Any) -> bool:
-    """Know what is made of a completion, or chunk, by its id; tell whether that can be."""
-    # Of the empty string, and of one of a single character, there is one in the whole process.
+    """Remember a call by the id of its completion or chunk; return whether that is possible."""
+    # Strings of one character or none are shared in the whole process.
     if type(identifier) is not str or len(identifier) < 2:
         return False
     _BY_ID[id(identifier)] = (identifier, state)
@@ -68,29 +75,30 @@ def remember_id(state: CallState, identifier: Any) -> bool:
     else:
         state.completion_id = identifier
     if len(_BY_ID) > _MAX_BY_ID:
-        with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
+        with suppress(KeyError, StopIteration, RuntimeError):  # another thread removed it
             del _BY_ID[next(iter(_BY_ID))]
     return True
 
 
 def keep_decision_only(state: CallState, identifier: str) -> None:
-    """Keep nothing but the decision of a call that has ended."""
+    """Replace the state of a call that has ended by its decision."""
     made = state.decision()
     if made is not None and id(identifier) in _BY_ID:
         _BY_ID[id(identifier)] = (identifier, made)
 
 
 def remember_chunk_id(response: Any, chunk: Any) -> None:
-    """Know the chunks of a stream by the id of its first one, if its others have the same string."""
+    """Remember a stream by the id of its first chunk, whose string the others share."""
     context = response.request.extensions.get(EXTENSION)
     if isinstance(context, CallContext):
         remember_id(context.state, chunk.id)
 
 
 def unify_chunk_ids(response: Any, data: Any) -> bool:
-    """Give the data of a stream's chunks one string as their id, as long as it is equal; tell whether they are known by it.
+    """Give chunks with equal ids one string; return False if the call can't be known by the id.
 
-    On Azure the first chunk, of the prompt's filters, has an empty id, and the others have another.
+    On Azure the first chunk, with the prompt's filter results, has an empty id, and the others
+    have another one (docs/mapping.md#azure).
     """
     if type(data) is not dict:
         return True
@@ -109,7 +117,7 @@ def unify_chunk_ids(response: Any, data: Any) -> bool:
 
 
 def remember_reply(response: Any, result: Any) -> None:
-    """Keep the journal of the request that brought a result."""
+    """Keep the state of the call that a result is from."""
     context = response.request.extensions.get(EXTENSION)
     if isinstance(context, CallContext) and not is_known(result, context):
         remember(result, context.state)
@@ -117,7 +125,10 @@ def remember_reply(response: Any, result: Any) -> None:
 
 
 def is_known(result: Any, context: CallContext | None = None) -> bool:
-    """Tell whether a result has been remembered, or leads to its call's ticket by itself, as streams and raw responses do."""
+    """Return whether a result was remembered, or leads to its call's context by itself.
+
+    Streams and raw responses do.
+    """
     kept = _STATES.get(id(result))
     return (kept is not None and kept() is result) or (
         context is not None and _context_of(result) is context
@@ -125,7 +136,7 @@ def is_known(result: Any, context: CallContext | None = None) -> bool:
 
 
 def call_failed(context: CallContext, error: BaseException) -> None:
-    """Remember an exception that leaves a call, and tell of it."""
+    """Remember an exception that leaves a call, and record the call."""
     if isinstance(error, Exception):
         remember(error, context.state)
     notify(context, None, status=getattr(error, "status_code", None), error=error)
@@ -134,9 +145,10 @@ def call_failed(context: CallContext, error: BaseException) -> None:
 def decision(result: Any) -> Decision | None:
     """Return what was decided for a completion, stream, chunk, raw response or exception.
 
-    Complete for results of the adapter's own and of installed clients, and for what the SDK makes of them (`raw.parse()`,
-    the final completion of a `.stream()`, its events that hold a chunk); through a `Transport`, for streams, raw responses,
-    exceptions, and translated completions that aren't streamed. None where there is nothing to know it by. Its `losses` grow while a stream is being read.
+    Complete for results of adapted clients, and for what the SDK makes of them (`raw.parse()`, the
+    final completion of a `.stream()`, its events that hold a chunk). Through a `Transport`: for
+    streams, raw responses, exceptions, and translated completions that aren't streamed. None for
+    any other object. Its `losses` grow while a stream is being read.
     """
     try:
         entry = _STATES.get(id(result))
@@ -144,12 +156,15 @@ def decision(result: Any) -> Decision | None:
             return entry.state.decision()
         context = _context_of(result)
         return _by_id(result) if context is None else context.state.decision()
-    except Exception:  # noqa: BLE001  # nobody's answer is lost for a question about it
+    except Exception:  # noqa: BLE001  # the result is worth more than a question about it
         return None
 
 
 def _by_id(result: Any) -> Decision | None:
-    """Find what is known by the id of a completion or chunk, of an event of `.stream()`, or of an exception that holds one."""
+    """Find a decision by the id of a completion or chunk, or of an object that holds one.
+
+    Events of `.stream()` and some exceptions of the SDK hold one.
+    """
     for holder in (result, *(getattr(result, name, None) for name in ("chunk", "completion"))):
         identifier = getattr(holder, "id", None)
         found = _BY_ID.get(id(identifier))
@@ -159,7 +174,7 @@ def _by_id(result: Any) -> Decision | None:
 
 
 def _context_of(result: Any) -> CallContext | None:
-    """Follow a stream, raw response or exception to the request it came from."""
+    """Return the context of the request that a stream, raw response or exception is from."""
     for name in ("http_response", "response", "_response"):
         inner = getattr(result, name, None)
         if inner is not None:

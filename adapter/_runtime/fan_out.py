@@ -1,8 +1,9 @@
-"""Several requests at once, for emulating `n`: each on a trip of its own, in a thread or a task of its own.
+"""Several requests at once, for emulating `n`.
 
-What the trips bring comes through one queue. The first one that fails ends all: tasks are cancelled, threads close what they
-have when they return from waiting (a thread can't be interrupted). A stream is read to its end by the thread or task that
-opened it, also after its last word, so that its connection can be used again.
+Each has a performer and a thread or task of its own. Their outcomes and the pieces of their streams come through one queue. The first failure ends all:
+tasks are cancelled, and threads, which can't be interrupted, close what they have when they return
+from waiting. A stream is read to upstream's end by the thread or task that opened it, so that its
+connection can be used again.
 """
 
 from __future__ import annotations
@@ -25,18 +26,21 @@ from .run import adrive, drive
 
 
 class _BranchCancelled(BaseException):
-    """Ends a journey that nobody waits for; of a kind that no journey takes."""
+    """Raised to stop a branch whose result isn't needed any more.
+
+    A BaseException, so that no exchange catches it.
+    """
 
 
 _GRACE = 1.0
-"""How many seconds a stream that has said its last word may take to end."""
+"""Seconds that a stream whose answer has ended may take to end."""
 
 _POLL_SECONDS = 1.0
-"""After how many seconds of waiting it is seen whether anybody is left to wait for."""
+"""Seconds after which a waiting reader checks whether any thread is alive."""
 
 
 class FanOutThreads:
-    """Run journeys in threads."""
+    """Runs exchanges in threads."""
 
     def __init__(self, performers: list[Any], branches: tuple[Exchange, ...]) -> None:
         self._state = FanOutState(performers)
@@ -46,7 +50,7 @@ class FanOutThreads:
         self._threads: list[threading.Thread] = []
 
     def _next_item(self) -> FanOutItem:
-        """Wait for what the threads bring; raises where they have all ended without a word."""
+        """Wait for the next item; raise RuntimeError if all threads ended without one."""
         while True:
             try:
                 return self._queue.get(timeout=_POLL_SECONDS)
@@ -55,7 +59,10 @@ class FanOutThreads:
                     raise RuntimeError("the threads have ended") from None
 
     def run(self) -> tuple[tuple[Outcome, ...], Any]:
-        """Wait for all outcomes, or the first that fails; give them, and the trip whose headers the reply has."""
+        """Wait for all outcomes, or the first failure.
+
+        Return the outcomes and the performer whose reply gives the headers.
+        """
         state = self._state
         try:
             for number in range(len(state.performers)):
@@ -92,7 +99,7 @@ class FanOutThreads:
         kept = False
 
         def perform(effect: Effect) -> Any:
-            with self._lock:  # whoever ends all knows then whether anything has been sent
+            with self._lock:  # a thread that stops all sees what was sent
                 if self._state.stopped:
                     raise _BranchCancelled
                 performer.context.requests_sent += type(effect) is Send
@@ -109,10 +116,10 @@ class FanOutThreads:
                 self._put(number, None)
         except _BranchCancelled:
             performer.cancel_run()
-        except BaseException as error:  # noqa: BLE001  # it is the caller's
+        except BaseException as error:  # noqa: BLE001  # the caller gets it
             try:
                 self._put(number, error)
-            except Exception as bug:  # noqa: BLE001  # somebody waits
+            except Exception as bug:  # noqa: BLE001  # the caller waits for an item
                 self._queue.put(FanOutItem(number, bug))
         finally:
             if not kept:
@@ -120,29 +127,29 @@ class FanOutThreads:
                     performer.close()
 
     def _put(self, number: int, payload: Outcome | bytes | BaseException | None) -> bool:
-        """Hand over what a trip brought; tell whether its reply is the caller's now."""
+        """Put an item into the queue; return whether its reply is the caller's now."""
         with self._lock:
             kept = self._state.claim_reply(number, payload)
             self._queue.put(FanOutItem(number, payload))
         return kept
 
     def abort(self) -> None:
-        """End all, whatever it is in; nothing is sent any more."""
+        """Stop all branches, also those that have sent nothing; nothing more is sent."""
         with self._lock:
             self._state.stopped = True
         self._finish(None)
 
     def cancel(self) -> None:
-        """Let the threads end as soon as they can, and wake who is reading; they close what they opened."""
+        """Let the threads end as soon as they can and close their replies; wake the reader."""
         self._state.stopped = True
         self._queue.put(CLOSED)
 
     def cancel_when_collected(self, body: Any) -> None:
-        """Cancel everything once a body that nobody closed is garbage."""
+        """Cancel all branches when a body that wasn't closed is garbage-collected."""
         weakref.finalize(body, self.cancel).atexit = False
 
     def iter_bytes(self, merger: StreamMerger, performer: Any) -> Iterator[bytes]:
-        """Give the merged stream's bytes."""
+        """Yield the merged stream's bytes."""
         reader = MergedReader(self._state, merger, performer)
         try:
             while not reader.finished:
@@ -167,7 +174,7 @@ class FanOutThreads:
 
 
 class FanOutTasks:
-    """Run journeys in tasks of asyncio."""
+    """Runs exchanges in tasks of asyncio."""
 
     def __init__(self, performers: list[Any], branches: tuple[Exchange, ...]) -> None:
         self._state = FanOutState(performers)
@@ -178,7 +185,10 @@ class FanOutTasks:
         self._stopped = False
 
     async def run(self) -> tuple[tuple[Outcome, ...], Any]:
-        """Wait for all outcomes, or the first that fails; give them, and the trip whose headers the reply has."""
+        """Wait for all outcomes, or the first failure.
+
+        Return the outcomes and the performer whose reply gives the headers.
+        """
         state = self._state
         try:
             for number in range(len(state.performers)):
@@ -207,11 +217,11 @@ class FanOutTasks:
                     self._put(number, data)
                 self._put(number, None)
         except BaseException as error:
-            # Also a cancellation that isn't ours: a transport's own, which a single call would let through.
+            # Also a cancellation by the transport itself, which a single call would raise.
             if not self._state.stopped:
                 try:
                     self._put(number, error)
-                except Exception as bug:  # noqa: BLE001  # somebody waits
+                except Exception as bug:  # noqa: BLE001  # the caller waits for an item
                     self._queue.put_nowait(FanOutItem(number, bug))
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -223,35 +233,35 @@ class FanOutTasks:
                 await performer.cancel_run()
 
     def _wake_on_error(self, number: int, task: asyncio.Task[None]) -> None:
-        """Wake whoever waits for a task that has failed."""
+        """Wake the reader when a task has failed."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._queue.put_nowait(FanOutItem(number, error))
 
     def _put(self, number: int, payload: Outcome | bytes | BaseException | None) -> bool:
-        """Hand over what a trip brought; tell whether its reply is the caller's now."""
+        """Put an item into the queue; return whether its reply is the caller's now."""
         kept = self._state.claim_reply(number, payload)
         self._queue.put_nowait(FanOutItem(number, payload))
         return kept
 
     def stop(self) -> None:
-        """Cancel what is still under way, but nobody who is closing a reply already; wake who is reading."""
+        """Cancel the running tasks, but none that is closing its reply; wake the reader."""
         self._state.stopped = True
-        # Once: a second cancellation would hit the HTTP library where it closes a connection because of the first.
+        # Once: a second cancellation would hit the HTTP library while it closes a connection.
         tasks, self._stopped = [] if self._stopped else self._tasks, True
         for number, task in enumerate(tasks):
             if number in self._finishing:
                 continue
             if self._state.answer_ended(number):
-                # It only reads on to upstream's end, which is there in a moment; classic httpx loses a connection whose reader is
-                # cancelled just when it has come to the end.
+                # It reads on to upstream's end, which comes soon; classic httpx loses a connection
+                # whose reader is cancelled just as it reaches the end.
                 task.get_loop().call_later(_GRACE, task.cancel)
             else:
                 task.cancel()
         self._queue.put_nowait(CLOSED)
 
     async def abort(self) -> None:
-        """End all, whatever it is in; nothing is sent any more."""
+        """Stop all branches, also those that have sent nothing; nothing more is sent."""
         self._state.stopped = True
         for task in () if self._stopped else self._tasks:
             task.cancel()
@@ -260,7 +270,7 @@ class FanOutTasks:
         await self.cancel()
 
     async def cancel(self, chosen: int | None = None) -> None:
-        """Cancel what is still under way, and wait until it has closed its replies, all but the one that is taken."""
+        """Cancel the running tasks, and wait until all replies but the chosen are closed."""
         self.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -270,12 +280,12 @@ class FanOutTasks:
                 await left.aclose()
 
     def cancel_when_collected(self, body: Any) -> None:
-        """Cancel everything once a body that nobody closed is garbage."""
+        """Cancel all branches when a body that wasn't closed is garbage-collected."""
         final = weakref.finalize(body, _stop_in_loop, asyncio.get_running_loop(), self.stop)
         final.atexit = False
 
     def iter_bytes(self, merger: StreamMerger, performer: Any) -> _MergedIterator:
-        """Give the merged stream's bytes."""
+        """Yield the merged stream's bytes."""
         return _MergedIterator(
             MergedReader(self._state, merger, performer), self._queue, self.cancel, performer
         )
@@ -287,7 +297,7 @@ def _stop_in_loop(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
 
 
 class _MergedIterator:
-    """Give the merged stream's bytes, asynchronously; a class for the reasons of bodies.APump."""
+    """Iterates over the merged stream's bytes; a class for the reasons of `AsyncFrameIterator`."""
 
     def __init__(
         self,

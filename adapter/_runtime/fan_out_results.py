@@ -1,4 +1,4 @@
-"""What several requests of one call bring: whose outcome counts, and what of their streams is the caller's next."""
+"""The results of several requests of one call: which outcome counts, and their merged stream."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from adapter.errors import StreamTruncated
 
 
 class FanOutItem(NamedTuple):
-    """What a trip brought: its outcome, then the bytes of its stream piece by piece, then None; or an exception."""
+    """A result of a branch: its outcome, pieces of its stream, and None; or an exception."""
 
     branch: int
     payload: Outcome | bytes | BaseException | None
 
 
-CLOSED = FanOutItem(-1, None)  # brought by nobody: wakes a reader whose stream somebody else closes
+CLOSED = FanOutItem(-1, None)  # of no branch: wakes a reader whose stream was closed elsewhere
 _NO_BRANCH = -1
-_ERROR_FRAME = b'data: {"error":'  # inside of JSON strings the quotes would be escaped
+_ERROR_FRAME = b'data: {"error":'  # in a JSON string the quotes are escaped
 
 
 def ends_call(outcome: Outcome) -> bool:
-    """Tell whether one request's outcome ends the whole call."""
+    """Return whether one request's outcome ends the whole call: it isn't a stream or a success."""
     return not isinstance(outcome, StreamReply) and not (
         isinstance(outcome, WholeReply) and outcome.status < 400
     )
 
 
 class FanOutState:
-    """What the sync and the async fan-out share: the outcomes so far, and whose reply is to be the caller's."""
+    """What the sync and the async fan-out share: the outcomes so far, and the reply to keep."""
 
     def __init__(self, performers: list[Any]) -> None:
         self.performers = performers
         self.outcomes: dict[int, Outcome] = {}
-        self.early_items: list[
-            FanOutItem
-        ] = []  # pieces of streams that came while others hadn't begun
+        # Pieces of streams that came before all others had begun.
+        self.early_items: list[FanOutItem] = []
         self.stopped = False
         self._kept_branch: int | None = None
 
     def claim_reply(self, number: int, payload: Outcome | bytes | BaseException | None) -> bool:
-        """Tell whether a trip that brings this keeps its reply open for the caller: the first one that fails does."""
+        """Return whether a branch with this payload keeps its reply open for the caller.
+
+        The first one that fails does.
+        """
         if self._kept_branch is not None or self.stopped:
             return False
         if isinstance(payload, BaseException):
@@ -52,34 +54,31 @@ class FanOutState:
         return self._kept_branch == number
 
     def release_reply(self, chosen: int | None) -> Any:
-        """End the gathering; return the trip, if there is one, that has kept a reply which isn't taken."""
+        """Let no more replies be kept; return the performer of a kept one, unless it is chosen."""
         kept, self._kept_branch = self._kept_branch, _NO_BRANCH
         return None if kept in (None, _NO_BRANCH, chosen) else self.performers[kept]
 
     def add(self, item: FanOutItem) -> Outcome | None:
-        """Take what a trip brought; return an outcome that ends the whole call."""
-        number, what = item
+        """Add an item; return an outcome that ends the whole call, or None. Raise its exception."""
+        number, payload = item
         begun = self.outcomes.get(number)
         if begun is None:
-            if isinstance(what, BaseException):
+            if isinstance(payload, BaseException):
                 try:
-                    raise what
+                    raise payload
                 finally:
-                    del (
-                        what,
-                        item,
-                    )  # else the exception would hold this frame, and the frame the exception
-            assert what is not None
-            assert not isinstance(what, bytes)
-            self.outcomes[number] = what
-            return what if ends_call(what) else None
+                    del payload, item  # they would be a reference cycle with the traceback
+            assert payload is not None
+            assert not isinstance(payload, bytes)
+            self.outcomes[number] = payload
+            return payload if ends_call(payload) else None
         self.early_items.append(item)
         if isinstance(begun, StreamReply):
-            return self._broken_stream(number, begun, what)
+            return self._broken_stream(number, begun, payload)
         return None
 
     def _broken_stream(self, number: int, started: StreamReply, payload: Any) -> Outcome | None:
-        """Return what a single call would show of a stream that breaks off before the others have begun."""
+        """Return what a single call gives for a stream that breaks off before the others begin."""
         if isinstance(payload, Exception):
             return StreamReply(started.translator, [], payload)
         if isinstance(payload, BaseException):
@@ -87,20 +86,20 @@ class FanOutState:
         if payload is not None and _ERROR_FRAME in payload:
             frames = b"".join(
                 piece
-                for performer, piece in self.early_items
-                if performer == number and isinstance(piece, bytes)
+                for branch, piece in self.early_items
+                if branch == number and isinstance(piece, bytes)
             )
             return WholeReply(200, frames, "text/event-stream")
         return None
 
     def answer_ended(self, number: int) -> bool:
-        """Tell whether a stream has said its last word, though upstream may not have ended yet."""
+        """Return whether a branch's answer has ended; upstream's stream may not have."""
         outcome = self.outcomes.get(number)
         return isinstance(outcome, StreamReply) and outcome.translator.done
 
     @property
     def complete(self) -> bool:
-        """Tell whether every request has begun to answer."""
+        """Whether every request has an outcome."""
         return len(self.outcomes) == len(self.performers)
 
     def in_order(self) -> tuple[Outcome, ...]:
@@ -109,7 +108,7 @@ class FanOutState:
 
 
 class MergedReader:
-    """The merged stream, as far as it is read: what the sync and the async reader share."""
+    """The state of reading a merged stream, shared by the sync and the async reader."""
 
     def __init__(
         self,
@@ -127,8 +126,11 @@ class MergedReader:
         self._first = True
 
     def report_end(self, error: BaseException | None = None) -> bool:
-        """Tell of the end as soon as it is known; return whether it is an error: SDKs 1.x don't close a stream that raises."""
-        with suppress(Exception):  # an answer is worth more than what is known of it
+        """Record the end as soon as it is known; return whether it is an error.
+
+        SDKs 1.x don't close a stream that raises.
+        """
+        with suppress(Exception):  # the answer is worth more than its record
             if self._first and error is None:
                 self._first = False
                 self._performer.first_piece_received()
@@ -140,34 +142,34 @@ class MergedReader:
 
     @property
     def finished(self) -> bool:
-        """Tell whether there is nothing more to be read, upstream's last bytes included."""
+        """Whether nothing is left to read, upstream's last bytes included."""
         return self._merger.failed or not (self._open or self.whole_bodies)
 
     @property
     def answer_ended(self) -> bool:
-        """Tell whether all has been said, though upstream may still have something to send."""
+        """Whether all answers have ended; upstream's streams may not have."""
         return self._merger.done
 
     def take_whole(self) -> bytes:
-        """Take an answer that came in one piece."""
+        """Return the frames of the next answer that came whole."""
         number, body = self.whole_bodies.pop(0)
         out = self._merger.feed(number, body)
         self._close(number)
         return out
 
     def take(self, item: FanOutItem) -> bytes:
-        """Take a piece of a stream, its end or its error; raises the latter."""
-        number, what = item
-        if isinstance(what, bytes):
-            return self._merger.feed(number, what)
+        """Return the frames of an item: a piece of a stream, or its end. Raise its exception."""
+        number, payload = item
+        if isinstance(payload, bytes):
+            return self._merger.feed(number, payload)
         self._open.discard(number)
-        if isinstance(what, BaseException):
-            if isinstance(what, Exception) and self._merger.ended(number):
-                return b""  # it had said its last word
+        if isinstance(payload, BaseException):
+            if isinstance(payload, Exception) and self._merger.ended(number):
+                return b""  # its answer had ended
             try:
-                raise what
+                raise payload
             finally:
-                del what, item
+                del payload, item
         self._close(number)
         return b""
 

@@ -1,7 +1,8 @@
-"""What becomes of a call in which the adapter itself fails: before anything was sent it goes to Chat Completions as it came, after that it is an error.
+"""What happens to a call on which the adapter itself fails (docs/decisions.md#internal-errors).
 
-One guard stands at each way in (wire.py, client.py), and each asks here. What is here uses as little of the package as it can: any of it
-may be what has failed.
+Before anything was sent it goes to Chat as it came; after that it is an error. There is one guard
+at each way in (the transport and the client), which calls the functions here. They use as little
+of the package as possible, since any of it may be what failed.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ _FOREIGN_PACKAGES = frozenset({"openai", "httpx", "httpx2"})
 
 
 def is_adapter_error(error: BaseException) -> bool:
-    """Tell whether an exception comes from the adapter's code, or from what that has called, and from nobody else's."""
-    at, ours = error.__traceback__, False
+    """Return whether an exception comes from the adapter's code, or from what that code called.
+
+    The SDK and the HTTP libraries don't count as called by it.
+    """
+    at, in_adapter = error.__traceback__, False
     while at is not None:
         package = at.tb_frame.f_globals.get("__name__", "").partition(".")[0]
-        ours = package == "adapter" or (ours and package not in _FOREIGN_PACKAGES)
+        in_adapter = package == "adapter" or (in_adapter and package not in _FOREIGN_PACKAGES)
         at = at.tb_next
-    return ours
+    return in_adapter
 
 
 def raises_bugs(client: Any) -> bool:
-    """Tell whether a client's settings let the adapter's own bugs be raised."""
+    """Return whether a client's settings let the adapter's own bugs be raised."""
     reloader = client.__dict__.get("_adapter_live")
     return reloader is not None and reloader.router.settings.on_bug == "raise"
 
@@ -46,9 +50,9 @@ def raises_bugs(client: Any) -> bool:
 def context_after_bug(
     router: Any, bug: Exception, *, by_client: bool = False
 ) -> CallContext | None:
-    """Return the ticket of a call that goes to Chat Completions because of a bug; None where tickets are what fails.
+    """Return the context of a call that goes to Chat because of a bug; None if making one fails.
 
-    Raises the bug where the settings say so.
+    Raise the bug if the settings say so.
     """
     if router.settings.on_bug == "raise":
         raise bug
@@ -60,7 +64,7 @@ def context_after_bug(
 def _chat_context(router: Any, bug: Exception, by_client: bool) -> CallContext:
     losses, fixed_route = _losses(bug), router.fixed_route
     if fixed_route is not None and fixed_route.backend == "responses":
-        # A veto that doesn't hold for the models that Chat Completions doesn't serve.
+        # A hold that doesn't apply to Responses-only models.
         route = replace(fixed_route, hold=Hold("adapter-bug", losses[0], unconditional=False))
     else:
         route = Route("chat", "adapter-bug", Policy(), "chat", router.settings.hash)
@@ -76,18 +80,18 @@ _UNNAMED_LOSSES = (Loss("$", "held", "the adapter failed on this call"),)
 
 
 def _losses(bug: Exception) -> tuple[Loss, ...]:
-    with suppress(Exception):  # what makes entries of the ledger may be what has failed
+    with suppress(Exception):  # making the ledger entry may be what failed
         return (Loss("$", "held", f"the adapter failed on this call ({type(bug).__name__})"),)
     return _UNNAMED_LOSSES
 
 
 def bug_message(bug: Exception, what: str) -> str:
-    """Say on what the adapter failed, and with which exception; never with what text."""
+    """Name what the adapter failed on and the exception's class; never the exception's text."""
     return f"$: the adapter failed on the {what} ({type(bug).__name__})"
 
 
 def without_header(request: Any) -> Any:
-    """Return a request without our header."""
+    """Return a request without the adapter's header."""
     if HEADER not in request.headers:
         return request
     headers = request.headers.copy()
@@ -103,7 +107,7 @@ def without_header(request: Any) -> Any:
 
 
 def _error_reply(request: Any, status: int, message: str) -> Any:
-    """Make a reply of the request's own HTTP library; the SDK doesn't try again."""
+    """Make an error reply of the request's HTTP library, which the SDK doesn't retry."""
     library: Any = next(
         module
         for cls in type(request).__mro__
@@ -120,9 +124,10 @@ def _error_reply(request: Any, status: int, message: str) -> Any:
 def recover_before_sending(
     request: Any, context: CallContext | None, router: Any, bug: Exception
 ) -> Any:
-    """Return the reply of a call on which the adapter failed before it sent anything; None where the call is to be sent as it came.
+    """Return the reply of a call on which the adapter failed before it sent anything.
 
-    Calls of models that Chat Completions doesn't serve get an error. Raises the bug where the settings say so.
+    None if the call is to be sent as it came; an error for a Responses-only model. Raise the bug if
+    it is misuse, or if the settings say so.
     """
     if type(bug) is AdapterError or (router is not None and router.settings.on_bug == "raise"):
         raise bug
@@ -147,17 +152,15 @@ def recover_before_sending(
         if route.on_bug == "raise":
             raise bug
         state.route = route
-        with suppress(
-            Exception
-        ):  # what tells may be what is broken; then nothing speaks against Chat
+        with suppress(Exception):  # this may be what failed; then the call goes to Chat
             body = json.loads(request.content)
-            one_way = route.policy.models.responses_only_reason(
+            why = route.policy.models.responses_only_reason(
                 body.get("model"),
                 tools=has_function_tools(body),
                 effort=body.get("reasoning_effort"),
                 azure=lambda: is_azure(request.url.host, request.url.raw_path),
             )
-            if one_way is not None:
+            if why is not None:
                 state.backend, state.reason, state.request_losses = (
                     "responses",
                     "adapter-bug",
@@ -166,17 +169,20 @@ def recover_before_sending(
                 return _error_reply(
                     request,
                     500,
-                    f"{bug_message(bug, 'call')}, and the call can't be kept on Chat: {one_way}",
+                    f"{bug_message(bug, 'call')}, and the call can't be kept on Chat: {why}",
                 )
     state.backend, state.reason, state.request_losses = "chat", "adapter-bug", _losses(bug)
     state.reply = state.translation = None
-    with suppress(Exception):  # a call is not lost for its log line
+    with suppress(Exception):  # the call is worth more than its log line
         log_call(state)
     return None
 
 
 def recover_after_sending(performer: Any, bug: Exception) -> Any:
-    """Return the reply of a call on which the adapter failed once it had sent something: Chat's own, if that is there, else an error."""
+    """Return the reply of a call on which the adapter failed after sending.
+
+    Chat's own reply if it is there and unread, else an error.
+    """
     upstream = performer.upstream
     if (
         performer.native

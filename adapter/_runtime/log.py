@@ -1,6 +1,6 @@
-"""What the log says of a call: names and paths, never contents.
+"""The log lines of a call: where it went, what was changed, and what kept it on Chat.
 
-Where it went, what the adapter changed, and what kept it on Chat Completions.
+Names and paths, never contents (docs/decisions.md#warnings-and-log).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _EMULATED = frozenset(get_args(Emulated))
 
 
 def log_call(state: CallState) -> None:
-    """Write the call's lines, once, if anything about it is worth one."""
+    """Write the log lines of a call, once."""
     if state.logged:
         return
     state.logged = True
     if state.completion_id is not None:
-        with suppress(Exception):  # a call is not lost for what is known of it
+        with suppress(Exception):  # the call is worth more than its record
             keep_decision_only(state, state.completion_id)
     route = state.route
     kept = route is not None and route.backend == "responses" and state.backend == "chat"
     if route is not None and (
         logger.isEnabledFor(logging.INFO) or (kept and logger.isEnabledFor(logging.WARNING))
     ):
-        with suppress(Exception):  # a call is not lost for its log line
+        with suppress(Exception):  # the call is worth more than its log line
             _write_lines(state, route.policy, kept=kept)
 
 
@@ -52,7 +52,8 @@ def _write_lines(state: CallState, policy: Policy, *, kept: bool) -> None:
         logger.info(
             "%s asked=%s backend=%s reason=%s ledger=[%s] call_site=%s settings=%s",
             "not sent" if decision.reason == "refused" else _PATHS[decision.backend],
-            decision.asked, decision.backend, decision.reason, entries, _call_site_text(decision), decision.settings_hash,
+            decision.asked, decision.backend, decision.reason, entries,
+            _call_site_text(decision), decision.settings_hash,
         )  # fmt: skip
 
 
@@ -61,7 +62,10 @@ def _call_site_text(decision: Decision) -> str:
 
 
 def _warn_held(decision: Decision, droppable: Mapping[str, str], policy: Policy) -> None:
-    """Say what kept the call on Chat, and which setting would let it go; once for a reason and path."""
+    """Warn of what kept a call on Chat, with the setting that lets it go.
+
+    Once for each reason and path.
+    """
     for loss in decision.losses:
         path = safe_names.without_indexes(loss.path)
         if loss.action == "held" and HELD.first((decision.reason, path)):
@@ -73,10 +77,10 @@ def _warn_held(decision: Decision, droppable: Mapping[str, str], policy: Policy)
 
 
 def _remedy(parameter: str | None, policy: Policy) -> str:
-    """Name the setting that lets a value be carried, or left out; nothing where there is none."""
+    """Return a text that names the setting which drops or emulates a value; empty without one."""
     if parameter is None:
         return ""
-    # Where the parameter has a policy of its own, the short form would contradict it.
+    # A parameter with a policy of its own can't be in `drop` as well.
     setting = (
         f'unsupported_parameters = {{{parameter} = "drop"}}'
         if parameter in policy.parameters

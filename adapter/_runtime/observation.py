@@ -1,6 +1,7 @@
-"""What observers are told of a reply that passes through a door: when its first piece came, how it ended, what it cost.
+"""Observing replies: when the first piece came, how the reply ended, its usage.
 
-Only where there are observers; then a reply that passes untouched is looked at as well, byte for byte unchanged.
+Only with observers (docs/decisions.md#records); then replies that pass untouched are observed as
+well, and stay the same byte for byte.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from adapter.telemetry.record import Record
 from .call_context import CallContext
 
 _MAX_JSON = 8 << 20
-_TAIL_BYTES = 64 << 10  # of a stream: the chunk with the usage is among its last
+_TAIL_BYTES = 64 << 10  # of a stream: the usage is in one of its last chunks
 
 
 class ReplyObserver:
-    """Watch one request's reply, and tell the observers of the call when it has ended.
+    """Observes one request's reply, and notifies the observers when the call has ended.
 
-    A call of one of our own clients ends when the client's does (it may try again); any other with its one request.
+    A call of an adapted client ends with the client's, which may retry; any other with its request.
     """
 
     def __init__(self, context: CallContext, request: Any) -> None:
@@ -36,21 +37,21 @@ class ReplyObserver:
         self.usage: Callable[[], Any] = context.state.usage
 
     def add_piece(self, data: Any) -> None:
-        """Take note of a piece of the reply."""
+        """Record the time of the first piece that isn't empty."""
         if self.first_piece_at is None and data:
             self.first_piece_at = time.perf_counter()
 
     def add_whole_reply(self, reply: Any) -> None:
-        """Take a reply that has been read already, and tell of the call."""
+        """Observe a reply that was read before, and finish."""
         extractor = UsageExtractor(reply.headers)
-        with suppress(Exception):  # docs/decisions.md#promises: closed, and never read
+        with suppress(Exception):  # closed without being read
             self.add_piece(reply.content)
             extractor.feed(reply.content)
         self.usage = extractor.usage
         self.finish()
 
     def finish(self) -> None:
-        """Tell of the call, unless its client will try again, or tell of it itself."""
+        """Notify the observers, unless the client may retry the call and does it itself."""
         failed = self.status is None or self.status >= 400
         if not (failed and self._context.by_client):
             notify(
@@ -63,16 +64,14 @@ class ReplyObserver:
             )
 
     def stream_ended(self, error: BaseException | str | None) -> None:
-        """Tell of a stream whose end is known."""
+        """Finish with a stream whose end is known."""
         self.error = error or self.error
         if self.first_piece_at is None and self.error is None:
-            self.first_piece_at = (
-                time.perf_counter()
-            )  # it came in one piece, which is about to go up
+            self.first_piece_at = time.perf_counter()  # it came in one piece
         self.finish()
 
     def failed(self, error: BaseException) -> None:
-        """Tell of a request that brought no reply."""
+        """Finish with a request that got no reply."""
         self.status, self.error = None, error
         self.finish()
 
@@ -86,25 +85,25 @@ def notify(
     first_piece_at: float | None = None,
     usage: Callable[[], Any] = lambda: None,
 ) -> None:
-    """Tell the observers of a call, once."""
+    """Notify the observers of a call, once."""
     observers = context.router.observers
     if context.observed or not observers:
         return
     context.observed = True
-    with suppress(Exception):  # docs/decisions.md#promises: a call is not lost for its record
+    with suppress(Exception):  # a call is never lost for a record (docs/decisions.md#promises)
         decision = context.state.decision()
         if decision is None:
             return
         request = request if request is not None else _request_of(error)
-        asked = _body_of(request)
-        model = context.state.model or asked.get("model")
+        body = _body_of(request)
+        model = context.state.model or body.get("model")
         record = Record.of(
             decision,
             latency=time.perf_counter() - context.started,
             first_token=None if first_piece_at is None else first_piece_at - context.started,
             model=model if isinstance(model, str) else None,
             tag=context.overrides.tag,
-            stream=asked.get("stream") is True,
+            stream=body.get("stream") is True,
             azure=request is not None and is_azure(request.url.host, request.url.raw_path),
             status=status,
             error=error,
@@ -114,13 +113,13 @@ def notify(
 
 
 def _request_of(error: BaseException | str | None) -> Any:
-    with suppress(Exception):  # the HTTP libraries' own errors raise where they have none
+    with suppress(Exception):  # the HTTP libraries' errors raise if they have no request
         return error.request  # type: ignore[union-attr]
     return None
 
 
 def _body_of(request: Any) -> dict[str, Any]:
-    with suppress(Exception):  # a body that is a stream, or no JSON
+    with suppress(Exception):  # a body that is a stream or isn't JSON
         body = json_codec.loads(request.content)
         if isinstance(body, dict):
             return body
@@ -128,7 +127,7 @@ def _body_of(request: Any) -> dict[str, Any]:
 
 
 class UsageExtractor:
-    """Find the usage in the bytes of a Chat reply as they pass, compressed or not."""
+    """Finds the usage in the bytes of a Chat reply as they pass, compressed or not."""
 
     def __init__(self, headers: Any) -> None:
         self._streamed = headers.get("content-type", "").startswith("text/event-stream")
@@ -138,7 +137,7 @@ class UsageExtractor:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Take the next bytes of the reply."""
         if self._unreadable:
             return
         try:
@@ -153,7 +152,7 @@ class UsageExtractor:
             self._unreadable = True
 
     def usage(self) -> Any:
-        """Return the usage, or None where none was seen."""
+        """Return the usage; None if there was none."""
         if self._unreadable:
             return None
         found = None
@@ -169,7 +168,7 @@ class UsageExtractor:
 
 
 class ObservedStream:
-    """A reply's own byte stream, sync or async, passed on as it is and looked at on the way."""
+    """A reply's own byte stream, sync or async, passed on unchanged and observed."""
 
     def __init__(self, stream: Any, observer: ReplyObserver, headers: Any) -> None:
         self._stream = stream
@@ -178,7 +177,7 @@ class ObservedStream:
         observer.usage = self._extractor.usage
 
     def _observe(self, data: bytes) -> bytes:
-        with suppress(Exception):  # what passes is worth more than what is known of it
+        with suppress(Exception):  # the reply is worth more than its record
             self._observer.add_piece(data)
             self._extractor.feed(data)
         return data
@@ -200,7 +199,7 @@ class ObservedStream:
             raise
 
     def close(self) -> None:
-        """Close the stream, and tell of the call."""
+        """Close the stream, and notify the observers."""
         try:
             self._stream.close()
         finally:
@@ -208,7 +207,7 @@ class ObservedStream:
                 self._observer.finish()
 
     async def aclose(self) -> None:
-        """Close the stream, and tell of the call."""
+        """Close the stream, and notify the observers."""
         try:
             await self._stream.aclose()
         finally:

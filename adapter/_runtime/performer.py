@@ -1,9 +1,9 @@
-"""One request on its way through a door, and the reply on its way back: the effects of a journey, performed with an HTTP library."""
+"""Performing the effects of an exchange with an HTTP library, and making the reply."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,6 @@ from adapter._exchange.effects import (
     ReadRequest,
     Recall,
     Remember,
-    ReplyHead,
     Send,
     SetCancelPath,
     StreamReply,
@@ -31,40 +30,28 @@ from adapter._exchange.effects import (
 )
 from adapter._exchange.stream import Frame, StreamTranslator
 from adapter._http.bodies import AsyncFrameIterator, iter_frames, keep_until_collected
-from adapter._http.draining import drain
-from adapter._http.messages import outgoing_request
 from adapter._routing import flags
 
 from .background_runs import AsyncBackgroundRuns, BackgroundRuns
-from .base_performer import BasePerformer
 from .call_context import EXTERNAL_ERROR
 from .fan_out import FanOutTasks, FanOutThreads
 from .internal_errors import recover_after_sending, recover_before_sending
+from .request_sender import AsyncRequestSender, RequestSender
 from .run import adrive, drive
 from .stream_frames import AsyncFrameReader, FrameReader
 
 
-def _raw_chunks(upstream: Any) -> Iterator[bytes]:
-    """Give a reply's bytes as they come, and close it at their end."""
-    upstream.is_stream_consumed = True
-    try:
-        yield from upstream.stream
-    except Exception as error:
-        setattr(error, EXTERNAL_ERROR, True)
-        raise
-    finally:
-        upstream.close()
+class Performer(BackgroundRuns, RequestSender):
+    """Performs the effects of one request in sync code."""
 
-
-class Performer(BackgroundRuns, BasePerformer):
-    """A request's trip in sync code."""
-
-    chunks: Iterator[bytes] | None = None
     _frame_reader = FrameReader
     fan_out: FanOutThreads | None = None
 
     def run(self) -> Any:
-        """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
+        """Run the exchange, and return the reply for the HTTP client.
+
+        Exceptions that aren't the transport's are for `recover`.
+        """
         self.context.in_progress = True
         try:
             outcome = drive(self.start_exchange(), self.perform)
@@ -77,7 +64,10 @@ class Performer(BackgroundRuns, BasePerformer):
         return self.reply(outcome)
 
     def recover(self, bug: Exception) -> Any:
-        """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
+        """Return the reply of a call on which the adapter failed; None to send it as it came.
+
+        Raise the bug if there is no reply to return, or if the settings say so.
+        """
         with suppress(Exception):
             if self.fan_out is not None:
                 self.fan_out.abort()
@@ -104,7 +94,7 @@ class Performer(BackgroundRuns, BasePerformer):
             case LogCall():
                 try:
                     self.log_call()
-                except Exception:  # a call is not lost for its log line
+                except Exception:  # the call is worth more than its log line
                     if self.strict:
                         raise
             case ReadRequest():
@@ -128,61 +118,12 @@ class Performer(BackgroundRuns, BasePerformer):
                 return self.context.router.memory.perform(effect, self.memory_scope)
         return None
 
-    def send(self, effect: Send) -> ReplyHead:
-        """Send a request, and return the head of its reply."""
-        self.close()
-        sent = outgoing_request(self.request, effect, self.library)
-        self.native = effect.body is None and effect.method is None
-        self.context.requests_sent += 1
-        self.chunks = None  # of an earlier reply
-        try:
-            self.upstream = self.inner.handle_request(sent)
-        except BaseException as error:
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        self.sent_body = sent.stream
-        return self.head(sent)
-
-    def read_request(self) -> bytes:
-        """Read the caller's request, to its end."""
-        try:
-            body: bytes = self.request.read()
-        except Exception as error:  # the caller's own stream
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        return body
-
-    def read(self) -> bytes:
-        """Read upstream's reply, to its end."""
-        upstream = self.upstream
-        unread = self._is_unread()
-        try:
-            if not unread:
-                body: bytes = upstream.read()
-                return body
-            upstream.is_stream_consumed = True
-            upstream._content = b"".join(
-                upstream.stream
-            )  # where `read` keeps it (httpx 0.27 to httpx2 2.16)
-        except Exception as error:
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        finally:
-            if unread:
-                upstream.is_closed = True  # as its `close` does, which has nothing else to do
-                upstream.stream.close()
-        return upstream._content  # type: ignore[no-any-return]
-
     def frames(self, outcome: StreamReply) -> Iterator[list[Frame]]:
-        """Relay a stream."""
+        """Translate a stream, frame by frame."""
         return iter_frames(outcome, self._source(), self)
 
-    def drain(self) -> Exception | None:
-        """Read upstream to its end, so that its connection can be used again; return the error that stands there."""
-        return drain(self.upstream, self._source())
-
     def record_progress(self, translator: StreamTranslator) -> None:
-        """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
+        """Remember a turn that is complete, and record progress, before the reader sees it."""
         try:
             entry = translator.take_entry()
             if entry is not None:
@@ -191,7 +132,7 @@ class Performer(BackgroundRuns, BasePerformer):
             self.stream_progressed(translator)
 
     def reply(self, outcome: Outcome) -> Any:
-        """Make the reply that the HTTP client gets."""
+        """Make the reply for the HTTP client."""
         if isinstance(outcome, WholeReply):
             if self.fan_out is not None:
                 self.fan_out.cancel()
@@ -205,15 +146,8 @@ class Performer(BackgroundRuns, BasePerformer):
             self.fan_out.cancel_when_collected(body)
         return self.response(outcome, body)
 
-    def _source(self) -> Iterator[bytes]:
-        if self.chunks is None:
-            self.chunks = (
-                _raw_chunks(self.upstream) if self._is_unread() else self.upstream.iter_bytes()
-            )
-        return self.chunks
-
     def finish(self) -> None:
-        """End a reply that was read, or left."""
+        """Finish with a stream that was read, or left by its reader."""
         try:
             self.stream_ended()
             self.reader_left()
@@ -225,7 +159,7 @@ class Performer(BackgroundRuns, BasePerformer):
                 self.cancel_run()
 
     def reader_left(self) -> None:
-        """Remember what the reader of a stream has seen, who reads no more."""
+        """Remember the turn that the reader of a stream has seen so far."""
         if self.translator is not None:
             self.translator.reader_left()
             entry = self.translator.take_entry()
@@ -233,31 +167,24 @@ class Performer(BackgroundRuns, BasePerformer):
                 self.perform(Remember(self.translator.model, entry))
 
     def abort(self, error: BaseException) -> None:
-        """End a trip that brought nothing."""
+        """Finish with a request that got no reply."""
         with suppress(Exception):
             self.call_failed(error)
         self.close()
         self.cancel_run()
 
-    def close(self) -> None:
-        """Close upstream's reply."""
-        if self.upstream is not None and not self.upstream.is_closed:
-            try:
-                self.upstream.close()
-            except Exception as error:
-                setattr(error, EXTERNAL_ERROR, True)
-                raise
 
+class AsyncPerformer(AsyncBackgroundRuns, AsyncRequestSender):
+    """Performs the effects of one request in async code."""
 
-class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
-    """A request's trip in async code."""
-
-    chunks: AsyncIterator[bytes] | None = None
     _frame_reader = AsyncFrameReader
     fan_out: FanOutTasks | None = None
 
     def max_connections(self) -> int | None:
-        """Return how many connections there can be at once; one where the event loop isn't asyncio's, which has no free tasks."""
+        """Return the connection limit; 1 in an event loop other than asyncio's.
+
+        There the branches of a fan-out can't be tasks.
+        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -265,7 +192,10 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
         return super().max_connections()
 
     async def run(self) -> Any:
-        """Carry the request, and return the reply that the HTTP client gets. `rescued` is for exceptions that aren't a transport's."""
+        """Run the exchange, and return the reply for the HTTP client.
+
+        Exceptions that aren't the transport's are for `recover`.
+        """
         self.context.in_progress = True
         try:
             outcome = await adrive(self.start_exchange(), self.perform)
@@ -278,7 +208,10 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
         return await self.reply(outcome)
 
     async def recover(self, bug: Exception) -> Any:
-        """Return the reply of a call on which the adapter failed; None where it is to be sent as it came. Raises it where that is wanted."""
+        """Return the reply of a call on which the adapter failed; None to send it as it came.
+
+        Raise the bug if there is no reply to return, or if the settings say so.
+        """
         with suppress(Exception):
             if self.fan_out is not None:
                 await self.fan_out.abort()
@@ -305,7 +238,7 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
             case LogCall():
                 try:
                     self.log_call()
-                except Exception:  # a call is not lost for its log line
+                except Exception:  # the call is worth more than its log line
                     if self.strict:
                         raise
             case ReadRequest():
@@ -329,58 +262,12 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
                 return await self.context.router.memory.aperform(effect, self.memory_scope)
         return None
 
-    async def send(self, effect: Send) -> ReplyHead:
-        """Send a request, and return the head of its reply."""
-        await self.aclose()
-        sent = outgoing_request(self.request, effect, self.library)
-        self.native = effect.body is None and effect.method is None
-        self.context.requests_sent += 1
-        self.chunks = None  # of an earlier reply
-        try:
-            self.upstream = await self.inner.handle_async_request(sent)
-        except BaseException as error:
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        self.sent_body = sent.stream
-        return self.head(sent)
-
-    async def read_request(self) -> bytes:
-        """Read the caller's request, to its end."""
-        try:
-            body: bytes = await self.request.aread()
-        except Exception as error:  # the caller's own stream
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        return body
-
-    async def read(self) -> bytes:
-        """Read upstream's reply, to its end."""
-        upstream = self.upstream
-        unread = self._is_unread()
-        try:
-            if not unread:
-                body: bytes = await upstream.aread()
-                return body
-            upstream.is_stream_consumed = True
-            parts = []
-            async for data in upstream.stream:
-                parts.append(data)  # noqa: PERF401  # a comprehension would be a function of ours
-            upstream._content = b"".join(parts)
-        except Exception as error:
-            setattr(error, EXTERNAL_ERROR, True)
-            raise
-        finally:
-            if unread:
-                upstream.is_closed = True  # as its `aclose` does, which has nothing else to do
-                await upstream.stream.aclose()
-        return upstream._content  # type: ignore[no-any-return]
-
     def frames(self, outcome: StreamReply) -> AsyncFrameIterator:
-        """Relay a stream."""
+        """Translate a stream, frame by frame."""
         return AsyncFrameIterator(outcome, self._source(), self)
 
     async def record_progress(self, translator: StreamTranslator) -> None:
-        """Put what a stream has brought into the memory, and take note of how far it is, before the reader has it."""
+        """Remember a turn that is complete, and record progress, before the reader sees it."""
         try:
             entry = translator.take_entry()
             if entry is not None:
@@ -389,7 +276,7 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
             self.stream_progressed(translator)
 
     async def reply(self, outcome: Outcome) -> Any:
-        """Make the reply that the HTTP client gets."""
+        """Make the reply for the HTTP client."""
         if isinstance(outcome, WholeReply):
             if self.fan_out is not None:
                 await self.fan_out.cancel()
@@ -405,20 +292,12 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
             keep_until_collected(body, self)
         return self.response(outcome, body)
 
-    def _source(self) -> AsyncIterator[bytes]:
-        if self.chunks is None and self._is_unread():
-            self.upstream.is_stream_consumed = True
-            self.chunks = aiter(self.upstream.stream)
-        elif self.chunks is None:
-            self.chunks = self.upstream.aiter_bytes()
-        return self.chunks
-
     async def finish(self) -> None:
-        """End a reply that was read, or left."""
+        """Finish with a stream that was read, or left by its reader."""
         try:
             self.stream_ended()
             await self.reader_left()
-        finally:  # also where the task is cancelled while the store is asked
+        finally:  # also if the task is cancelled while it waits for the store
             if self.fan_out is not None:
                 await self.fan_out.cancel()
             else:
@@ -428,7 +307,7 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
                     await self.cancel_run()
 
     async def reader_left(self) -> None:
-        """Remember what the reader of a stream has seen, who reads no more."""
+        """Remember the turn that the reader of a stream has seen so far."""
         if self.translator is not None:
             self.translator.reader_left()
             entry = self.translator.take_entry()
@@ -436,19 +315,10 @@ class AsyncPerformer(AsyncBackgroundRuns, BasePerformer):
                 await self.perform(Remember(self.translator.model, entry))
 
     async def abort(self, error: BaseException) -> None:
-        """End a trip that brought nothing."""
+        """Finish with a request that got no reply."""
         with suppress(Exception):
             self.call_failed(error)
         try:
             await self.aclose()
         finally:
             await self.cancel_run()
-
-    async def aclose(self) -> None:
-        """Close upstream's reply."""
-        if self.upstream is not None and not self.upstream.is_closed:
-            try:
-                await self.upstream.aclose()
-            except Exception as error:
-                setattr(error, EXTERNAL_ERROR, True)
-                raise

@@ -1,4 +1,4 @@
-"""Run a journey: perform each effect, send its result back in. Once for sync code, once for async code."""
+"""Running an exchange: perform each effect and send its result back, in sync and async code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from adapter._exchange.effects import Effect, Exchange, Outcome
 
 
 def drive(exchange: Exchange, perform: Callable[[Effect], Any]) -> Outcome:
-    """Run a journey to its outcome. An exception from `perform` is thrown into the journey, which may take it or let it pass."""
+    """Run an exchange to its outcome.
+
+    An exception of `perform` is thrown into the exchange, which may handle it.
+    """
     try:
         effect = next(exchange)
         while True:
             try:
                 result = perform(effect)
-            except Exception as error:  # noqa: BLE001  # it's the journey's to judge
+            except Exception as error:  # noqa: BLE001  # the exchange decides
                 effect = exchange.throw(error)
             else:
                 effect = exchange.send(result)
@@ -23,20 +26,21 @@ def drive(exchange: Exchange, perform: Callable[[Effect], Any]) -> Outcome:
         outcome: Outcome = stop.value
         return outcome
     except RuntimeError as error:
-        # a generator lets no StopIteration pass, as `perform` raises it where a test's transport has run out of replies
+        # A generator turns StopIteration into RuntimeError. `perform` raises it where the transport
+        # of a test has run out of replies.
         if isinstance(error.__cause__, StopIteration):
             raise error.__cause__ from None
         raise
 
 
 async def adrive(exchange: Exchange, perform: Callable[[Effect], Awaitable[Any]]) -> Outcome:
-    """Run a journey to its outcome, awaiting each effect."""
+    """Run an exchange to its outcome, awaiting each effect. See `drive`."""
     try:
         effect = next(exchange)
         while True:
             try:
                 result = await perform(effect)
-            except Exception as error:  # noqa: BLE001  # it's the journey's to judge
+            except Exception as error:  # noqa: BLE001  # the exchange decides
                 effect = exchange.throw(error)
             else:
                 effect = exchange.send(result)

@@ -1,7 +1,8 @@
-"""A translated stream as its reader takes it: as chunks, by a stream of our own clients, or as bytes, by anybody.
+"""A translated stream as its reader takes it: as frames, or as bytes.
 
-Both read the same relay, and may take turns: what isn't a plain chunk (an error, `[DONE]`, a broken connection) one of our streams
-puts back, and lets the SDK's own reader read it as bytes, so that the SDK raises and closes as it always does.
+An adapted client's stream reads frames, every other reader bytes. Both may take turns on one stream: a frame that isn't a plain chunk (an error, `[DONE]`) is put back
+by the adapted client's stream and read as bytes by the SDK's own reader, so that the SDK raises and
+closes as it always does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from adapter._http.bodies import StreamPerformer
 
 
 class _BaseFrameReader:
-    """What the sync and the async reader share. The trip is told of a chunk that can't be written."""
+    """What the sync and the async reader share."""
 
     __slots__ = ("_error", "_performer", "_returned", "_source", "_translator")
 
@@ -29,21 +30,19 @@ class _BaseFrameReader:
         self._error: Exception | None = None
 
     def put_back(self, frame: Frame) -> None:
-        """Let this frame be the next that is read as bytes."""
+        """Let a frame be the next that is read as bytes."""
         self._returned.append(frame)
 
     def _as_bytes(self, frames: list[Frame]) -> bytes:
-        broken = self._translator.failed
+        failed_before = self._translator.failed
         data = self._translator.encode(frames)
-        if self._translator.failed and not broken:
+        if self._translator.failed and not failed_before:  # a chunk that can't be written
             with suppress(Exception):
-                self._performer.stream_ended(
-                    "APIError"
-                )  # what the SDK makes of the error that stands there now
+                self._performer.stream_ended("APIError")  # which the SDK raises
         return data
 
     def _pending_bytes(self) -> bytes | None:
-        """Give what was put back, or raise what was kept; None where there is neither."""
+        """Return the bytes of what was put back, or raise the kept error; None without either."""
         if self._returned:
             rest, self._returned = self._returned, []
             return self._as_bytes(rest)
@@ -58,18 +57,18 @@ class _BaseFrameReader:
 
 
 def frame_reader_of(response: Any) -> Any:
-    """Return the frames that a reply's body is made of; None where it has none."""
+    """Return the reader of the frames that a reply's body is made of; None if it has none."""
     found = getattr(getattr(response, "_body", None), "_reader", None)
     return found if isinstance(found, _BaseFrameReader) else None
 
 
 class FrameReader(_BaseFrameReader):
-    """A stream's frames, in sync code: an iterator of bytes, beside `chunks`."""
+    """Reads a stream in sync code: an iterator of bytes, or frames by `next_frames`."""
 
     __slots__ = ()
 
     def next_frames(self) -> list[Frame] | None:
-        """Read on; None where nothing but bytes will do: at the end, and where reading failed."""
+        """Return the next frames; None if the rest (the end, an error) must be read as bytes."""
         if self._returned or self._error is not None:
             return None
         self._translator.as_bytes = False
@@ -89,13 +88,13 @@ class FrameReader(_BaseFrameReader):
 
 
 class AsyncFrameReader(_BaseFrameReader):
-    """A stream's frames, in async code: an async iterator of bytes, beside `chunks`. `closed` goes through to the source."""
+    """Reads a stream in async code: an async iterator of bytes, or frames by `next_frames`."""
 
     __slots__ = ()
 
     @property
     def closed(self) -> bool:
-        """Tell whether the stream was closed."""
+        """Whether the stream was closed."""
         return bool(self._source.closed)
 
     @closed.setter
@@ -103,7 +102,10 @@ class AsyncFrameReader(_BaseFrameReader):
         self._source.closed = value
 
     def next_frames(self) -> Awaitable[list[Frame]] | None:
-        """Read on; None where nothing but bytes will do: at the end, and where reading failed. What it raises is for `failed`."""
+        """Return an awaitable of the next frames; None if the rest must be read as bytes.
+
+        An exception that it raises is to be passed to `set_error`.
+        """
         if self._returned or self._error is not None:
             return None
         self._translator.as_bytes = False
@@ -111,7 +113,7 @@ class AsyncFrameReader(_BaseFrameReader):
         return read
 
     def set_error(self, error: Exception) -> None:
-        """Let the SDK's own reader raise this."""
+        """Let the next read of bytes raise an exception."""
         self._error = error
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -196,7 +196,7 @@ class ChunkFactory:
         padding = None if CHUNKS_HAVE_PADDING else chunk.pop("obfuscation", None)
         known: bool | None = self._has_known_keys
         if known is None or chunk["choices"][0]["finish_reason"] is not None:
-            # Plain chunks of a stream have the same keys but for the padding; its last may have more.
+            # Plain chunks of a stream have the same keys, but for padding; its last may have more.
             known = self._has_known_keys = chunk.keys() <= ChatCompletionChunk.model_fields.keys()
         if known:
             try:
