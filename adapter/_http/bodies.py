@@ -1,10 +1,11 @@
-"""Reply bodies made by a door: byte streams that resume, and that pass `close` on.
+"""Bodies of translated replies: byte streams that can be resumed, and that pass `close` on.
 
-The SDK's async reader iterates a body a second time to drain it after `[DONE]` (docs/mapping.md#http-duties): iteration goes on where it stopped.
-Reading on after `[DONE]` reads upstream to its end, so that a connection can be used again. The SDK's sync reader doesn't
-read on, and loses a connection with each of Chat's own streams; here `[DONE]` waits until upstream has ended (draining.py). But
-where the answer ended before upstream did (at a stop sequence) upstream is closed at once, since every token that it still
-writes is paid for.
+The SDK's async reader iterates a body a second time to drain it after `[DONE]`: iteration
+continues where it stopped (docs/mapping.md#http-duties). Reading on after `[DONE]` reads upstream
+to its end, so that the connection can be used again. The SDK's sync reader doesn't read on, and
+loses a connection with each of Chat's own streams; here `[DONE]` is held back until upstream has
+ended (draining.py, docs/decisions.md#connections). An upstream whose answer was cut at a stop
+sequence is closed at once, since every token that it still writes is paid for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from adapter.errors import StreamTruncated
 
 
 class Body:
-    """A sync byte stream over a pump; `close` ends its trip and closes upstream, once."""
+    """A sync byte stream; `close` finishes the request and closes upstream, once."""
 
     def __init__(self, reader: Iterator[bytes], performer: Any) -> None:
         self._reader = reader
@@ -47,7 +48,7 @@ class Body:
 
 
 class AsyncBody:
-    """An async byte stream over a pump; `aclose` ends its trip and closes upstream, once."""
+    """An async byte stream; `aclose` finishes the request and closes upstream, once."""
 
     def __init__(self, reader: Any, performer: Any) -> None:
         self._reader = reader
@@ -57,8 +58,8 @@ class AsyncBody:
         )
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        pump: AsyncIterator[bytes] = self._reader
-        return pump
+        reader: AsyncIterator[bytes] = self._reader
+        return reader
 
     async def aclose(self) -> None:
         """Close upstream."""
@@ -80,29 +81,28 @@ class AsyncBody:
 
 
 def keep_until_collected(body: AsyncBody, performer: object) -> None:
-    """Keep a trip, and the generators that it reads upstream with, for a little longer than the body made of it.
+    """Keep the performer, with its upstream, until the event loop has finalised an abandoned body.
 
-    A stream that the application leaves without closing it is garbage as a whole, and the event loop closes its generators
-    in the order of their age. Ours are older than the SDK's, since the stream's first events are read before its
-    headers go up; closed before the response is, they would fail ("already running").
+    A stream that the application leaves without closing it is garbage as a whole, and the event
+    loop closes its generators in the order of their age. Upstream's are older than the SDK's,
+    since the stream's first events are read before its headers are returned; closed before the
+    response is, they would fail ("already running").
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return  # another kind of loop, with rules of its own
+        return  # not asyncio's
     body.finalizer = weakref.finalize(body, _release_in_loop, loop, performer)
     body.finalizer.atexit = False
 
 
 def _release_in_loop(loop: asyncio.AbstractEventLoop, performer: object) -> None:
     with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(
-            id, performer
-        )  # what it calls doesn't matter: that it holds the trip until then does
+        loop.call_soon_threadsafe(id, performer)  # any function: the call holds the performer
 
 
 class RequestBody:
-    """A request's body, to be let go of when its reply is under way: the HTTP libraries hold it as long as the reply is open."""
+    """A request's body that can be released: the HTTP libraries hold it while the reply is open."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -114,16 +114,12 @@ class RequestBody:
         yield self._data
 
     def release(self) -> None:
-        """Let go of it; it isn't sent again."""
+        """Drop the data, which isn't sent again."""
         self._data = b""
 
 
-OnEnd = Callable[[BaseException | str | None], None]
-"""Told as soon as the end of a stream is known, with what went wrong: SDKs 1.x don't close a stream that raises."""
-
-
 class StreamPerformer(Protocol):
-    """What a relay asks of the trip that it is part of."""
+    """What a stream needs of the performer of its request."""
 
     def truncated_error(self, why: str) -> Exception:
         """Make the exception for a stream that ends before its terminal event."""
@@ -133,30 +129,30 @@ class StreamPerformer(Protocol):
 
     @property
     def strict(self) -> bool:
-        """Tell whether the adapter's own bugs are to be raised."""
+        """Whether the adapter's own bugs are to be raised."""
 
     def stream_ended(self, error: BaseException | str | None = None) -> None:
-        """Take note of the end, before the reader sees it: SDKs 1.x don't close a stream that raises."""
+        """Record the end before the reader sees it: SDKs 1.x don't close a stream that raises."""
 
 
 class SyncStreamPerformer(StreamPerformer, Protocol):
-    """A trip in sync code."""
+    """What a stream needs in sync code."""
 
     def record_progress(self, translator: StreamTranslator) -> None:
-        """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
+        """Remember a turn that is complete, and record the end, before the reader sees it."""
 
     def drain(self) -> Exception | None:
-        """Read upstream to its end after the answer's last word and before `[DONE]`; return the error that stands behind it."""
+        """Read upstream to its end before `[DONE]` is passed on; return its error, if any."""
 
     def close(self) -> None:
         """Close upstream."""
 
 
 class AsyncStreamPerformer(StreamPerformer, Protocol):
-    """A trip in async code."""
+    """What a stream needs in async code."""
 
     async def record_progress(self, translator: StreamTranslator) -> None:
-        """Remember what is to be remembered, and take note of the end, before the reader can act on it."""
+        """Remember a turn that is complete, and record the end, before the reader sees it."""
 
     async def aclose(self) -> None:
         """Close upstream."""
@@ -165,7 +161,7 @@ class AsyncStreamPerformer(StreamPerformer, Protocol):
 def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
     stream: StreamReply, source: Iterator[bytes], performer: SyncStreamPerformer
 ) -> Iterator[list[Frame]]:
-    """Relay a stream, frame by frame."""
+    """Translate a stream, frame by frame."""
     translator = stream.translator
     first = True
     try:
@@ -173,7 +169,7 @@ def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
             first = False
             try:
                 performer.record_progress(translator)
-            except Exception:  # an answer is worth more than what is known of it
+            except Exception:  # the answer is worth more than its record
                 if performer.strict:
                     raise
         if translator.close_early:
@@ -193,7 +189,7 @@ def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
                         raise
             if out:
                 if translator.close_early:
-                    performer.close()  # before the last of the answer goes out: the reader needn't come back
+                    performer.close()  # before the answer's end: the reader may not read on
                 yield from (
                     _drain_before_done(out, translator, performer.drain)
                     if translator.done
@@ -218,7 +214,7 @@ def iter_frames(  # noqa: C901  # one stream, from its first byte to its last
 def _drain_before_done(
     frames: list[Frame], translator: StreamTranslator, drain: Callable[[], Exception | None]
 ) -> Iterator[list[Frame]]:
-    """Give frames, and `[DONE]` once upstream has ended; an error of its end is for those who read on."""
+    """Yield frames, and `[DONE]` after upstream's end; its error is for readers that read on."""
     if not translator.done or translator.failed or translator.close_early:
         yield frames
         return
@@ -231,10 +227,10 @@ def _drain_before_done(
 
 
 class AsyncFrameIterator:
-    """Relay a stream, frame by frame, asynchronously.
+    """Translates a stream, frame by frame, asynchronously.
 
-    A class and no async generator: one that is left behind is finalised by the event loop, in a task of its own, while the SDK
-    closes the same stream; and one that is closed ends as if all had been read.
+    A class and no async generator: an abandoned one is finalised by the event loop, in a task of
+    its own, while the SDK closes the same stream; and a closed one ends as if all had been read.
     """
 
     __slots__ = (
@@ -271,7 +267,7 @@ class AsyncFrameIterator:
                 self._first_frames or self._error is not None or self.closed or translator.done
             ):  # as for most of a stream
                 data = await anext(self._source, None)
-                if data is not None:  # else `_next` says how it ended
+                if data is not None:  # else `_next_frames` says how it ended
                     out = translator.feed(data)
             if translator.pending_entry is not None:
                 await self._record_progress()
@@ -288,22 +284,21 @@ class AsyncFrameIterator:
             await self._record_progress()
             if translator.close_early and not self._closed_early:
                 self._closed_early = True
-                await (
-                    self._performer.aclose()
-                )  # before the last of the answer goes out: the reader needn't come back
+                # Before the answer's end: the reader may not read on.
+                await self._performer.aclose()
         return out
 
     async def _record_progress(self) -> None:
         try:
             await self._performer.record_progress(self._translator)
-        except Exception:  # an answer is worth more than what is known of it
+        except Exception:  # the answer is worth more than its record
             if self._performer.strict:
                 raise
 
     async def _next_frames(self) -> list[Frame]:
-        begun, self._first_frames = self._first_frames, []
-        if begun:
-            return begun
+        first, self._first_frames = self._first_frames, []
+        if first:
+            return first
         if self._error is not None:
             raise self._error
         if self.closed and not self._translator.done:
@@ -316,7 +311,7 @@ class AsyncFrameIterator:
                 await self._record_progress()
             if out:
                 return out
-        await self._performer.aclose()  # it has ended: its connection can be used again
+        await self._performer.aclose()  # at its end, so that its connection can be used again
         try:
             ending = [] if self._translator.done else [*self._translator.close()]
         except StreamTruncated as error:

@@ -1,4 +1,4 @@
-"""Which clients go through the doors of which HTTP client: the doors come off when the last client is uninstalled."""
+"""Wrapping the transports of adapted clients' HTTP clients, until the last one is uninstalled."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .transport import unwrap, wrap
 _CLIENTS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
 INSTALL_LOCK = RLock()
 """Held while a client is installed, uninstalled or connected."""
-in_forked_child(INSTALL_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # as the standard library's own
+in_forked_child(INSTALL_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # as in `threading`
 
 
 def is_adapted(cls: type) -> bool:
-    """Tell whether a client's class is one of ours."""
+    """Return whether a client's class is an adapted one."""
     return hasattr(cls, "_adapter_transport")
 
 
 def connect(client: Any) -> None:
-    """Put the doors around the client's HTTP client, once."""
+    """Wrap the transports of a client's HTTP client, once."""
     known = (id(client), client._client)  # a shallow copy has another id
     if client.__dict__.get("_adapter_connected") == known:
         return
@@ -38,7 +38,7 @@ def connect(client: Any) -> None:
 
 
 def disconnect(client: Any) -> None:
-    """Take a client off the doors of its HTTP client, and those off where nobody else needs them."""
+    """Disconnect a client from its HTTP client; unwrap that if no other client uses it."""
     users = _CLIENTS.get(client._client, WeakSet())
     users.discard(client)
     if not users:

@@ -1,9 +1,9 @@
-"""Leaving a parent process its connections: a forked child begins with empty pools.
+"""Empty connection pools in a forked child, which leaves the connections to the parent.
 
-A connection that was idle at the fork would be used by both: their requests mix, and one gets the
-other's answer. The HTTP libraries look after threads and not after forks, so what our transports
-lead to is emptied here, whether a call is translated or not. Nothing is sent and nothing shut
-down, which the parent would notice.
+A connection that was idle at the fork would be used by both processes, and one would get the
+other's answer. The HTTP libraries don't handle forks, so the pools below the adapter's transports
+are emptied here, whether a call is translated or not. Nothing is sent or shut down, which the
+parent would notice (docs/decisions.md#forks).
 """
 
 from __future__ import annotations
@@ -16,31 +16,29 @@ from typing import Any
 
 from adapter._util.fork import in_forked_child
 
-_MAX_DEPTH = 8  # of transports around transports, and of what holds them
-_MAX_ITEMS = 100  # of what a list or dictionary holds; one with more is no list of transports
+_MAX_DEPTH = 8  # of wrapped transports, and of the objects that hold them
+_MAX_ITEMS = 100  # a collection with more isn't one of transports
 
 _TRANSPORTS: weakref.WeakSet[Any] = weakref.WeakSet()
-_INHERITED: list[
-    Any
-] = []  # closing them could disturb the parent: an event loop's are registered in what both share
+# Kept, since closing them could disturb the parent, which shares its event loop's selector.
+_INHERITED: list[Any] = []
 
 
 def empty_after_fork(transport: Any) -> None:
-    """Empty the pools that a transport of ours leads to in each child of this process."""
+    """Empty the pools below a transport in each child of this process."""
     _TRANSPORTS.add(transport)
 
 
 def _pools(transport: Any) -> Iterator[Any]:
-    """Find the connection pools of a transport, and of those that it wraps, wherever it keeps them."""
+    """Yield the connection pools of a transport, and of those that it wraps in any attribute."""
     seen: set[int] = set()
     found = [transport]
     for _ in range(_MAX_DEPTH):
         fresh = [one for one in found if id(one) not in seen]
         seen.update(map(id, fresh))
         for one in fresh:
-            pool = getattr(one, "__dict__", {}).get(
-                "_pool"
-            )  # private, in httpx 0.27 to httpx2 2.16
+            # Private in httpx 0.27 to httpx2 2.16.
+            pool = getattr(one, "__dict__", {}).get("_pool")
             if isinstance(getattr(pool, "_connections", None), list):
                 yield pool
         found = [
@@ -49,7 +47,7 @@ def _pools(transport: Any) -> Iterator[Any]:
 
 
 def _may_hold_transports(inner: Any) -> bool:
-    """Tell whether something is a transport, or a collection that may hold some."""
+    """Return whether an object is a transport, or a collection that may hold some."""
     if isinstance(inner, (dict, list, tuple)):
         return len(inner) <= _MAX_ITEMS
     if isinstance(inner, type):
@@ -58,10 +56,10 @@ def _may_hold_transports(inner: Any) -> bool:
 
 
 def _empty(pool: Any) -> None:
-    """Take a pool's connections out of it; those under way stay with whoever reads from them."""
+    """Take a pool's connections out of it; replies that are being read keep theirs."""
     connections, requests = pool._connections, pool._requests
     pool._connections = []
-    # Those that wait are other threads', which this process doesn't have.
+    # Requests that wait for one belong to other threads, which the child doesn't have.
     pool._requests = [
         request for request in requests if getattr(request, "connection", None) is not None
     ]
@@ -76,22 +74,18 @@ def _empty(pool: Any) -> None:
 
 
 def _close_idle(connection: Any) -> None:
-    """Close this process's end of an idle connection of sync code.
-
-    A system's socket lives as long as one process has it open.
-    """
+    """Close an idle sync connection in this process; the socket stays open in the parent."""
     with suppress(Exception):  # private, in httpcore 1.0 to httpcore2 2.16
         if connection.is_idle():
             while not hasattr(connection, "_network_stream"):
                 connection = connection._connection
-            connection._network_stream.get_extra_info(
-                "socket"
-            ).close()  # TLS's, too, says nothing to the peer
+            # Closing a TLS socket sends nothing either.
+            connection._network_stream.get_extra_info("socket").close()
 
 
 @in_forked_child
 def _empty_all() -> None:
     for transport in list(_TRANSPORTS):
-        with suppress(Exception):  # a transport of the program's own may be anything
+        with suppress(Exception):  # a custom transport may be anything
             for pool in list(_pools(transport)):
                 _empty(pool)

@@ -1,7 +1,8 @@
-"""Reading a reply to its end after its last word, for a moment, so that its connection can be used again.
+"""Reading a stream to its end after its terminal event, so that its connection can be used again.
 
-Over HTTP/1.1 a connection whose reply wasn't read to the end is lost; the end comes right behind the terminal event, and mostly with
-it. The bound is that of the SDK's async streams (openai/_streaming_cleanup.py, from 3.25).
+Over HTTP/1.1 a connection whose reply wasn't read to the end is lost; the end comes right behind
+the terminal event, and mostly with it. The deadline is that of the SDK's async streams (since 3.25;
+docs/decisions.md#connections).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ DRAIN_SECONDS = 0.1
 
 
 def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
-    """Read what is left of a reply, for `SECONDS` at most; return what went wrong there, which only concerns whoever reads on.
+    """Read the rest of a reply, for at most `DRAIN_SECONDS`; return the read error, if any.
 
-    Where the time was up that is the HTTP library's own timeout, which whoever reads on would natively get later.
+    The error only matters to a caller that keeps reading. After the deadline it is the HTTP
+    library's timeout, which such a caller would natively get later.
 
-    The time that a read may take was set when the request was made, and can't be changed since; so the connection's stream
-    (httpcore's documented `network_stream`) reads with a shorter one here. Where there is none (HTTP/2, which loses no connections,
-    and transports that aren't a network) nothing is read.
+    The read timeout was fixed with the request; so the connection's stream (httpcore's documented
+    `network_stream`) reads with a shorter one here. Without such a stream (HTTP/2, which loses no
+    connections, and transports that aren't a network) nothing is read.
     """
     stream = upstream.extensions.get("network_stream")
     if stream is None or upstream.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
@@ -36,7 +38,10 @@ def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
 
 
 class _ReadDeadline:
-    """Let reads from a network stream end in time, in this thread; another one may have the connection by the end of the block."""
+    """Applies a deadline to this thread's reads from a network stream.
+
+    Another thread may have the connection when the block ends.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -51,11 +56,10 @@ class _ReadDeadline:
         del self._stream.read
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read as the stream does, but for the time that is left."""
+        """Read as the stream does, but no longer than until the deadline."""
         if get_ident() == self._thread:
-            left = max(
-                self._until - time.monotonic(), 0.001
-            )  # 0 would mean not to wait at all, which not every stream can
+            # Not 0, which not every stream supports.
+            left = max(self._until - time.monotonic(), 0.001)
             timeout = left if timeout is None else min(timeout, left)
         data: bytes = self._read(max_bytes, timeout=timeout)
         return data

@@ -1,7 +1,8 @@
-"""Header fields, looked up and edited without the HTTP libraries' own ways, each of which costs more than translating a message.
+"""Header fields, looked up and edited faster than by the HTTP libraries' `Headers`.
 
-`Headers` of httpx 0.27 to httpx2 2.16 hold `(name as sent, name in lower case, value)` in a private list; where there is none, their public
-`raw` says the same.
+Each lookup by these costs more than translating a message. `Headers` of httpx 0.27 to httpx2 2.16
+hold `(name as sent, name in lower case, value)` in a private list; without one their public `raw`
+is used. Names are given in lower case.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 
 def values(headers: Any, name: bytes) -> list[str]:
-    """Return the values of a field, by its name in lower case."""
+    """Return the values of a field."""
     try:
         return [entry[2].decode("latin-1") for entry in headers._list if entry[1] == name]
     except (AttributeError, IndexError):
@@ -19,13 +20,13 @@ def values(headers: Any, name: bytes) -> list[str]:
 
 
 def value(headers: Any, name: bytes) -> str:
-    """Return the first value of a field; the empty string where there is none."""
+    """Return the first value of a field; the empty string if it is missing."""
     found = values(headers, name)
     return found[0] if found else ""
 
 
 def first_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
-    """Return the first values of those of several fields that are there."""
+    """Return the first value of each of several fields that is present."""
     try:
         found = [entry for entry in headers._list if entry[1] in names]
         return {entry[1]: entry[2].decode("latin-1") for entry in reversed(found)}
@@ -38,7 +39,10 @@ def first_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
 
 
 def joined_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
-    """Return the values of those of several fields that are there; of each all, a line each, which no value has."""
+    """Return the values of each of several fields that is present, joined by line breaks.
+
+    No value holds a line break.
+    """
     try:
         entries = [(entry[1], entry[2]) for entry in headers._list if entry[1] in names]
     except (AttributeError, IndexError):
@@ -51,7 +55,7 @@ def joined_values(headers: Any, names: frozenset[bytes]) -> dict[bytes, str]:
 
 
 def has(headers: Any, name: bytes) -> bool:
-    """Tell whether there is such a field."""
+    """Return whether a field is present."""
     try:
         for entry in headers._list:
             if entry[1] == name:
@@ -62,7 +66,7 @@ def has(headers: Any, name: bytes) -> bool:
 
 
 def replaced(headers: Any, dropped: frozenset[bytes], added: list[tuple[bytes, bytes]]) -> Any:
-    """Return a copy without some fields (their names in lower case), and with others at its end."""
+    """Return a copy without some fields, and with others at its end."""
     cls: Any = type(headers)
     try:
         kept = [entry for entry in headers._list if entry[1] not in dropped]
@@ -71,9 +75,9 @@ def replaced(headers: Any, dropped: frozenset[bytes], added: list[tuple[bytes, b
         return cls(
             [*((key, found) for key, found in headers.raw if key.lower() not in dropped), *added]
         )
-    made = object.__new__(cls)  # its constructor would look at each field again
+    made = object.__new__(cls)  # its constructor would check each field again
     kept += [(key, key.lower(), found) for key, found in added]
     if encoding is None and b"".join(chain.from_iterable(kept)).isascii():
-        encoding = "ascii"  # what it would find out, field by field
+        encoding = "ascii"  # which it would find out field by field
     made._list, made._encoding = kept, encoding
     return made

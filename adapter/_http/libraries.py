@@ -1,7 +1,7 @@
 """The HTTP libraries that a request may come from: httpx2, and classic httpx with the same names.
 
-Requests, replies and byte streams must come from the library of the client that asked (docs/mapping.md#http-libraries); which one that is
-shows in the request. Nothing is imported that the application has not imported itself.
+Requests, replies and byte streams must be of the client's library, which the class of its request
+shows (docs/mapping.md#http-libraries). No library is imported that the application hasn't imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAMES = ("httpx2", "httpx")
 
 
 class HttpLibrary:
-    """The classes of one HTTP library, and our byte streams made for it."""
+    """The classes of one HTTP library, and the adapter's byte streams as subclasses of its own."""
 
     def __init__(self, module: Any) -> None:
         self.name: str = module.__name__
@@ -38,22 +38,22 @@ class HttpLibrary:
         self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
         self.RequestBody: Any = type("RequestBody", (RequestBody, module.ByteStream), {})
         self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
-        # The HTTP libraries' own streams are both as well where a body is at hand.
+        # Sync and async, as the libraries' own streams of known bodies are.
         self.ObservedStream: Any = type(
             "ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {}
         )
 
         self.FastResponse: Any = fast_response_class(module)
-        # What a made reply begins as: its constructor would cost more than translating a short answer.
+        # Replies are copies of it: their constructor costs more than translating a short answer.
         self._template = module.Response(200, stream=module.ByteStream(b""))
-        # What reads bodies that aren't packed, and has no state: a reply made here is spared the search for what packed it. Private, in
-        # httpx 0.27 to httpx2 2.16.
+        # The stateless decoder of bodies without an encoding, which replies made here share.
+        # Private in httpx 0.27 to httpx2 2.16.
         decoder = getattr(module.Response(200), "_get_content_decoder", None)
         if decoder is not None:
             self._template._decoder = decoder()
 
     def reply(self, status: int, headers: Any, stream: Any, extensions: dict[str, Any]) -> Any:
-        """Make a reply whose body is a stream of ours."""
+        """Make a reply whose body is a stream of the adapter."""
         response = object.__new__(self.FastResponse)
         response.__dict__.update(self._template.__dict__)
         response.status_code, response.headers, response.extensions, response.history = (
@@ -66,7 +66,7 @@ class HttpLibrary:
         return response
 
     def __repr__(self) -> str:
-        return f"<Family {self.name}>"
+        return f"<HttpLibrary {self.name}>"
 
 
 @lru_cache(maxsize=4)
@@ -81,18 +81,19 @@ def _library_of_type(cls: Any) -> HttpLibrary:
         if name in _NAMES:
             return _library(name)
     raise AdapterError(
-        f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here ({', '.join(_NAMES)})"
+        f"{cls.__module__}.{cls.__qualname__} is from no HTTP library that is known here "
+        f"({', '.join(_NAMES)})"
     )
 
 
 def library_of(thing: object) -> HttpLibrary:
-    """Return the family of a request or client; raises AdapterError for one of another library."""
+    """Return the HTTP library of a request or client; raise AdapterError for any other."""
     cls: Any = type(thing)
     return _library_of_type(cls)
 
 
 if TYPE_CHECKING:
-    # Of a library that isn't there checkers make something that fits everywhere.
+    # Type checkers treat a library that isn't installed as Any.
     import httpx
     import httpx2
 
@@ -105,18 +106,18 @@ if TYPE_CHECKING:
         httpx.BaseTransport,
         httpx.AsyncBaseTransport,
     ):
-        """What `Bases` says that it is."""
+        """The base classes of both libraries, for type checkers."""
 
         def handle_request(self, request: Any) -> Any:
-            """Fit both libraries."""
+            """Handle a request of either library."""
 
         async def handle_async_request(self, request: Any) -> Any:
-            """Fit both libraries."""
+            """Handle a request of either library."""
 
 else:
 
     class TransportBases:
-        """An instance of the base classes of both libraries, of those that are imported by the time that somebody asks."""
+        """Passes for an instance of the transport classes of every library imported so far."""
 
         @property
         def __class__(self) -> type:
@@ -129,7 +130,7 @@ else:
             return _with_bases(type(self), tuple(base for base in found if base is not None))
 
         def __reduce_ex__(self, protocol: Any) -> Any:
-            return object.__new__, (type(self),), self.__dict__  # the usual way compares classes
+            return object.__new__, (type(self),), self.__dict__  # the default compares classes
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Whose turns a request is about: what the memory's scope is made of (docs/decisions.md#isolation)."""
+"""The scope of the memory that a request may use (docs/decisions.md#isolation)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from adapter._runtime.missing_endpoints import base_url_of
 from . import header_fields
 
 _CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
-"""Where OpenAI, Azure and the gateways before them look for a key; whoever differs in one of them is somebody else."""
+"""Where OpenAI, Azure and gateways look for a key; a difference in one makes another scope."""
 
-_MAX_TOKEN = 16_384  # characters of a token that is looked into
-_CLAIMS = ("iss", "tid", "sub")  # a subject is one within its issuer, and its tenant
+_MAX_TOKEN = 16_384  # characters of a token that is decoded
+_CLAIMS = ("iss", "tid", "sub")  # a subject is unique within its issuer and tenant
 
 Token = str | Callable[[], str | None]
-"""A token that a client has fetched for the call that it makes, or what returns it once it is fetched."""
+"""A token that a client fetched for its call, or a function that returns it once it is fetched."""
 
 
 _IDENTITY_HEADERS = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
@@ -28,11 +28,12 @@ _IDENTITY_HEADERS = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-p
 def memory_scope_of(
     request: Any, conversation: str | None, *, token: Token | None, tenants: Sequence[bytes] = ()
 ) -> MemoryScope:
-    """Say whose turns a request is about.
+    """Return the scope of the memory that a request may use.
 
-    `token` is what the client has fetched from its provider for this call: tokens of the same principal come and go, so where the
-    request carries this very one, its claims stand for it. Any other counts whole: whoever may write a header can write claims.
-    `tenants` are the names, in lower case, of the headers by which a gateway tells tenants apart.
+    `token` is the one that the client fetched from its provider for this call. Tokens of one
+    principal change, so if the request carries this very token, its claims count instead. Any
+    other token counts whole, since its header, and so its claims, may be forged. `tenants` are the
+    names, in lower case, of the headers by which a gateway distinguishes tenants.
     """
     scheme, host, port, path = base_url_of(request.url)
     query = sorted(
@@ -49,7 +50,8 @@ def memory_scope_of(
             if sent.get(name) == value:
                 sent[name] = _principal(fetched) or value
     return make_memory_scope(
-        f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}?{b'&'.join(query).decode('ascii', 'replace')}",
+        f"{scheme}://{host}:{port}{path.decode('ascii', 'replace')}"
+        f"?{b'&'.join(query).decode('ascii', 'replace')}",
         sent.get(b"openai-organization", ""),
         sent.get(b"openai-project", ""),
         "\0".join([f"{name.decode()}={sent[name]}" for name in _CREDENTIALS if sent.get(name)]),
@@ -59,9 +61,9 @@ def memory_scope_of(
 
 
 def _principal(token: str) -> str | None:
-    """Return the stable claims of a JSON web token, unverified; None where it has none.
+    """Return the stable claims of a JSON web token, unverified; None if it has none.
 
-    What is returned can't be a header's value.
+    The result begins with a line break, so no header can have it as its value.
     """
     parts = token.split(".")
     if len(parts) != 3 or len(token) > _MAX_TOKEN:

@@ -1,4 +1,4 @@
-"""The HTTP messages that a door makes: the request that goes out in place of the caller's, and the headers of its reply."""
+"""HTTP messages that are made here: the outgoing request, and the headers of the reply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter._runtime.call_context import EXTENSION
 from . import header_fields, urls
 from .libraries import HttpLibrary
 
-# The message's own framing: it doesn't fit a body that was rewritten.
+# Framing of the original body, which a rewritten one doesn't have.
 _LENGTH_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _FRAMING_HEADERS = _LENGTH_HEADERS | {b"content-encoding"}
 _BODY_HEADERS = frozenset({b"content-type", b"content-encoding", b"idempotency-key"})
@@ -21,7 +21,10 @@ _DROPPED_HEADERS = _FRAMING_HEADERS | _OWN_HEADERS
 
 
 def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
-    """Make the request that goes out; the caller's is left as it is."""
+    """Return the request to send for an effect; the caller's own isn't changed.
+
+    It is the caller's own if nothing differs.
+    """
     if (
         send.body is None
         and send.path is None
@@ -44,7 +47,8 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     if "_content" not in request.__dict__:
         headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [])
         return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
-    # A copy with another body: making one anew costs more than translating a short request (private in httpx 0.27 to httpx2 2.16).
+    # A copy with another body: the constructor costs more than translating a short request
+    # (private in httpx 0.27 to httpx2 2.16).
     made: Any = object.__new__(cls)
     made.__dict__.update(request.__dict__)
     length = b"Content-Length", str(len(send.body)).encode()
@@ -55,10 +59,10 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
 
 
 def reply_headers(upstream: Any, outcome: Outcome, library: HttpLibrary) -> Any:
-    """Return the headers of a reply that is made here: upstream's, but for what describes its body."""
+    """Return the headers of a reply that is made here: upstream's, but for those of its body."""
     own: dict[bytes, bytes] = {}
     if isinstance(outcome, MergedStreamReply) and isinstance(outcome.parts[0], WholeReply):
-        # Where one answer of several came whole, the others needn't have.
+        # The first answer came whole, and others may have come as streams.
         own[b"content-type"] = outcome.parts[0].content_type.encode()
     elif isinstance(outcome, WholeReply):
         if outcome.content_type:

@@ -1,9 +1,11 @@
-"""The replies that a door makes: the HTTP library's own `Response`, reading a body that is at hand without the library's detours.
+"""Replies that are made here: the HTTP library's `Response`, which reads its own body faster.
 
-A `Response` reads by way of two generators of its own, two of its context managers, two objects that cut pieces to size, and what the client
-puts around the stream: for a short answer that takes longer than translating it, and for an open stream it holds 2 KiB. Made
-replies give the same bytes, set the same attributes and close at the same moments in one step; only where nobody has put a
-stream of his own in between, and with the library's own methods for everything else (httpx 0.27 to httpx2 2.16, `_models.py`).
+A `Response` reads through two generators, two context managers, two objects that cut pieces to
+size, and what the client puts around the stream: for a short answer that takes longer than
+translating it, and for an open stream it holds 2 KiB. A `FastResponse` gives the same bytes, sets
+the same attributes and closes at the same moments in one step. It does so only if its stream wasn't
+replaced or wrapped, and leaves everything else to the library's methods (httpx 0.27 to httpx2
+2.16).
 """
 
 from __future__ import annotations
@@ -18,28 +20,32 @@ from adapter._runtime.call_context import EXTERNAL_ERROR
 from adapter._runtime.decisions import remember_id
 from adapter._runtime.internal_errors import is_adapter_error
 
-_Response: Any = object  # the library's own stands behind it; see made_by
+_Response: Any = object  # the library's class follows it in the MRO; see fast_response_class
 
 
 class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at run time
-    """A reply with a stream of ours; `whole` is its body where that is known, `value` what stands in it as JSON."""
+    """A reply with a stream of the adapter.
 
-    _library_class: Any  # the library's own class
-    _bound_class: Any  # what its clients put around a reply's stream, to take the time
+    `_whole_body` is its body if that is known, `_json_value` the JSON in it.
+    """
+
+    _library_class: Any  # `Response`
+    _bound_class: Any  # what its clients put around a reply's stream, to measure the time
     _async_bound_class: Any
-    _stream_error: Any  # what reading raises where there is nothing to be read any more
-    _request_error: Any  # what reading raises, to be told the request
-    _closes_on_error: (
-        bool  # where reading fails, or is left, too; httpx 0.28 and older leave the reply open then
-    )
+    _stream_error: Any  # raised by reading a consumed or closed reply
+    _request_error: Any  # raised by reading; it gets the request as an attribute
+    _closes_on_error: bool  # httpx 0.28 and older leave a reply open whose reading fails
 
     _body: Any = None
     _whole_body: bytes | None = None
     _json_value: Any = None
-    _performer: Any = None  # that brought it
+    _performer: Any = None  # of its request
 
     def _reads_directly(self, bound: Any) -> bool:
-        """Tell whether the body is still to be read, in sync code or in async code as `bound` is, and ours to be read by itself."""
+        """Return whether the body is unread, and its stream isn't replaced or wrapped.
+
+        `bound` is the library's wrapper in sync or async code.
+        """
         if self.is_stream_consumed or self.is_closed or "_content" in self.__dict__:
             return False
         return type(self.stream) is bound and self.stream._stream is self._body
@@ -56,7 +62,7 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
                 self._mark_consumed(len(self._whole_body))
                 self.close()
                 return self._whole_body
-        except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+        except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
             self._handle_error(bug)
         body: bytes = super().read()
         return body
@@ -69,35 +75,34 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
                 self._mark_consumed(len(self._whole_body))
                 await self.aclose()
                 return self._whole_body
-        except Exception as bug:  # noqa: BLE001  # raised there, where that is wanted
+        except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
             self._handle_error(bug)
         body: bytes = await super().aread()
         return body
 
     def json(self, **options: Any) -> Any:
-        """Return the body's JSON; what it was made of, where nobody has asked for it yet."""
+        """Return the body's JSON; the first time without parsing."""
         if self._json_value is None or options or "_content" not in self.__dict__:
             return super().json(**options)
         value, self._json_value = self._json_value, None
-        if (
-            self._performer is not None and not self._performer.context.by_client
-        ):  # a client of ours names what it makes
-            with suppress(Exception):  # the answer is worth more than what is known of it
+        # An adapted client does this for the object that it makes.
+        if self._performer is not None and not self._performer.context.by_client:
+            with suppress(Exception):  # the answer is worth more than its record
                 remember_id(self._performer.context.state, value.get("id"))
         return value
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Give the body's bytes as they come."""
+        """Yield the body's bytes as they come."""
         given: Iterator[bytes] = (
             self._pieces() if chunk_size is None else super().iter_bytes(chunk_size)
         )
         return given
 
     def _pieces(self) -> Iterator[bytes]:
-        straight = False
+        direct = False
         try:
-            straight = self._reads_directly(self._bound_class)
-            if not straight:
+            direct = self._reads_directly(self._bound_class)
+            if not direct:
                 yield from super().iter_bytes()
                 return
             self._mark_consumed()
@@ -112,22 +117,22 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
             self._handle_error(bug, reading=True)
             yield BUG_FRAME
         finally:
-            if straight and self._closes_on_error:
+            if direct and self._closes_on_error:
                 self.close()
         self.close()
 
     def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """Give the body's bytes as they come."""
+        """Yield the body's bytes as they come."""
         given: AsyncIterator[bytes] = (
             self._async_pieces() if chunk_size is None else super().aiter_bytes(chunk_size)
         )
         return given
 
     async def _async_pieces(self) -> AsyncIterator[bytes]:
-        straight = False
+        direct = False
         try:
-            straight = self._reads_directly(self._async_bound_class)
-            if not straight:
+            direct = self._reads_directly(self._async_bound_class)
+            if not direct:
                 async for data in super().aiter_bytes():
                     yield data
                 return
@@ -143,12 +148,15 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
             self._handle_error(bug, reading=True)
             yield BUG_FRAME
         finally:
-            if straight and self._closes_on_error:
+            if direct and self._closes_on_error:
                 await self.aclose()
         await self.aclose()
 
     def _handle_error(self, bug: Exception, *, reading: bool = False) -> None:
-        """Raise an exception that isn't the adapter's, or is to be raised; a bug while a stream is read ends it with an error."""
+        """Raise an exception, unless it is a bug of the adapter that isn't to be raised.
+
+        A stream in which such a bug occurs ends with an error frame.
+        """
         performer = self._performer
         if (
             performer is None
@@ -167,7 +175,7 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
             error.request = self._request
 
     def __getstate__(self) -> Any:
-        # A copy is one of the library's own replies, and has nothing of ours.
+        # A copy is a plain reply of the library.
         return {
             name: value
             for name, value in super().__getstate__().items()
@@ -175,12 +183,13 @@ class FastResponse(_Response):  # type: ignore[misc]  # a base that is known at 
         }
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # As objects are pickled by the first protocols, which need nothing of ours to be read.
-        return copyreg._reconstructor, (self._library_class, object, None), self.__getstate__()  # type: ignore[attr-defined]
+        # As pickle protocols 0 and 1 do it, so that the adapter isn't needed to unpickle it.
+        rebuild = copyreg._reconstructor  # type: ignore[attr-defined]
+        return rebuild, (self._library_class, object, None), self.__getstate__()
 
 
 def fast_response_class(module: Any) -> Any:
-    """Return the class of the replies that are made for an HTTP library."""
+    """Return the class of the replies that are made here for an HTTP library."""
     client = getattr(module, "_client", None)
     attributes = {
         "_library_class": module.Response,
@@ -196,7 +205,7 @@ def fast_response_class(module: Any) -> Any:
 
 
 def _closes_on_error(module: Any) -> bool:
-    """Tell whether a library closes a reply that it fails to read."""
+    """Return whether a library closes a reply that it fails to read."""
 
     def broken(_: object) -> Iterator[bytes]:
         raise module.ReadError("")

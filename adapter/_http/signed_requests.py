@@ -1,7 +1,7 @@
-"""Requests that were signed before they came here: they can't be changed, and stay on Chat Completions.
+"""Finding requests that are signed: they can't be changed, and are kept on Chat.
 
-A signature shows in a header; or the HTTP client's `auth` says that it needs the request's body, or
-visibly hashes it.
+A signature is in a header; or the HTTP client's `auth` says that it needs the request's body, or
+visibly hashes it (docs/decisions.md#left-alone).
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from typing import Any
 
 from adapter.translation.ledger import Loss
 
-# Schemes of `Authorization` that are made over the URL, the body, or both: AWS, Google, Alibaba,
-# Tencent, Azure, Huawei, Baidu, Akamai, Hawk, HTTP Signatures, Digest; a token needs none of this.
+# Schemes of `Authorization` that sign the URL, the body, or both: AWS, Google, Alibaba, Tencent,
+# Azure, Huawei, Baidu, Akamai, Hawk, HTTP Signatures, Digest.
 _SIGNATURE_SCHEME = re.compile(
     r"[\w-]*(?:HMAC|ECDSA|RSA-SHA)[\w-]*\b|(?:Signature|Digest|Hawk|MAC|SharedKey(?:Lite)?)\s"
     r"|bce-auth-v\d|OAuth\s.*oauth_signature",
     re.IGNORECASE,
 )
-# Headers that hold a signature, or what the body was when it was signed: RFC 9421, RFC 9530, AWS, and
-# what webhooks and gateways use.
+# Headers with a signature or a digest of the body: RFC 9421, RFC 9530, AWS, webhooks, gateways.
 _SIGNATURE_HEADER = re.compile(
     rb"(?:.*-)?(?:signature|hmac)(?:-.*)?|(?:.*-)?digest|content-md5"
     rb"|(?:.*-)?(?:content|body|payload)-(?:hash|md5|sha-?\d+)",
@@ -34,20 +33,20 @@ _SIGNATURE_HEADER = re.compile(
 _READ_METHODS = frozenset({"content", "read", "aread", "stream"})
 _HASH_NAMES = re.compile(r"hash|hmac|sha\d|md5|digest|sign(?!al|in)", re.IGNORECASE)
 _LIBRARIES = ("httpx", "httpx2")
-# Names of headers that were seen, and sign nothing; an HTTP library's class for no auth at all.
+# Names of headers seen so far that aren't signatures; the HTTP libraries' class for no auth.
 _PLAIN_NAMES: set[bytes] = set()
 _MAX_NAMES = 512
 _PLAIN_AUTHS: set[type] = set()
-_MAX_FUNCTIONS = 50  # functions that are looked at
-_MAX_FRAMES = 40  # frames from a door up to the HTTP client, with other transports in between
+_MAX_FUNCTIONS = 50  # functions that are inspected
+_MAX_FRAMES = 40  # from a transport up to the HTTP client, with other transports between them
 
 
 UNKNOWN_AUTH: Any = object()
-"""Stands for an auth that has to be looked for."""
+"""Sentinel for an auth that must be looked for."""
 
 
 def auth_of(client: Any) -> Any:
-    """Return the `auth` with which an SDK client's requests are sent; UNKNOWN where its classes leave that open."""
+    """Return the `auth` of an SDK client's requests; UNKNOWN_AUTH if its classes may differ."""
     http: Any = client._client
     classes: tuple[Any, Any] = (type(client), type(http))
     return http.auth if _is_plain(*classes) else UNKNOWN_AUTH
@@ -55,7 +54,7 @@ def auth_of(client: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _is_plain(cls: type, http: type) -> bool:
-    """Tell whether classes send as the SDK and the HTTP library do: with the HTTP client's auth or the SDK's own."""
+    """Return whether classes send with the HTTP client's auth or the SDK's own."""
     if any(_package(base) not in (*_LIBRARIES, "openai", "builtins") for base in http.__mro__):
         return False
     given = [getattr_static(cls, name, None) for name in ("custom_auth", "_custom_auth")]
@@ -64,7 +63,7 @@ def _is_plain(cls: type, http: type) -> bool:
 
 
 def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -> Loss | None:
-    """Say where a request is signed, its URL or its body; None where nothing shows that it is."""
+    """Return the ledger entry for a signed request; None if there is no sign of a signature."""
     if (
         authorization
         and not authorization.startswith("Bearer ")
@@ -93,15 +92,15 @@ def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -
 def _header_names(headers: Any) -> list[bytes]:
     try:
         return [entry[1] for entry in headers._list]
-    except (AttributeError, IndexError):  # see fields.py
+    except (AttributeError, IndexError):  # see header_fields.py
         return [name.lower() for name, _ in headers.raw]
 
 
 def _find_auth() -> Any:
-    """Find the `auth` of the request that is being sent: the HTTP client's, or this request's own.
+    """Return the `auth` of the request that is being sent: its own, or the HTTP client's.
 
-    Nothing else leads from a transport to it. It is an argument of the client's own method, which
-    stands above the transport on the stack, in sync and async code (httpx 0.27 to httpx2 2.16).
+    A transport can't reach it but by the stack: it is an argument of the client's method above the
+    transport, in sync and async code (httpx 0.27 to httpx2 2.16).
     """
     frame: FrameType | None = sys._getframe(2)
     for _ in range(_MAX_FRAMES):
@@ -114,16 +113,16 @@ def _find_auth() -> Any:
 
 
 def _reads_body(auth: Any, depth: int = 3) -> bool:
-    """Tell whether an auth reads the body: it says so, visibly hashes it, or stands around one that does."""
+    """Return whether an auth reads the body: it says so, hashes it, or wraps an auth that does."""
     if type(auth).__name__ == "Auth" and _package(type(auth)) in _LIBRARIES:
         _PLAIN_AUTHS.add(type(auth))
         return False
     if getattr(auth, "requires_request_body", False):
         return True
-    held, made_of = tuple(getattr(auth, "__dict__", {}).values()), getattr(auth, "_func", None)
-    owner = getattr(made_of, "__self__", None)
+    held, source = tuple(getattr(auth, "__dict__", {}).values()), getattr(auth, "_func", None)
+    owner = getattr(source, "__self__", None)
     kind: type = type(auth)
-    if _hashes_body(kind, _function(made_of), (type(owner), *map(type, held))):
+    if _hashes_body(kind, _function(source), (type(owner), *map(type, held))):
         return True
     return depth > 0 and any(
         _reads_body(one, depth - 1) for one in held if hasattr(type(one), "auth_flow")
@@ -131,21 +130,21 @@ def _reads_body(auth: Any, depth: int = 3) -> bool:
 
 
 def _function(given: Any) -> FunctionType | None:
-    """Return the function in what an auth was made of, which may be anything that can be called."""
+    """Return the function in any callable; None if it is built in."""
     while isinstance(given, partial):
         given = given.func
     if given is not None and not isinstance(given, (FunctionType, MethodType)):
-        given = getattr(type(given), "__call__", None)  # noqa: B004  # what is called is wanted
+        given = getattr(type(given), "__call__", None)  # noqa: B004  # the function is needed
     given = getattr(given, "__func__", given)
     return given if isinstance(given, FunctionType) else None
 
 
 @lru_cache(maxsize=128)
 def _hashes_body(cls: type, function: FunctionType | None, held_types: tuple[type, ...]) -> bool:
-    """Tell whether code both reads a body and hashes or signs something: it needn't have said so.
+    """Return whether code both reads a body and hashes or signs something.
 
-    The code is that of a class and a function, and what they call of the same program's: functions, and methods of
-    objects of the types that are `held`.
+    The code is that of a class and a function, and what they call in the same packages: functions,
+    and methods of objects of `held_types`.
     """
     own = [*_program_bases(cls)]
     left = [one for base in own for one in vars(base).values() if isinstance(one, FunctionType)]
@@ -181,7 +180,7 @@ def _package(thing: Any) -> str:
 
 def _closure_values(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # nothing is in it yet
+        with suppress(ValueError):  # an empty cell
             yield cell.cell_contents
 
 

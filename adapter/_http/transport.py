@@ -1,8 +1,8 @@
-"""The wire door: transports that rewrite `POST …/chat/completions` into `POST …/responses`, and the reply back.
+"""Transports that turn `POST …/chat/completions` into `POST …/responses`, and the reply back.
 
-HTTP duties (docs/mapping.md#http-duties): headers are copied but for the lengths; `extensions` (timeouts, trace hooks) go along;
-compressed replies are read decompressed and lose their encoding's headers; closing the body closes upstream; requests
-that aren't ours pass untouched.
+HTTP duties (docs/mapping.md#http-duties): headers are copied but for the lengths; `extensions`
+(timeouts, trace hooks) are kept; compressed replies are decompressed and lose the headers of their
+encoding; closing the body closes upstream; requests that aren't handled pass untouched.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _Performer = TypeVar("_Performer", Performer, AsyncPerformer)
 
 
 class TransportProtocol(NamedTuple):
-    """What one kind of clients asks of a transport."""
+    """What sync or async clients need of a transport, in words for error messages."""
 
     clients: str
     method: str
     argument: str
-    default_class: str  # the library's own class
+    default_class: str
 
 
 SYNC = TransportProtocol("sync clients", "handle_request", "inner", "HTTPTransport")
@@ -55,31 +55,34 @@ ASYNC = TransportProtocol(
 
 
 def is_handled(request: Any) -> bool:
-    """Tell whether a request is a chat call, or a question about a stored completion that is a Response."""
+    """Return whether a request is a chat call, or for a stored completion that is a Response."""
     return classify_request(request.method, request.url.raw_path) is not None
 
 
 class _TransportBase:
     """What both protocols have in common."""
 
-    _reloader: SettingsReloader | None  # None: it acts on requests with a ticket alone
+    _reloader: SettingsReloader | None  # None: acts only on requests with a context
 
-    # What carries a request, in sync code and in async code. `adapter.testing.chat_mock_transport` puts others in their place.
+    # The sync and the async one; `adapter.testing.chat_mock_transport` replaces them.
     _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (
         Performer,
         AsyncPerformer,
     )
 
     def _forwarded_request(self, request: Any) -> Any:
-        """Return a request that passes, without our header; where the door is another client's as well, only if it is from ours."""
+        """Return a request to forward as it is, without the adapter's header.
+
+        The transport of an adapted client leaves requests of other clients alone.
+        """
         if self._reloader is None and EXTENSION not in request.extensions:
             return request
         return outgoing_request(request, Send(), library_of(request))
 
     def _context_for(self, request: Any) -> CallContext | None:
-        """Return the ticket under which this request is ours to carry, or None where it passes."""
+        """Return the context of a request to handle; None if it is to be forwarded."""
         context = context_of(request)
-        if type(context) is SharedCallContext:  # and a hook has named a backend since
+        if type(context) is SharedCallContext:  # a hook has named a backend
             context = request.extensions[EXTENSION] = CallContext(context.router, context.by_client)
         if context is None:
             if self._reloader is None or not is_handled(request):
@@ -93,7 +96,7 @@ class _TransportBase:
     def _performer_for(
         self, kind: type[_Performer], inner: Any, request: Any
     ) -> tuple[_Performer | None, Any]:
-        """Return the trip that a request is to go; or none, and the request that passes."""
+        """Return the performer of a request to handle; or None, and the request to forward."""
         context = self._context_for(request)
         if context is None:
             return None, self._forwarded_request(request)
@@ -102,7 +105,10 @@ class _TransportBase:
         return kind(library_of(request), inner, request, context), request
 
     def _recover(self, request: Any, bug: Exception) -> Any:
-        """Return the reply for a request on which the adapter failed before it was on its way; None where it is to be sent as it came."""
+        """Return the reply to a request on which the adapter failed before performing it.
+
+        None if it is to be sent as it came.
+        """
         context = request.extensions.get(EXTENSION)
         router = (
             context.router
@@ -114,7 +120,10 @@ class _TransportBase:
         return recover_before_sending(request, context, router, bug)
 
     def _unchanged_request(self, request: Any) -> Any:
-        """Return a request as it came, without our header. See `_passing`, which may be what has failed."""
+        """Return a request as it came, without the adapter's header.
+
+        Like `_forwarded_request`, which may be what failed.
+        """
         return (
             request
             if self._reloader is None and EXTENSION not in request.extensions
@@ -125,11 +134,12 @@ class _TransportBase:
 class Transport(_TransportBase, TransportBases):
     """Wrap a transport of httpx2 or httpx, for any library that accepts an `http_client`.
 
-    One object serves sync clients, through `inner`, and async ones, through `async_inner`; where neither is given, one is
-    made on first use. One that is given for both, or has both protocols, serves both. Acts on every
-    `POST …/chat/completions` that passes, as `settings` say (default: from the environment); everything else goes through
-    untouched. `close` closes what serves sync clients, `aclose` everything. Raises TypeError for what is no transport,
-    and in a call of a client for which nothing that was given has the protocol.
+    One object serves sync clients, through `inner`, and async ones, through `async_inner`; if
+    neither is given, one is made on first use. A transport that is given for both, or has both
+    protocols, serves both. Handles every `POST …/chat/completions` by `settings` (default: from
+    the environment); all other requests pass untouched. `close` closes what serves sync clients,
+    `aclose` everything. Raises TypeError for an object that is no transport, and in a call of a
+    client whose protocol no given transport has.
     """
 
     def __init__(
@@ -145,13 +155,13 @@ class Transport(_TransportBase, TransportBases):
         self._inner = _first_supporting(SYNC, inner, async_inner)
         self._async_inner = _first_supporting(ASYNC, async_inner, inner)
         self._defaults: dict[tuple[str, str], Any] = {}
-        # Read here: bad settings are an error at start, not in the first call.
+        # Here, so that bad settings are an error at start and not in the first call.
         self._reloader = reloader_of(settings_of(settings))
         connection_pools.empty_after_fork(self)
 
     @classmethod
     def for_client(cls, inner: Any) -> Self:
-        """Make the door of a client's own transport: it acts on requests with a ticket, and those of others pass."""
+        """Wrap a client's transport: handle only requests that carry a call context."""
         made = cls.__new__(cls)
         made._given, made._inner, made._async_inner, made._defaults, made._reloader = (
             (inner,),
@@ -164,8 +174,8 @@ class Transport(_TransportBase, TransportBases):
         return made
 
     def handle_request(self, request: Any) -> Any:
-        """Carry one request (the transport interface of the HTTP library)."""
-        inner, performer, coming = self._inner, None, request
+        """Handle one request (the transport interface of the HTTP library)."""
+        inner, performer, original = self._inner, None, request
         if inner is None and self._given:
             raise self._unsuitable_error(request, SYNC)
         try:
@@ -180,18 +190,18 @@ class Transport(_TransportBase, TransportBases):
         except Exception as bug:
             if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = self._recover(coming, bug) if performer is None else performer.recover(bug)
+            made = self._recover(original, bug) if performer is None else performer.recover(bug)
             if made is not None:
                 return made
             inner, request = (
-                inner or self._plain_default(coming, SYNC),
-                self._unchanged_request(coming),
+                inner or self._plain_default(original, SYNC),
+                self._unchanged_request(original),
             )
         return inner.handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Carry one request (the transport interface of the HTTP library)."""
-        inner, performer, coming = self._async_inner, None, request
+        """Handle one request (the transport interface of the HTTP library)."""
+        inner, performer, original = self._async_inner, None, request
         if inner is None and self._given:
             raise self._unsuitable_error(request, ASYNC)
         try:
@@ -206,17 +216,19 @@ class Transport(_TransportBase, TransportBases):
         except Exception as bug:
             if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = self._recover(coming, bug) if performer is None else await performer.recover(bug)
+            made = (
+                self._recover(original, bug) if performer is None else await performer.recover(bug)
+            )
             if made is not None:
                 return made
             inner, request = (
-                inner or self._plain_default(coming, ASYNC),
-                self._unchanged_request(coming),
+                inner or self._plain_default(original, ASYNC),
+                self._unchanged_request(original),
             )
         return await inner.handle_async_request(request)
 
     def _unsuitable_error(self, request: Any, protocol: TransportProtocol) -> TypeError:
-        """Make what is raised where nothing that was given serves a client."""
+        """Make the error for a client that no given transport serves."""
         library = type(request).__module__.partition(".")[0]
         given = " and ".join(type(one).__name__ for one in self._given)
         return TypeError(
@@ -225,20 +237,20 @@ class Transport(_TransportBase, TransportBases):
         )
 
     def _default(self, library: HttpLibrary, protocol: TransportProtocol) -> Any:
-        """Return the transport that nobody has given, one for each library that asks."""
+        """Return the default transport of an HTTP library, made on first use."""
         key = (library.name, protocol.default_class)
         made = self._defaults.get(key)
         if made is None:
-            # The SDK's own limits (openai/_constants.py).
+            # The SDK's own limits.
             limits = library.Limits(max_connections=1000, max_keepalive_connections=100)
-            # Of two threads that both make one, one wins.
+            # Two threads may both make one; the first one is kept.
             made = self._defaults.setdefault(
                 key, getattr(library, protocol.default_class)(limits=limits)
             )
         return made
 
     def _plain_default(self, request: Any, protocol: TransportProtocol) -> Any:
-        """Make the transport that nobody has given, where `_default` fails."""
+        """Return a default transport without the rest of the package, which may have failed."""
         library = type(request).__module__.partition(".")[0]
         key = (library, protocol.default_class)
         return self._defaults.get(key) or self._defaults.setdefault(
@@ -246,11 +258,9 @@ class Transport(_TransportBase, TransportBases):
         )
 
     def _transports(self, protocol: TransportProtocol) -> list[Any]:
-        """Return all that serves one kind of clients, or will when it is asked."""
+        """Return the transports that serve sync or async clients."""
         given = self._inner if protocol is SYNC else self._async_inner
-        made = [
-            one for (_, made_of), one in self._defaults.items() if made_of == protocol.default_class
-        ]
+        made = [one for (_, name), one in self._defaults.items() if name == protocol.default_class]
         return made if given is None else [given, *made]
 
     def _sync_only(self) -> list[Any]:
@@ -292,10 +302,10 @@ class Transport(_TransportBase, TransportBases):
             for one in self._sync_only():
                 closing.callback(one.close)
 
-    if not TYPE_CHECKING:  # a checker would take every name for one that there is
+    if not TYPE_CHECKING:  # a type checker would accept every name
 
         def __getattr__(self, name: str) -> Any:
-            # Code that looks into a client's transport (its pool, its proxy) still finds what it looks for.
+            # For code that looks into a client's transport (its pool, its proxy).
             if not name.startswith("__") and "_defaults" in self.__dict__:
                 for one in (*self._given, *self._defaults.values()):
                     if hasattr(one, name):
@@ -313,24 +323,26 @@ class AsyncTransport(Transport):
 
 
 def _first_supporting(protocol: TransportProtocol, *given: Any) -> Any:
-    """Return the first of what was given that has a protocol."""
+    """Return the first given transport that has a protocol."""
     return next((one for one in given if one is not None and hasattr(one, protocol.method)), None)
 
 
 def _check(given: Any) -> None:
-    """Refuse what is no transport, such as a client, a class, or settings without their name."""
+    """Raise TypeError for an object that is no transport, such as a client, class or settings."""
     if isinstance(given, type):
         raise TypeError(f"expected a transport of httpx2 or httpx, got the class {given.__name__}")
     if not any(hasattr(given, protocol.method) for protocol in (SYNC, ASYNC)):
         raise TypeError(
-            f"expected a transport of httpx2 or httpx, got {type(given).__name__}; settings are given as settings=…"
+            f"expected a transport of httpx2 or httpx, got {type(given).__name__}; "
+            "settings are given as settings=…"
         )
 
 
 def wrap(http_client: Any, transport_class: type[Transport]) -> None:
-    """Put a door around each transport of an HTTP client, in place and once: proxies, CA settings and limits stay in force.
+    """Wrap each transport of an HTTP client, in place and once.
 
-    The client's transports are private attributes, present in httpx 0.28 and httpx2 2.16 (docs/mapping.md#http-clients).
+    Proxies, certificates and limits stay in force. The client's transports are private attributes
+    of httpx 0.28 and httpx2 2.16 (docs/mapping.md#http-clients).
     """
     http_client._transport = _wrapped(http_client._transport, transport_class)
     for pattern, transport in http_client._mounts.items():
@@ -347,7 +359,7 @@ def _is_client_transport(transport: Any) -> bool:
 
 
 def unwrap(http_client: Any) -> None:
-    """Take the doors off again."""
+    """Put the HTTP client's own transports back."""
     http_client._transport = _unwrapped(http_client._transport)
     for pattern, transport in http_client._mounts.items():
         http_client._mounts[pattern] = _unwrapped(transport)

@@ -1,9 +1,9 @@
 """Several requests at once, for emulating `n`.
 
-Each has a performer and a thread or task of its own. Their outcomes and the pieces of their streams come through one queue. The first failure ends all:
-tasks are cancelled, and threads, which can't be interrupted, close what they have when they return
-from waiting. A stream is read to upstream's end by the thread or task that opened it, so that its
-connection can be used again.
+Each has a performer and a thread or task of its own. Their outcomes and the pieces of their
+streams come through one queue. The first failure ends all: tasks are cancelled, and threads, which
+can't be interrupted, close what they have when they return from waiting. A stream is read to
+upstream's end by the thread or task that opened it, so that its connection can be used again.
 """
 
 from __future__ import annotations

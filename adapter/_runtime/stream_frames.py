@@ -1,8 +1,9 @@
 """A translated stream as its reader takes it: as frames, or as bytes.
 
-An adapted client's stream reads frames, every other reader bytes. Both may take turns on one stream: a frame that isn't a plain chunk (an error, `[DONE]`) is put back
-by the adapted client's stream and read as bytes by the SDK's own reader, so that the SDK raises and
-closes as it always does.
+An adapted client's stream reads frames, every other reader bytes. Both may take turns on one
+stream: a frame that isn't a plain chunk (an error, `[DONE]`) is put back by the adapted client's
+stream and read as bytes by the SDK's own reader, so that the SDK raises and closes as it always
+does.
 """
 
 from __future__ import annotations
