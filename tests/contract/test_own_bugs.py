@@ -1,10 +1,11 @@
-"""Our own bugs are ours: an exception planted at the entry of every function that a call runs, one at a time.
+"""Bugs of the adapter: an exception at the entry of every function that a call runs, one at a time.
 
-The functions are found at run time, by tracing calls through every way in, so that none can be forgotten. Before anything was sent the
-caller gets what Chat Completions answers to the untouched call; after that an error of the SDK's, or the answer all the same.
+The functions are found at run time, by tracing calls through every way in, so that none can be
+forgotten. Before anything was sent the caller gets what Chat answers to the untouched call; after
+that an error of the SDK's classes, or the answer all the same (docs/decisions.md#internal-errors).
 
-`OWN_BUGS=ways` plants each function once for each way in, `OWN_BUGS=all` in every call that runs it; `OWN_BUGS_TABLE=path` writes what
-came of it, function by function.
+`OWN_BUGS=ways` plants each function once for each way in, `OWN_BUGS=all` in every call that runs
+it; `OWN_BUGS_TABLE=path` writes the outcomes, function by function.
 """
 
 from __future__ import annotations
@@ -48,38 +49,52 @@ pytestmark = [
     ),
     pytest.mark.filterwarnings(
         "ignore:Pydantic serializer warnings:UserWarning"
-    ),  # the SDK's own, of what it constructs
+    ),  # the SDK's own, for what it constructs
 ]
 
-# What can't be guarded, and why. What these call is: the bodies of the outermost are one guarded block.
+# What can't be guarded, and why. The functions that these call are: their bodies are one `try`.
 UNGUARDED = {
-    r"ways in\.client:_a?sync\.<locals>\.Adapted\.(request|_prepare_request|_process_response)": "outermost: the SDK calls it",
-    r"ways in\.client:_with_marking\.<locals>\.(build|failed)": "outermost: the SDK calls it",
-    r"ways in\.adopting:(Adopting\.__get__|above)": "outermost: the caller asks for it",
-    r"ways in\.own_messages:_Ready\.post": "outermost: the SDK calls it",
-    r"ways in\.client:_with_own_reading\.<locals>\.process": "outermost: the SDK calls it",
-    r"ways in\.own_messages:_Method\.(__get__|__init__\.<locals>\.quick(_coroutine)?)": "outermost: the caller calls it",
-    r"ways in\.own_streams:a?read": "outermost: the SDK's stream calls it",
-    r"ways in\.wire:(Async)?Transport\.handle_(async_)?request": "outermost: the HTTP library calls it",
-    r"ways in\.made:Made\.\w+": "outermost: the SDK calls it",
-    r"ways in\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
-    r"ways in\.(frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
-    r"ways in\.watching:Passing\.(__a?iter__|a?close|_see)": "outermost: the HTTP library calls it",
-    r"ways in\.decisions:decision|routing\.overrides:use": "outermost: the caller calls it",
-    r"ways in\.decisions:_gone": "the garbage collector calls it, of no call's",
-    r"ways in\.fan_out:FanOutTasks\._died": "the event loop calls it",
-    r"ways in\.client:(_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)|_copied|_adapt|configure)": "makes a client: it raises",
-    r"ways in\.connecting:is_adapted|ways in\.wire:(wrap|_wrapped|_is_for_tickets|_Door\.for_tickets)": "makes a client: it raises",
-    r"ways in\.forks:.*|routing\.(live:live|given:settings_of)": "makes a client: it raises",
+    r"_sdk\.client:_a?sync\.<locals>\.Adapted\.(request|_prepare_request|_process_response)":
+        "outermost: the SDK calls it",
+    r"_sdk\.client_methods:with_call_contexts\.<locals>\.(build|failed)":
+        "outermost: the SDK calls it",
+    r"_sdk\.client_methods:with_fast_replies\.<locals>\.process": "outermost: the SDK calls it",
+    r"_sdk\.fast_messages:_PreparedMessages\.post": "outermost: the SDK calls it",
+    r"_sdk\.streams:a?read_chunks": "outermost: the SDK's stream calls it",
+    r"_http\.response_class:FastResponse\.\w+": "outermost: the SDK calls it",
+    r"_sdk\.fast_resource:(FastResource\.__get__|inherited)": "outermost: the caller reads it",
+    r"_sdk\.fast_messages:_FastMethod\.(__get__|__init__\.<locals>\.quick(_coroutine)?)":
+        "outermost: the caller calls it",
+    r"_runtime\.decisions:decision|_routing\.overrides:use": "outermost: the caller calls it",
+    r"_http\.transport:(Async)?Transport\.handle_(async_)?request":
+        "outermost: the HTTP library calls it",
+    r"_http\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
+    r"_runtime\.(stream_frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
+    r"_runtime\.observation:ObservedStream\.(__a?iter__|a?close|_observe)":
+        "outermost: the HTTP library calls it",
+    r"_runtime\.decisions:_remove": "the garbage collector calls it, in no call",
+    r"_runtime\.fan_out:FanOutTasks\._wake_on_error": "the event loop calls it",
+    r"_sdk\.client:_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)":
+        "makes a client: it raises",
+    r"_sdk\.client_methods:(copy_client|initialize|configure)": "makes a client: it raises",
+    r"_http\.client_transports:is_adapted": "makes a client: it raises",
+    r"_http\.transport:(wrap|_wrapped|_is_client_transport|Transport\.for_client)":
+        "makes a client: it raises",
+    r"_http\.connection_pools:.*|_routing\.reload:reloader_of|_settings\.coercion:settings_of":
+        "makes a client: it raises",
 }  # fmt: skip
 _UNGUARDED = re.compile("|".join(f"(?:{one})" for one in UNGUARDED))
 
-# What only watches, or remembers: the answer is there, and a bug in it costs nobody the answer.
+# What only records or remembers: a bug in it costs no answer.
 BOOKKEEPING = re.compile(
-    r"telemetry:|journal:Journal\.(decision|reply_losses|usage)|ways in\.(record|decisions|remembering):"
-    r"|ways in\.watching:(Watch\.|tell|_asked|_request_of|Gleaner)|memory\.|ways in\.trip_base:TripBase\.(note|over|heard|booked)"
-    r"|ways in\.trips:(Async)?Trip\.(book|leave)|relay:Relay\.(_look|take_memo|leave)"
-)  # fmt: skip
+    r"telemetry\.|_memory\.|_runtime\.(log|decisions):|_http\.memory_scope:"
+    r"|_exchange\.record:CallState\.(decision|reply_losses|usage)"
+    r"|_runtime\.observation:(ReplyObserver\.|notify|_body_of|_request_of|UsageExtractor)"
+    r"|_runtime\.base_performer:BasePerformer\."
+    r"(log_call|stream_ended|first_piece_received|stream_progressed)"
+    r"|_runtime\.performer:(Async)?Performer\.(record_progress|reader_left)"
+    r"|_exchange\.stream:StreamTranslator\.(_update_entry|take_entry|reader_left)"
+)
 
 
 @functools.cache
@@ -97,9 +112,9 @@ class Shot:
         self.client = way.client(self.upstream, made, max_retries=self.call.retries)
 
     def run(self) -> Any:
-        """Make the call; return what it gave, or raised."""
+        """Make the call; return its result or exception."""
         for remembered in (missing_endpoints._MISSING, SERVER_FACTS):
-            remembered._expiry.clear()  # without a function of the package's, which may be the planted one
+            remembered._expiry.clear()  # not by a method, which may be the planted one
         try:
             return self.call.run(Session(_sdk(self.way.asynchronous), self.client, self.upstream))
         except Exception as error:  # noqa: BLE001 - the test says what it may be
@@ -108,14 +123,14 @@ class Shot:
             quiet()
 
     def sent(self) -> int:
-        """Count what was sent for the call under way."""
+        """Count the requests that were sent for this call."""
         return len(self.upstream.requests) - self.upstream.before
 
     def snapshot(self, got: Any) -> tuple[Any, list[Any]]:
-        """Return what is compared: what came of it, and what was sent."""
+        """Return what is compared: the result and the requests."""
         value = plain(got)
         if isinstance(value, list) and "several" in self.name:
-            value = sorted(value, key=str)  # they come as they come
+            value = sorted(value, key=str)  # in any order
         return value, [
             (one.method, one.path, one.query, one.body) for one in self.upstream.requests
         ]
@@ -133,7 +148,7 @@ def _settings(call: Call, **more: Any) -> adapter.Settings:
 
 @pytest.fixture(scope="module", autouse=True)
 def prepared() -> Iterator[None]:
-    """Log without a word, retry without waiting, and let nobody be told of what the plants break."""
+    """Silence the log and the hooks for unraisable exceptions, and collect no garbage."""
     logger = logging.getLogger("adapter")
     before = logger.level, logger.propagate, sys.unraisablehook, threading.excepthook
     logger.setLevel(logging.INFO)
@@ -141,7 +156,7 @@ def prepared() -> Iterator[None]:
     nowhere = logging.NullHandler()
     logger.addHandler(nowhere)
     sys.unraisablehook = threading.excepthook = lambda *_: None
-    gc.disable()  # a stream that failed is closed by a plant's caller, or by nobody
+    gc.disable()  # a failed stream is closed by its reader, or not at all
     yield
     gc.enable()
     logger.removeHandler(nowhere)
@@ -155,7 +170,7 @@ def prepared() -> Iterator[None]:
 
 @dataclass
 class Run:
-    """What a call gives and sends by itself, and natively; and what it runs."""
+    """What a call gives and sends, natively and through the adapter, and the code that it runs."""
 
     native: tuple[Any, list[Any]]
     good: tuple[Any, list[Any]]
@@ -164,16 +179,14 @@ class Run:
 
 @functools.cache
 def run_of(name: str, way: Way) -> Run:
-    """Make a call, natively and through the adapter; trace what it runs."""
+    """Make a call, natively and through the adapter, and trace the code that it runs."""
     shot = Shot(name, way, native=True)
     native = shot.snapshot(shot.run())
     shot = Shot(name, way)
     got = shot.run()
     assert isinstance(got, Exception) == CALLS[name].fails, f"{way.name}, {name}: {got!r}"
     good = shot.snapshot(got)
-    shots = [
-        Shot(name, way) for _ in range(2)
-    ]  # made before: what makes a client is no part of a call
+    shots = [Shot(name, way) for _ in range(2)]  # made before: making a client is no part of a call
     return Run(native, good, ran(lambda: shots.pop().run()))
 
 
@@ -183,7 +196,7 @@ def _garden() -> Garden:
 
 
 def _cases() -> Iterator[tuple[str, Way, CodeType]]:
-    """Yield what is planted where."""
+    """Yield calls, ways in, and the code to plant a bug into."""
     ways = WAYS if HOW_MUCH != "once" else _FEW
     seen: set[Any] = set()
     for way in ways:
@@ -207,7 +220,7 @@ def _planted(name: str, way: Way, code: CodeType, **more: Any) -> tuple[Shot, An
 
 
 def outcome_of(shot: Shot, got: Any, run: Run) -> str:
-    """Name what came of a call."""
+    """Name the outcome of a call."""
     result, sent = snapshot = shot.snapshot(got)
     if snapshot == run.good:
         return "answer"
@@ -229,7 +242,7 @@ def outcome_of(shot: Shot, got: Any, run: Run) -> str:
 
 
 def _is_untouched(sent: list[Any], run: Run) -> bool:
-    """Tell whether the last request was the call as the SDK makes it, and all others what they are natively or by the adapter."""
+    """Return whether the last request was native, and all others native or the adapter's own."""
     native, good = run.native[1], run.good[1]
     return (
         len(sent) == len(native)
@@ -242,7 +255,7 @@ def is_fine(name: str, function: str, when: str, outcome: str) -> bool:
     if outcome == "answer":
         return True
     if when == "before":
-        # A memory that fails costs continuity, never the call; a call that is refused goes nowhere by itself.
+        # A failing memory costs continuity, never the call; a refused call isn't sent at all.
         return (
             outcome == "chat"
             or (outcome == "answer, sent otherwise" and BOOKKEEPING.search(function) is not None)
@@ -264,7 +277,7 @@ def test_every_function_that_a_call_runs() -> None:
             table[function]["unguarded"] += 1
             continue
         if not _garden().can(code):
-            problems.append(f"{function}: nothing to plant it into")
+            problems.append(f"{function}: no function to plant it into")
             continue
         shot, got, seen = _planted(name, way, code)
         if seen is None:
@@ -279,7 +292,8 @@ def test_every_function_that_a_call_runs() -> None:
             )
         if shot.upstream.open:
             problems.append(
-                f"{function}, {when} sending, {way.name}, {name!r}: left {len(shot.upstream.open)} open"
+                f"{function}, {when} sending, {way.name}, {name!r}: "
+                f"left {len(shot.upstream.open)} open"
             )
     if TABLE:
         _write(table, plants)
@@ -302,17 +316,25 @@ def _write(table: dict[str, Counter[str]], plants: int) -> None:
 
 
 def test_the_list_of_what_is_not_guarded_is_not_too_long() -> None:
-    """Hold the exceptions to what calls run, or making a client."""
+    """Hold the list to functions that calls, or making a client, really run."""
     known = {name_of(code) for way in _FEW for name in CALLS for code in run_of(name, way).codes}
     for pattern in UNGUARDED:
         assert any(re.fullmatch(pattern, one) for one in known), pattern
 
 
 SAMPLE = (
-    "translation.requests:chat_to_responses", "ways in.ticket:begin", "ways in.marking:mark", "ways in.envelopes:outgoing",
-    "ways in.trip_base:TripBase.journey", "translation.replies:response_to_completion", "ways in.envelopes:reply_headers",
-    "ways in.families:Family.reply", "ways in.decisions:remember", "ways in.own_results:completion", "relay:Relay.feed",
-)  # fmt: skip
+    "translation.requests.chat_to_responses:chat_to_responses",
+    "_runtime.call_context:start_call",
+    "_sdk.request_context:attach_context",
+    "_http.messages:outgoing_request",
+    "_runtime.base_performer:BasePerformer.start_exchange",
+    "translation.replies.response_to_chat:response_to_completion",
+    "_http.messages:reply_headers",
+    "_http.libraries:HttpLibrary.reply",
+    "_runtime.decisions:remember",
+    "_sdk.completions:validated_completion",
+    "_exchange.stream:StreamTranslator.feed",
+)
 
 
 def _validation() -> Exception:
@@ -324,9 +346,14 @@ def _validation() -> Exception:
 
 
 ERRORS: dict[str, Callable[[], BaseException]] = {
-    "RecursionError": RecursionError, "MemoryError": MemoryError, "KeyError": lambda: KeyError("key"), "TypeError": TypeError,
-    "ValidationError": _validation, "ConnectError": lambda: http.ConnectError("no"), "StopIteration": StopIteration,
-}  # fmt: skip
+    "RecursionError": RecursionError,
+    "MemoryError": MemoryError,
+    "KeyError": lambda: KeyError("key"),
+    "TypeError": TypeError,
+    "ValidationError": _validation,
+    "ConnectError": lambda: http.ConnectError("no"),
+    "StopIteration": StopIteration,
+}
 
 
 def code_of(function: str, way: Way, *names: str) -> tuple[str, CodeType]:
@@ -344,7 +371,7 @@ def code_of(function: str, way: Way, *names: str) -> tuple[str, CodeType]:
 def test_whatever_the_exception_is(way: Way, kind: str) -> None:
     problems = []
     for function in SAMPLE:
-        if (kind, function) == ("StopIteration", "relay:Relay.feed"):
+        if (kind, function) == ("StopIteration", "_exchange.stream:StreamTranslator.feed"):
             continue
         name, code = code_of(function, way, "plain", "plain stream")
         shot, got, seen = _planted(name, way, code, error=ERRORS[kind])
@@ -356,12 +383,12 @@ def test_whatever_the_exception_is(way: Way, kind: str) -> None:
 
 
 class _Stop(BaseException):
-    """Stands for what isn't an error: a cancellation, an interruption."""
+    """Stands for an exception that isn't an error: a cancellation, an interruption."""
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, _Stop], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("function", SAMPLE)
-def test_what_is_no_error_passes(function: str, kind: type[BaseException]) -> None:
+def test_exceptions_that_are_no_errors_pass(function: str, kind: type[BaseException]) -> None:
     way = Way("client", False)
     name, code = code_of(function, way, "plain", "plain stream")
     shot = Shot(name, way)
@@ -387,13 +414,13 @@ def test_a_cancellation_passes() -> None:
 
 STRICT = (
     "translation",
-    "planning",
-    "relay",
-    "replying",
-    "ways in.ticket",
-    "routing.decide",
-    "ways in.envelopes",
-    "carrying",
+    "_exchange.plan",
+    "_exchange.stream",
+    "_exchange.reply",
+    "_exchange.reasoning",
+    "_runtime.call_context",
+    "_routing.router",
+    "_http.messages",
 )
 
 
@@ -418,8 +445,8 @@ def test_on_bug_raise_raises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rich", "legacy stream"])
-def test_one_way_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that says so, since Chat Completions doesn't serve them."""
+def test_responses_only_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They get an error that says so, since Chat doesn't serve them."""
     monkeypatch.setattr(Session, "model", "o3-pro")
     way = Way("client", False)
     problems = []
@@ -427,9 +454,9 @@ def test_one_way_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPa
     for code in sorted(ran(lambda: shots.pop().run()), key=name_of):
         function = name_of(code)
         if _UNGUARDED.fullmatch(function) or function.startswith(
-            ("translation.models", "planning:_one_way")
+            ("translation.model_profiles", "_exchange.plan:_responses_only_reason")
         ):
-            continue  # what says so is broken itself
+            continue  # what knows such models is broken itself
         shot, got, seen = _planted(name, way, code)
         if seen is not None and CHAT in {one.path for one in shot.upstream.requests}:
             problems.append(f"{function}: {got!r:.100}")
@@ -442,7 +469,9 @@ def test_one_way_models_never_go_to_chat(name: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_the_text_of_a_bug_shows_nothing_of_the_call(way: Way) -> None:
     canary = "canary-4711"
-    name, code = code_of("translation.replies:response_to_completion", way, "plain")
+    name, code = code_of(
+        "translation.replies.response_to_chat:response_to_completion", way, "plain"
+    )
     _, got, _ = _planted(name, way, code, error=lambda: PlantedError(canary))
     assert isinstance(got, openai.APIStatusError)
     assert got.code == "adapter_bug"
@@ -450,8 +479,10 @@ def test_the_text_of_a_bug_shows_nothing_of_the_call(way: Way) -> None:
     assert "PlantedError" in str(got)
 
 
-@pytest.mark.parametrize("function", ["fallback:needs_body", "fallback:judge"])
-def test_a_bug_in_the_judgement_of_a_reply_passes_it_on(function: str) -> None:
+@pytest.mark.parametrize(
+    "function", ["_exchange.fallback:needs_body", "_exchange.fallback:classify"]
+)
+def test_a_bug_in_classifying_a_reply_passes_it_on(function: str) -> None:
     way = Way("client", False)
     name, code = code_of(function, way, "missing")
     shot, got, _ = _planted(name, way, code)
@@ -464,13 +495,13 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
     shot = Shot("plain", way)
     made = shot.run()
     for code in ran(lambda: adapter.decision(made)):
-        if name_of(code) != "ways in.decisions:decision":
+        if name_of(code) != "_runtime.decisions:decision":
             with _garden().planted(code):
                 adapter.decision(made)
     for code in run_of("use", way).codes:
         if (
-            name_of(code).startswith("routing.overrides")
-            and name_of(code) != "routing.overrides:use"
+            name_of(code).startswith("_routing.overrides")
+            and name_of(code) != "_routing.overrides:use"
         ):
             _, got, seen = _planted("use", way, code)
             assert seen is None or plain(got) == run_of("use", way).native[0], name_of(code)
@@ -481,7 +512,7 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
 def test_a_bug_in_what_travels_with_a_call(
     way: Way, broken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What dataclasses make for themselves has no code of the package's that a plant could replace."""
+    """Methods generated by dataclasses have no code of the package that a plant could replace."""
     shot = Shot("plain", way)
 
     def fail(*args: Any, **kwargs: Any) -> None:

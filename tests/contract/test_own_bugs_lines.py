@@ -1,4 +1,7 @@
-"""The outermost functions, above which nothing of ours stands: an exception at each line that can fail, since none at the entry can be taken."""
+"""The outermost functions of the adapter: an exception at each of their lines that can fail.
+
+One at the entry can't be caught, since no function of the adapter calls them.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,23 @@ from tests.support.planted_bugs import PlantedError
 __all__ = ["prepared", "pytestmark"]
 
 OUTERMOST = (
-    ("ways in.client:_sync.<locals>.Adapted.request", "plain"), ("ways in.client:_sync.<locals>.Adapted._prepare_request", "plain"),
-    ("ways in.client:_with_marking.<locals>.build", "plain"), ("ways in.client:_with_marking.<locals>.failed", "error body"),
-    ("ways in.client:_sync.<locals>.Adapted._process_response", "plain stream"),
-    ("ways in.client:_with_own_reading.<locals>.process", "plain"), ("ways in.own_messages:_Method.__get__", "plain"),
-    ("ways in.own_messages:_Method.__init__.<locals>.quick", "plain"), ("ways in.wire:Transport.handle_request", "plain"),
-    ("ways in.made:Made.read", "plain"), ("ways in.own_streams:read", "plain stream"), ("ways in.decisions:decision", "plain"),
-)  # fmt: skip
+    ("_sdk.client:_sync.<locals>.Adapted.request", "plain"),
+    ("_sdk.client:_sync.<locals>.Adapted._prepare_request", "plain"),
+    ("_sdk.client:_sync.<locals>.Adapted._process_response", "plain stream"),
+    ("_sdk.client_methods:with_call_contexts.<locals>.build", "plain"),
+    ("_sdk.client_methods:with_call_contexts.<locals>.failed", "error body"),
+    ("_sdk.client_methods:with_fast_replies.<locals>.process", "plain"),
+    ("_sdk.fast_messages:_FastMethod.__get__", "plain"),
+    ("_sdk.fast_messages:_FastMethod.__init__.<locals>.quick", "plain"),
+    ("_sdk.streams:read_chunks", "plain stream"),
+    ("_http.transport:Transport.handle_request", "plain"),
+    ("_http.response_class:FastResponse.read", "plain"),
+    ("_runtime.decisions:decision", "plain"),
+)
 
 
 def _guarded_lines(code: CodeType) -> list[int]:
-    """Return the lines of a function that stand in the body of a `try`, and can fail."""
+    """Return the lines in a function's `try` bodies that can fail."""
     tree = ast.parse(Path(code.co_filename).read_text())
     own = next(
         node
@@ -64,7 +73,7 @@ _HARMLESS = (
     ast.Break,
     ast.Raise,
     ast.While,
-)  # no instructions of their own that could fail
+)  # statements without instructions that can fail
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:
