@@ -1,1 +1,1 @@
-"""Transports of httpx2 and classic httpx."""
+"""Transports of httpx2 and classic httpx, and their HTTP messages."""

@@ -1,1 +1,1 @@
-"""Where requests come in: the SDK's clients, and HTTP transports for everything else."""
+"""Performs the exchange of a call, with the inner transport of its client."""

@@ -1,1 +1,1 @@
-"""Clients of the OpenAI SDK."""
+"""Adapted clients of the OpenAI SDK."""

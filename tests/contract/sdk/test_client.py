@@ -251,7 +251,10 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for way_in in WAYS_IN:
         seen = way_in.stream(asked(), both(written))
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "abcdefgh"
-    assert taken == {"read_deltas": 4 * 7, "read_frames": 2 * 7}  # the first delta goes the long way
+    assert taken == {
+        "read_deltas": 4 * 7,
+        "read_frames": 2 * 7,
+    }  # the first delta goes the long way
 
 
 # Who else reads the reply
