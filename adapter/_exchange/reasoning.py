@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from adapter._util import json_codec
 from adapter.translation.ledger import Loss
-from adapter.translation.reasoning.history import CallHistory, insert_turns, read_history
+from adapter.translation.reasoning.history import CallHistory, read_history
+from adapter.translation.reasoning.insertion import insert_turns
 from adapter.translation.reasoning.turns import ENCRYPTED, MemoryEntry, asks_encrypted
 from adapter.translation.types import Translation
 

@@ -1,7 +1,7 @@
-"""Whether two texts of one answer say the same: what was streamed, and what it is said to have been.
+"""Compare a streamed text with its finished form (docs/decisions.md#json-equality).
 
-Plain text is the same but for white space around it. Arguments and JSON formats are the same as JSON:
-with types, and never where a key comes twice, since readers differ in which one they take.
+Plain texts are equal up to surrounding white space; arguments and JSON formats are compared as
+JSON. Duplicate keys are never equal, since parsers disagree on which one counts.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ from adapter.errors import StreamTruncated
 def missing_suffix(
     path: str, delivered: str, whole: str, *, as_json: bool, confirmed: bool = False
 ) -> str | None:
-    """Return what is missing of a finished text; None where it is all there in other words.
+    """Return the part of `whole` that was not delivered; None if only the formatting differs.
 
-    `agreed` tells that an earlier event has confirmed what was sent: from then on formatting contradicts nothing. Raises
-    StreamTruncated where the finished text contradicts what was sent.
+    `confirmed`: an earlier event has confirmed what was delivered, so formatting no longer counts.
+    Raises StreamTruncated if the finished text contradicts what was delivered.
     """
+    # dialect: several (the finished text has other white space, or another order of keys)
     if whole.startswith(delivered):
         return whole[len(delivered) :]
     if same_text(delivered, whole, as_json=as_json) or (
-        confirmed and _same_but_for_formatting(delivered, whole)
+        confirmed and _same_unformatted(delivered, whole)
     ):
         return None
-    raise StreamTruncated(path, "what was streamed is not how the finished text begins")
+    raise StreamTruncated(path, "the finished text doesn't begin with what was streamed")
 
 
 def same_text(one: str, other: str, *, as_json: bool) -> bool:
-    """Tell whether two texts say the same."""
+    """Return whether two texts are equal, up to white space or as JSON."""
     return one.strip() == other.strip() or (as_json and same_json(one, other))
 
 
-def _same_but_for_formatting(one: str, other: str) -> bool:
+def _same_unformatted(one: str, other: str) -> bool:
     return "".join(one.split()) == "".join(other.split()) or same_json(one, other)
 
 
 def same_json(one: str, other: str) -> bool:
-    """Tell whether two texts are the same JSON."""
+    """Return whether two texts are equal JSON."""
     try:
         return _same(_read(one), _read(other))
     except (ValueError, ArithmeticError, RecursionError):
@@ -48,7 +49,7 @@ def same_json(one: str, other: str) -> bool:
 
 
 def _read(text: str) -> Any:
-    # Decimals, since floats of other digits may be equal.
+    # As decimals: floats with different digits may be equal.
     return json.loads(
         text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_distinct
     )
@@ -61,7 +62,7 @@ def _refuse(constant: str) -> NoReturn:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a key comes twice")
+        raise ValueError("duplicate key")
     return made
 
 

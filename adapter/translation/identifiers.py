@@ -1,4 +1,4 @@
-"""Ids that must survive the way there and back."""
+"""Ids of completions and tool calls, and their counterparts on the Responses API."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _FITS = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 
 
 def completion_id(response_id: object) -> str:
-    """Make the id of a ChatCompletion out of a Response's id.
+    """Return the id of the ChatCompletion for a Response's id.
 
-    The whole id is kept (`chatcmpl-resp_…`), so that a stored object can be found again (docs/decisions.md#ids).
+    The whole id is kept (`chatcmpl-resp_…`), so that a stored object can be found again
+    (docs/decisions.md#ids).
     """
     return (
         f"{_COMPLETION}{response_id}"
@@ -23,7 +24,7 @@ def completion_id(response_id: object) -> str:
 
 
 def response_id(completion_id: str) -> str | None:
-    """Return the Response's id inside a ChatCompletion's id, or None where it isn't one that we made."""
+    """Return the Response's id in a ChatCompletion's id; None if `completion_id` didn't make it."""
     inner = completion_id.removeprefix(_COMPLETION)
     return inner if inner != completion_id and inner.startswith(_RESPONSE) else None
 
@@ -31,19 +32,19 @@ def response_id(completion_id: str) -> str | None:
 def call_id(chat_id: str) -> str:
     """Return the `call_id` for a tool call's id.
 
-    The Responses API takes 1 to 64 characters (docs/mapping.md#assistant-messages); histories made with other vendors hold longer ids and
-    other characters. Those become a digest of the whole id: the same for the call and for its output, and the same in
-    every process.
+    The Responses API takes 1 to 64 characters (docs/mapping.md#assistant-messages). Any other id
+    becomes a digest of itself, the same for the call and its output, and in every process.
     """
+    # dialect: programs (histories with longer ids, or with other characters)
     if _FITS(chat_id):
         return chat_id
     return _digest(chat_id)
 
 
 def repeated_call_id(chat_id: str, times: int) -> str:
-    """Return the `call_id` for a tool call whose id so many calls before it have.
+    """Return the `call_id` for a tool call whose id `times` earlier calls have used.
 
-    It is the same in every process.
+    It is the same in every process (docs/decisions.md#repeated-call-ids).
     """
     return _digest(f"{times} {chat_id}")
 

@@ -1,4 +1,4 @@
-"""JSON values and their types, as error messages name them."""
+"""Types of JSON values, as error messages name them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from adapter.errors import MalformedRequest
 
 
 def string(value: Any, path: str) -> str:
-    """Return `value`, which has to be a string."""
+    """Return `value`; raise MalformedRequest unless it is a string."""
     if not isinstance(value, str):
         raise MalformedRequest(path, f"expected a string, got {json_type(value)}")
     return value
 
 
 def json_type(value: Any) -> str:
-    """Name a value's JSON type, for messages that must not show the value."""
+    """Return the name of a value's JSON type, for messages, which never show the value."""
     match value:
         case None:
             return "null"

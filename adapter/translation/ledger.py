@@ -1,4 +1,4 @@
-"""The ledger: what a translation changed, dropped or could not carry."""
+"""The ledger: what a translation changed, dropped or could not carry over."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ Action = Literal["dropped", "changed", "clamped", "held"]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One entry: the JSON path (in Chat's terms for requests, in the Response for replies), what happened, and why.
+    """One entry of the ledger: a JSON path, what happened there, and why.
 
-    `dropped`: the value is not carried over. `changed`: carried over with another meaning. `clamped`: moved to the
-    nearest value the API takes. `held`: the reason why the call stays on Chat Completions. An entry never holds a
-    value, and a key that doesn't look like a name stands as `other` in its path.
+    The path is one of the Chat request, or of the Response. `dropped`: the value was left out.
+    `changed`: carried over with another meaning. `clamped`: replaced by the nearest value that the
+    API takes. `held`: the call is kept on Chat for this reason. An entry never contains a value; a
+    key that doesn't look like a name is replaced by `other` (docs/decisions.md#privacy).
     """
 
     path: str
@@ -37,7 +38,7 @@ class Loss:
 
 
 class Ledger(list[Loss]):
-    """The entries of one call, in the order in which they were made."""
+    """The entries of one call, in the order in which they were added."""
 
     __slots__ = ()
 

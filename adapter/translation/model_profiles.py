@@ -1,8 +1,9 @@
-"""What models can do on each API: facts as data, each with its source, and a caller's own facts over them.
+"""Profiles of models: what each model supports on each API, as data with sources.
 
-A fact says something of some names and leaves the rest to those after it: for each field the first fact counts that
-speaks of it. Names are matched without vendor prefix (`openai/`, `openai.`) and without the `ft:` of fine-tuned models;
-a caller's own patterns match the whole name as well.
+A fact sets some fields for names that match its patterns; for each field the first matching fact
+counts, and a caller's facts come before the built-in ones. Names are matched without vendor prefix
+(`openai/`, `openai.`) and without the `ft:` of fine-tuned models; a caller's patterns are matched
+against the whole name as well. See docs/mapping.md#models.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """All that is known of a model.
+    """What is known of one model.
 
-    `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes function tools (custom tools
-    it takes in any case), `azure_tools_on_chat`: when Azure's does. `refused_efforts`: values of `reasoning_effort` that it doesn't
-    take on either API, `responses_efforts`: those that it doesn't take on Chat. `named_choice_stops`: with a named
-    `tool_choice`, Chat ends with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null` into
-    choices when none were asked for. `reasons`: it reasons, and gives its reasoning encrypted when asked for it. `shutdown`: the day
-    after which it isn't served, as an ISO date, or empty.
-    `sources`: how each of this was found, the surest first.
+    `responses_only`, `chat_only`: the other API doesn't serve it. `tools_on_chat`: when Chat takes
+    function tools (it always takes custom tools); `azure_tools_on_chat`: the same for Azure.
+    `refused_efforts`: values of `reasoning_effort` that both APIs refuse; `responses_efforts`:
+    those that only Chat refuses. `named_choice_stops`: with a named `tool_choice`, Chat finishes
+    with `stop` instead of `tool_calls`. `logprobs_key`: Chat writes `logprobs: null` into choices
+    when none were requested. `reasons`: it reasons, and returns encrypted reasoning on request.
+    `shutdown`: the last day of service as an ISO date, or empty. `sources`: the source of each
+    fact used, a caller's first.
     """
 
     responses_only: bool = False
@@ -36,6 +38,7 @@ class ModelProfile:
     azure_tools_on_chat: ToolsOnChat = "free"
     refused_efforts: tuple[str, ...] = ()
     responses_efforts: tuple[str, ...] = ()
+    # dialect: vLLM (its named choices do finish with stop; its models are unknown)
     named_choice_stops: bool = False
     logprobs_key: bool = True  # as in the public OpenAPI document
     reasons: bool = False
@@ -45,7 +48,7 @@ class ModelProfile:
 
 @dataclass(frozen=True, slots=True)
 class ModelFact:
-    """What one source says of some names, by the fields of Family; None says nothing."""
+    """The fields of ModelProfile that one source gives for some names; None: not given."""
 
     names: tuple[str, ...]
     source: str
@@ -61,100 +64,111 @@ class ModelFact:
     shutdown: str | None = None
 
     def known(self) -> dict[str, Any]:
-        """Return what it says."""
+        """Return the given fields."""
         return {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
 
 
 FIELDS = tuple(one.name for one in fields(ModelProfile) if one.name != "sources")
-"""What there is to know of a model."""
+"""The fields of a profile that facts can set."""
 
 _BUILT_IN_EXCEPT_SHUTDOWNS = (
     ModelFact(
-        ("o1-pro*", "o3-pro*", "*-deep-research*", "computer-use-preview*", "gpt-5-codex*", "gpt-5-pro*", "gpt-5.1-codex-max*",
-         "gpt-5.5-pro*", "gpt-daybreak-*", "gpt-5.6-cyber*", "gpt-6-cyber*", "gpt-rosalind-research*", "gpt-6-rosalind*",
-         "gpt-6.2-astra-law*"),
-        "SDK 3.54, list of names served on the Responses API only (docs/mapping.md#responses-only-models)",
+        ("o1-pro*", "o3-pro*", "*-deep-research*", "computer-use-preview*", "gpt-5-codex*",
+         "gpt-5-pro*", "gpt-5.1-codex-max*", "gpt-5.5-pro*", "gpt-daybreak-*", "gpt-5.6-cyber*",
+         "gpt-6-cyber*", "gpt-rosalind-research*", "gpt-6-rosalind*", "gpt-6.2-astra-law*"),
+        "list of Responses-only models in OpenAI's SDK 3.54 "
+        "(docs/mapping.md#responses-only-models)",
         responses_only=True, logprobs_key=False,
     ),
     ModelFact(
         ("gpt-audio*", "*-audio-preview*"),
-        "official pages: audio goes in and comes out on Chat Completions only (docs/mapping.md#chat-only-models)",
+        "OpenAI's model pages: audio input and output on Chat only "
+        "(docs/mapping.md#chat-only-models)",
         chat_only=True,
     ),
     ModelFact(
         ("*-search-preview*", "gpt-5-search-api*"),
-        "official pages: search models answer on Chat Completions only (docs/mapping.md#chat-only-models)",
+        "OpenAI's model pages: search models on Chat only (docs/mapping.md#chat-only-models)",
         chat_only=True,
     ),
     ModelFact(
         ("gpt-6-astra*",),
-        "reported by several who tried it: none and minimal are refused on both APIs, max is taken on the Responses API only",
+        "reported by users: both APIs refuse the efforts none and minimal; max is taken on the "
+        "Responses API only (docs/mapping.md#model-abilities)",
         refused_efforts=("none", "minimal"), responses_efforts=("max",),
     ),
     ModelFact(
         ("gpt-6.1-sol*",),
-        "reported: the effort none is refused (docs/mapping.md#model-abilities)",
+        "reported by users: the effort none is refused (docs/mapping.md#model-abilities)",
         refused_efforts=("none",),
     ),
     ModelFact(
         ("gpt-6-astra*",),
-        "reported: Chat refuses tools in any case (docs/mapping.md#model-abilities)",
+        "reported by users: Chat refuses tools with any effort (docs/mapping.md#model-abilities)",
         tools_on_chat="never",
     ),
     ModelFact(
         ("gpt-5.4*", "gpt-5.5*"),
-        "recorded: 400 on Chat with function tools and an effort other than none; an omitted effort works (docs/edge-cases.md#responses-only-models); custom "
-        "tools are taken; reported: Azure Foundry refuses them from gpt-5.6 on",
+        "recorded: Chat answers 400 to function tools with an effort other than none, and takes "
+        "them without an effort; reported by users: Azure refuses them from gpt-5.6 on only "
+        "(docs/mapping.md#model-abilities)",
         tools_on_chat="without effort", azure_tools_on_chat="free",
     ),
     ModelFact(
         ("gpt-5.[6-9]*", "gpt-[6-9]*"),
-        "reported: 400 on Chat with tools unless the effort is none, also when it is omitted (docs/edge-cases.md#responses-only-models)",
+        "reported by users: Chat answers 400 to function tools unless the effort is none, also "
+        "without an effort (docs/mapping.md#model-abilities)",
         tools_on_chat="effort none only",
     ),
     ModelFact(
         ("gpt-3.5*", "gpt-4*", "chatgpt-4o*"),
-        "recorded for gpt-3.5, gpt-4-turbo, gpt-4o (24 of 24) and read across to gpt-4 and 4.1; the key in 970 of 975 replies "
+        "recorded for gpt-3.5, gpt-4-turbo and gpt-4o (24 of 24 named choices), inferred for gpt-4 "
+        "and gpt-4.1; logprobs key in 970 of 975 replies "
         "(docs/wire-facts.md#forced-tools, #logprobs-key)",
         named_choice_stops=True, logprobs_key=True,
     ),
     ModelFact(
         ("gpt-5*", "o1*", "o3*", "o4*", "gpt-audio*"),
-        "recorded: no logprobs key in 127 of 127 replies; tool_calls under a named choice in 2 of 2 (docs/wire-facts.md#logprobs-key, #forced-tools)",
+        "recorded: no logprobs key in 127 of 127 replies, tool_calls in 2 of 2 named choices "
+        "(docs/wire-facts.md#logprobs-key, #forced-tools)",
         named_choice_stops=False, logprobs_key=False,
     ),
     ModelFact(
         ("gpt-[6-9]*",),
-        "read across from gpt-5 (docs/wire-facts.md#forced-tools, #logprobs-key)",
+        "inferred from gpt-5 (docs/wire-facts.md#forced-tools, #logprobs-key)",
         named_choice_stops=False, logprobs_key=False,
     ),
     ModelFact(
         ("gpt-5-chat*",),
-        "the SDK's docstrings: the model of ChatGPT, which doesn't reason",
+        "docstrings of OpenAI's SDK: the model of ChatGPT, which doesn't reason "
+        "(docs/mapping.md#models)",
         reasons=False,
     ),
     ModelFact(
         ("gpt-5*", "o1*", "o3*", "o4*", "grok-4.3*"),
-        "recorded: `include` taken by gpt-5, 5.2, 5.4, 5.5, 5.6, their mini and nano forms, o3, o3-mini, o4-mini and grok-4.3 (330 "
-        "of 330); read across to the others",
+        "recorded: encrypted reasoning accepted in 330 of 330 requests to gpt-5, 5.2, 5.4, 5.5, "
+        "5.6, their mini and nano forms, o3, o3-mini, o4-mini and grok-4.3; inferred for others "
+        "(docs/wire-facts.md#reasoning-items)",
         reasons=True,
     ),
     ModelFact(
         ("gpt-[6-9]*",),
-        "read across from gpt-5.6",
+        "inferred from gpt-5.6 (docs/wire-facts.md#reasoning-items)",
         reasons=True,
     ),
 )  # fmt: skip
 
-# As the source writes the names: a dated snapshot is meant where it is named, or where the name ends with a star.
+# Names as the deprecations page writes them: a dated snapshot only where it is named, or by a star.
 _SHUTDOWNS = (
     ("2026-05-07", ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
-    ("2026-07-23", ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*", "gpt-5-chat-latest", "gpt-5.1-chat-latest", "gpt-5-codex",
-                    "gpt-5.1-codex", "gpt-5.1-codex-max", "o3-deep-research", "o4-mini-deep-research", "computer-use-preview")),
+    ("2026-07-23", ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*", "gpt-5-chat-latest",
+                    "gpt-5.1-chat-latest", "gpt-5-codex", "gpt-5.1-codex", "gpt-5.1-codex-max",
+                    "o3-deep-research", "o4-mini-deep-research", "computer-use-preview")),
     ("2026-08-10", ("gpt-5.2-chat-latest", "gpt-5.3-chat-latest")),
     ("2026-09-28", ("gpt-3.5-turbo-1106",)),
-    ("2026-10-23", ("gpt-4.1-nano", "o4-mini", "o3-mini", "o1", "o1-pro", "gpt-4o-2024-05-13", "gpt-4-turbo*", "gpt-4-1106-preview", "gpt-4",
-                    "gpt-4-0613", "gpt-3.5-turbo", "gpt-3.5-turbo-0125")),
+    ("2026-10-23", ("gpt-4.1-nano", "o4-mini", "o3-mini", "o1", "o1-pro", "gpt-4o-2024-05-13",
+                    "gpt-4-turbo*", "gpt-4-1106-preview", "gpt-4", "gpt-4-0613", "gpt-3.5-turbo",
+                    "gpt-3.5-turbo-0125")),
     ("2026-12-11", ("gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o3-pro", "gpt-5-pro")),
     ("2027-01-14", ("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini")),
     ("2027-01-20", ("gpt-audio-mini",)),
@@ -170,19 +184,18 @@ BUILT_IN_FACTS = _BUILT_IN_EXCEPT_SHUTDOWNS + tuple(
     )
     for date, names in _SHUTDOWNS
 )
-"""The facts that come with the adapter."""
+"""The built-in facts."""
 
-_MAX_CACHED = 512  # names; what a service calls models is up to its callers
-_LONGEST_NAME = (
-    256  # characters of a name that is remembered, and that the built-in facts can be about
-)
+_MAX_CACHED = 512  # names: bounded, since callers may send any
+_LONGEST_NAME = 256  # characters; longer names aren't cached and match no built-in fact
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProfiles:
-    """The facts that hold for a caller: its own, and the built-in ones behind them.
+    """The profiles that apply for a caller: its own facts, then the built-in ones.
 
-    Immutable and hashable; what was looked up once is remembered. `from_mapping` reads a caller's facts from settings.
+    Immutable and hashable, with a cache of profiles. `from_mapping` reads a caller's facts from
+    settings.
     """
 
     overrides: tuple[ModelFact, ...] = ()
@@ -192,17 +205,17 @@ class ModelProfiles:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
-        """Read facts written as `{pattern: {field: value}}`, the first pattern of which is asked first.
+        """Read facts written as `{pattern: {field: value}}`; earlier patterns take precedence.
 
-        Fields are those of Family, and `source`. Raises ValueError, beginning with `models.<pattern>.<field>`, for what
-        can't be.
+        Fields are those of ModelProfile, and `source`. Raises ValueError for an invalid field; its
+        message begins with `models.<pattern>.<field>`.
         """
         if not isinstance(mapping, Mapping):
             raise ValueError("models: expected a table of patterns")
-        return cls(tuple(_parse_fact(pattern, said) for pattern, said in mapping.items()))
+        return cls(tuple(_parse_fact(pattern, values) for pattern, values in mapping.items()))
 
     def profile(self, model: str) -> ModelProfile:
-        """Return the facts of a model."""
+        """Return the profile of a model."""
         found = self._cache.get(model)
         if found is None:
             found = self._find(model)
@@ -222,11 +235,10 @@ class ModelProfiles:
         built_in = BUILT_IN_FACTS if len(bare) <= _LONGEST_NAME else ()
         for fact in own + [fact for fact in built_in if _matches(fact, bare)]:
             new = {name: value for name, value in fact.known().items() if name not in known}
-            # No model is missing on both: who says first where it is served has said it of both.
+            # A fact about OpenAI's Chat applies to Azure's as well, unless it gives another.
             if "tools_on_chat" in new and "azure_tools_on_chat" not in known:
-                new.setdefault(
-                    "azure_tools_on_chat", new["tools_on_chat"]
-                )  # said of OpenAI and Azure alike
+                new.setdefault("azure_tools_on_chat", new["tools_on_chat"])
+            # A model is served on one API at least: one of these fields sets the other.
             if new.get("responses_only"):
                 new["chat_only"] = False
             elif new.get("chat_only"):
@@ -239,10 +251,11 @@ class ModelProfiles:
     def responses_only_reason(
         self, model: object, *, tools: bool, effort: object, azure: Callable[[], bool] | None = None
     ) -> str | None:
-        """Say why a call can be served on the Responses API only, or None where Chat can serve it as well.
+        """Return why Chat can't answer a call to this model; None if it can.
 
-        `tools` tells whether the call has function tools, `effort` is its `reasoning_effort` (None when omitted), `azure` whether
-        it goes to Azure.
+        `tools`: the call has function tools. `effort`: its `reasoning_effort`, None if omitted.
+        `azure`: returns whether the call goes to Azure. See
+        docs/decisions.md#responses-only-models.
         """
         if not isinstance(model, str):
             return None
@@ -270,19 +283,19 @@ class ModelProfiles:
         )
 
     def shutdown(self, model: str) -> str | None:
-        """Return the day after which a model isn't served any more, as an ISO date, where one is known.
+        """Return the last day of service of a model as an ISO date; None if none is known.
 
-        Fine-tuned models are taken to go with what they were made from.
+        Fine-tuned models have the date of their base model.
         """
         return self.profile(model).shutdown or None
 
 
 BUILT_IN_PROFILES = ModelProfiles()
-"""The built-in facts alone."""
+"""The profiles of a caller without facts of its own."""
 
 
 def has_function_tools(body: Mapping[str, Any]) -> bool:
-    """Tell whether a Chat body has function tools; custom ones are none."""
+    """Return whether a Chat body has function tools; custom tools don't count."""
     if body.get("functions"):
         return True
     tools = body.get("tools")
@@ -297,9 +310,10 @@ _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 
 def family_name(model: str) -> str:
-    """Return what a model's snapshots and vendors' spellings of it have in common.
+    """Return a model's name without vendor prefix and snapshot date.
 
-    Encrypted reasoning is bound to the model that wrote it (docs/mapping.md#reasoning); `gpt-5-mini` isn't of the family of `gpt-5`.
+    Encrypted reasoning is bound to this family (docs/mapping.md#reasoning); `gpt-5-mini` is not of
+    the family of `gpt-5`.
     """
     return _SNAPSHOT.sub("", _bare_name(model))
 
@@ -321,18 +335,18 @@ def _parse_fact(pattern: Any, values: Any) -> ModelFact:
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"{path}: expected a model's name or a pattern")
     if not isinstance(values, Mapping):
-        raise ValueError(f"{path}: expected a table of facts")
+        raise ValueError(f"{path}: expected a table of fields")
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in (*FIELDS, "source"):
             near = get_close_matches(str(name), FIELDS, n=1)
             raise ValueError(
-                f"{path}.{name}: not a fact about models"
+                f"{path}.{name}: unknown field of a model"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
         checked[name] = _checked(f"{path}.{name}", name, value)
     if checked.get("responses_only") and checked.get("chat_only"):
-        raise ValueError(f"{path}.chat_only: a model is served on one of the two APIs, at least")
+        raise ValueError(f"{path}.chat_only: responses_only and chat_only can't both be true")
     return ModelFact((pattern.lower(),), checked.pop("source", "settings"), **checked)
 
 

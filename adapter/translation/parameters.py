@@ -1,7 +1,7 @@
-"""One table: every Chat Completions parameter, where it goes, and what happens when it can't.
+"""The table of all Chat Completions parameters: target, support, conversion, neutral values.
 
-The translator, the table in MIGRATION.md and the completeness test (its keys are the SDK's TypedDict keys) all come
-from here. Classes and targets: docs/mapping.md#parameters; neutral values (the API's own defaults, which change nothing): docs/mapping.md#neutral-values.
+The translation, the table in MIGRATION.md and a completeness test (its names are the keys of the
+SDK's TypedDict) read it. See docs/mapping.md#parameters and docs/mapping.md#neutral-values.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _INDEX = re.compile(r"\[\d*\]")
 
 
 class Conversion(Enum):
-    """How a parameter gets to the other side."""
+    """How a parameter is converted."""
 
     COPY = "copy"  # the value as it is, under the target's name
-    CONVERT = "convert"  # by a function of its own, in requests.CONVERTERS
+    CONVERT = "convert"  # by its function in chat_to_responses.CONVERTERS
     REFUSE = "refuse"  # no counterpart: the policy decides
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What happens to one parameter.
+    """One row of the table.
 
-    `to` is the dotted path in the Responses body (empty where there is none); `neutral` are the values that mean the
-    same as leaving the parameter out (null always does).
+    `target`: dotted path in the Responses body, empty if there is none. `neutral`: values that have
+    no effect, as null always has.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Parameter:
     neutral: tuple[Any, ...] = ()
 
     def is_neutral(self, value: Any) -> bool:
-        """Say whether this value is a no-op, to be left out without a word."""
-        # True == 1 in Python, and `n: true` isn't `n: 1`.
+        """Return whether this value has no effect and is left out without an entry."""
+        # By type as well: True == 1 in Python, but `n: true` isn't `n: 1`.
         return value is None or any(type(value) is type(n) and value == n for n in self.neutral)
 
 
@@ -54,7 +54,7 @@ _TABLE = (
         "input",
         "exact",
         _CONVERT,
-        "Item by item, in order; audio can't be carried, message `name` where emulation is asked for.",
+        "Item by item, in order; audio can't be carried, message `name` if emulation is enabled.",
     ),
     Parameter("audio", "", "impossible", _REFUSE, "The Responses API has no speech output."),
     Parameter(
@@ -106,7 +106,7 @@ _TABLE = (
         "moderation", "moderation", "exact", _COPY, "The same; the result is given Chat's shape."
     ),
     Parameter(
-        "n", "", "emulated", _CONVERT, "As that many requests, where emulation is asked for.", (1,)
+        "n", "", "emulated", _CONVERT, "Sent as that many requests, if emulation is enabled.", (1,)
     ),
     Parameter("parallel_tool_calls", "parallel_tool_calls", "exact", _COPY, "The same."),
     Parameter(
@@ -128,7 +128,7 @@ _TABLE = (
         "text.format",
         "exact",
         _CONVERT,
-        "One level flatter; `strict: false` is written out.",
+        "Flattened one level; `strict: false` is written out.",
     ),
     Parameter("safety_identifier", "safety_identifier", "exact", _COPY, "The same."),
     Parameter(
@@ -144,7 +144,7 @@ _TABLE = (
         "",
         "emulated",
         _CONVERT,
-        "The text is cut here, where emulation is asked for.",
+        "The adapter truncates the text, if emulation is enabled.",
         ([],),
     ),
     Parameter(
@@ -163,12 +163,12 @@ _TABLE = (
         "stream_options",
         "emulated",
         _CONVERT,
-        "`include_usage` is done here, `include_obfuscation` there.",
+        "`include_usage` is handled by the adapter, `include_obfuscation` is passed on.",
     ),
     Parameter("temperature", "temperature", "exact", _COPY, "The same."),
-    Parameter("tool_choice", "tool_choice", "exact", _CONVERT, "One level flatter."),
+    Parameter("tool_choice", "tool_choice", "exact", _CONVERT, "Flattened one level."),
     Parameter(
-        "tools", "tools", "exact", _CONVERT, "One level flatter; `strict: false` is written out."
+        "tools", "tools", "exact", _CONVERT, "Flattened one level; `strict: false` is written out."
     ),
     Parameter(
         "top_logprobs", "top_logprobs", "exact", _CONVERT, "The same, together with `logprobs`."
@@ -181,43 +181,45 @@ _TABLE = (
         "tools",
         "emulated",
         _CONVERT,
-        "A `web_search` tool, where emulation is asked for.",
+        "A `web_search` tool, if emulation is enabled.",
     ),
 )
 
-CHAT_PARAMETERS: dict[str, Parameter] = {rule.name: rule for rule in _TABLE}
-"""Every parameter of `chat.completions.create`, in the order in which the Responses body is written."""
+CHAT_PARAMETERS: dict[str, Parameter] = {row.name: row for row in _TABLE}
+"""Every parameter of `chat.completions.create`, in the order of the Responses body."""
 
+# dialect: gateways (they choose a route by the first keys of the body)
 ROUTING_FIELDS = ("model", "stream", "service_tier")
-"""What a body begins with, as the SDK writes both APIs' bodies: gateways route by a body's head."""
+"""The keys that come first in a body, as in those that the SDK writes for both APIs."""
 
 RESERVED_KEYS = frozenset({"input", "max_output_tokens"})
-"""Keys of the Responses body that only the translation writes; a Chat body that brings one of them is refused."""
+"""Keys that only the translation writes; a Chat body with one of them isn't translated."""
 
 MINIMUM_OUTPUT_TOKENS = 16
-"""The least `max_output_tokens` that the Responses API takes (400 `integer_below_min_value`; docs/mapping.md#parameters)."""
+"""The least `max_output_tokens` of the Responses API (docs/mapping.md#parameters)."""
 
 UNSUPPORTED_MESSAGE_FIELDS = frozenset(
     {"name", "input_audio", "prompt_cache_breakpoint", "cache_control"}
 )
-"""What can't be carried inside messages (and tools), by the names that a policy knows it by."""
+"""Fields of messages and tools that can't be carried, by their names in a policy."""
 
 BREAKING_DROPS = frozenset(
     {"audio", "input_audio", "modalities", "logit_bias", "n", "stop", "web_search_options"}
 )
-"""What to drop breaks a program, by the names that a policy knows it by: the answer lacks what the program asked
-for and reads (sound, several choices, a search, a cut or a choice of tokens that it relies on). To drop anything else
-loses a nuance or a cost, and the answer is still one to the same request."""
+"""What breaks a program when it is dropped, by names in a policy: the answer lacks what the program
+reads (audio, several choices, a search, the end at a stop sequence, a choice of tokens). Dropping
+anything else changes a nuance or a cost; the answer still answers the same request."""
 
 DEFAULT_POLICIES: dict[str, Literal["drop"]] = {"cache_control": "drop"}
-"""What a policy says of a value unless it names it: such a mark of other vendors concerns cost alone."""
+"""Actions for names that a policy doesn't list: cache markers of other vendors only affect cost."""
 
+# dialect: Azure (its Chat only)
 CHAT_ONLY = frozenset({"data_sources", "dataSources"})
-"""Parameters of Azure's Chat Completions alone; an answer without them would be another one."""
+"""Parameters of Azure's Chat Completions alone; the answer depends on them."""
 
 
 def policy_name_of(path: str) -> str:
-    """Return the name by which policies know what stands at a path: `messages[0].name` is `name`."""
+    """Return the name in a policy for a path: `name` for `messages[0].name`."""
     parts = _INDEX.sub("", path).split(".")
     inner = parts[-1] if len(parts) > 1 else ""
     return inner if inner in UNSUPPORTED_MESSAGE_FIELDS or inner == "audio" else parts[0]

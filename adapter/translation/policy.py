@@ -1,4 +1,4 @@
-"""What happens to a value that the Responses API can't carry: the caller's choice, as data."""
+"""The caller's choice of what happens to a value that the Responses API can't carry."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CarryReasoning = Literal["auto", "always", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy for lossy and impossible values.
+    """The policy for lossy and impossible values (docs/decisions.md#policies).
 
-    `chat` keeps the whole call on Chat Completions, `error` refuses it, `drop` goes on without the value and says so in
-    the ledger. `parameters` overrides this by the name of the top-level parameter, or of what
-    stands inside messages; what it doesn't name may have a policy of its own
-    (rules.DEFAULT_POLICIES). `emulate` names the parameters that are reproduced with other means instead; `models` are the facts about models that hold. `carry_reasoning` says which models are
-    asked for their reasoning in a form that can be sent back: `auto` those that reason.
+    `unsupported`: `chat` keeps the whole call on Chat, `error` refuses it, `drop` leaves the value
+    out with an entry in the ledger. `parameters` overrides it by name of a parameter, or of a field
+    inside messages; for names that it lacks, `parameters.DEFAULT_POLICIES` comes first. `emulate`
+    names the parameters that the adapter reproduces itself. `models`: the profiles that apply.
+    `carry_reasoning`: which models are asked for encrypted reasoning; `auto`: those that reason.
     """
 
     unsupported: Unsupported = "chat"
@@ -32,12 +32,12 @@ class Policy:
     carry_reasoning: CarryReasoning = "never"
 
     def carries_reasoning(self, model: object) -> bool:
-        """Tell whether a model is asked for its encrypted reasoning."""
+        """Return whether a model is asked for its encrypted reasoning."""
         if self.carry_reasoning != "auto":
             return self.carry_reasoning == "always"
         return isinstance(model, str) and self.models.profile(model).reasons
 
     def action_for(self, parameter: str) -> Unsupported:
-        """Return what is to happen to a value of this parameter."""
+        """Return the action for a value of this parameter."""
         action = self.parameters.get(parameter)
         return action if action is not None else DEFAULT_POLICIES.get(parameter, self.unsupported)

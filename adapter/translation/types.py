@@ -1,4 +1,4 @@
-"""What a translation gives: the body, its losses, and what replies and errors are translated with."""
+"""The result of translating a request, and what the translation of its reply needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "ou
 
 
 class Origin(NamedTuple):
-    """Where one input item came from.
+    """The origin of one input item in the Chat body.
 
-    `message` is the index in `messages`, `call` the index in its `tool_calls`, `parts` the path inside the message of
-    each content part of the item (`content[0]`, `refusal`, or `content` where the message held a
-    string), `prefix` how many characters were put in front of its text. Reasoning was put in front
-    of the message's calls; the caller doesn't know of it.
+    `message`: index in `messages`. `call`: index in its `tool_calls`. `parts`: for each content
+    part of the item, its path inside the message (`content[0]`, `refusal`, or `content` for a
+    string). `prefix`: number of characters inserted before the text. Items of kind `reasoning` are
+    inserted by the adapter before the message's calls; the caller didn't send them.
     """
 
     kind: ItemKind
@@ -32,20 +32,23 @@ EMPTY_MAPPING: Mapping[str, Any] = MappingProxyType({})
 
 
 class PathMap(NamedTuple):
-    """Where the pieces of a Responses body came from: what error paths are translated with."""
+    """Maps paths of the Responses body back to the Chat body (docs/mapping.md#error-paths).
+
+    `items`: the origin of each input item. `tools`: for each tool, its path in the Chat body
+    (`tools[0]`, `functions[0]`, `web_search_options`). `names`: the caller's name for a path.
+    """
 
     items: tuple[Origin, ...] = ()
-    tools: tuple[
-        str, ...
-    ] = ()  # for each tool, its path in the Chat body: `tools[0]`, `functions[0]`, `web_search_options`
-    names: Mapping[str, str] = EMPTY_MAPPING  # Responses path -> the caller's own name
+    tools: tuple[str, ...] = ()
+    names: Mapping[str, str] = EMPTY_MAPPING
 
 
 class ReplyContext(NamedTuple):
-    """What the caller asked for, as far as the reply's shape depends on it.
+    """What the translation of a reply must know of its request.
 
-    `stop` and `n` are what is done here in the API's place, `models` the facts that hold for this call. `background` and `stored`
-    tell that the answer may come later, and that it can be asked for then.
+    `stop`, `n`: emulated by the adapter. `models`: the profiles for this call. `background`: the
+    reply may be unfinished; `stored`: it can be polled. `call_ids`: ids that were sent, with the
+    caller's ids for them.
     """
 
     model: str = ""
@@ -62,16 +65,16 @@ class ReplyContext(NamedTuple):
     stop: tuple[str, ...] = ()
     n: int = 1
     models: ModelProfiles = BUILT_IN_PROFILES
-    call_ids: Mapping[str, str] = EMPTY_MAPPING  # shortened id -> the caller's own
+    call_ids: Mapping[str, str] = EMPTY_MAPPING
 
 
 class Translation(NamedTuple):
     """A translated request.
 
-    `body` is the Responses body, or None where the call stays on Chat: then `held` says why. `losses` is the ledger,
-    `index` leads error paths back, `asked` is what the reply's translation needs to know. `asks_reasoning`: the body asks for
-    encrypted reasoning because the policy says so, not the caller. `droppable` leads from the paths in `held` to the names by which
-    the policy can be told to leave them out, where that would do.
+    `body`: the Responses body; None if the call is kept on Chat, with the reasons in `held`.
+    `losses`: the ledger. `paths`: maps error paths back. `reply_context`: for translating the
+    reply. `asks_reasoning`: the body asks for encrypted reasoning because of the policy, not the
+    caller. `droppable`: for paths in `held`, the name with which a policy of `drop` would do.
     """
 
     body: dict[str, Any] | None
@@ -84,10 +87,10 @@ class Translation(NamedTuple):
 
     @property
     def asked(self) -> ReplyContext:
-        """The reply context, as it is documented: an argument of `response_to_completion`."""
+        """The reply context, by the name of the argument of `response_to_completion`."""
         return self.reply_context
 
     @property
-    def index(self) -> PathMap:  # type: ignore[override]  # in place of a tuple's method
-        """The path map, as it is documented: an argument of `response_to_completion`."""
+    def index(self) -> PathMap:  # type: ignore[override]  # replaces tuple.index
+        """The path map, by the name of the argument of `response_to_completion`."""
         return self.paths

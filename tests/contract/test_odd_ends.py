@@ -425,11 +425,11 @@ REFUSED: dict[str, tuple[list[Json], str]] = {
     "of tomorrow": ([{"type": "hologram"}], "output[0]: the answer is an item of the type hologram"),
     "a search that waits": (
         [{"type": "tool_search_call", "call_id": "call_1", "execution": "client"}],
-        "output[0]: an item of the type tool_search_call waits for an answer",
+        "output[0]: an item of the type tool_search_call needs a client-side result",
     ),
     "a shell that waits": (
         [{"type": "shell_call", "call_id": "call_1"}],
-        "output[0]: an item of the type shell_call waits for an answer",
+        "output[0]: an item of the type shell_call needs a client-side result",
     ),
 }  # fmt: skip
 EMPTY: dict[str, list[Json]] = {

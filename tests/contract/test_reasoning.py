@@ -93,7 +93,7 @@ LOOPS: dict[str, tuple[list[Item], list[Item]]] = {
 }  # fmt: skip
 
 
-_TWICE = "an identical message stands before it"
+_TWICE = "duplicates an earlier message"
 
 
 def sent_form(item: Item) -> Item:
@@ -127,7 +127,7 @@ def test_a_turn_comes_back(loop: str, stream: bool, way_in: WayIn) -> None:
     dropped = [
         one
         for one in talk.seen.decision.losses
-        if one.why not in ("commentary beside a final text", _TWICE)
+        if one.why not in ("commentary next to a final answer", _TWICE)
     ]
     assert dropped == []
 

@@ -1,1 +1,1 @@
-"""API objects that several stages share, one a file."""
+"""API objects that requests, replies and streams share, one per file."""

@@ -1,4 +1,6 @@
-"""Azure's content filter, responses → chat: the same findings under other names and in other places (docs/mapping.md#azure, docs/edge-cases.md#azure-content-filter)."""
+"""Azure's content filter results, Responses → Chat (docs/mapping.md#azure)."""
+
+# dialect: Azure (docs/edge-cases.md#azure-content-filter)
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ def _entries(holder: dict[str, Any], source: str | None = None) -> list[dict[str
 
 
 def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the filter found in the prompt, in Chat's shape; empty where the server has no such filter."""
+    """Return the results for the prompt in Chat's shape; empty without such a filter."""
     if "content_filters" not in response:
         return []
     return [
@@ -24,7 +26,7 @@ def prompt_filter_results(response: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def completion_filter_results(response: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the filter found in the answer, None where the server has no such filter."""
+    """Return the results for the answer; None without such a filter."""
     if "content_filters" not in response:
         return None
     entries = _entries(response, "completion")
@@ -42,7 +44,7 @@ def _results(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_details(error: dict[str, Any]) -> dict[str, Any]:
-    """Return what Chat adds to the error of a filtered prompt: `innererror`, with the first filter's findings."""
+    """Return `innererror`, which Chat adds to the error of a filtered prompt."""
     entries = _entries(error)
     if not entries or "innererror" in error:
         return {}

@@ -1,4 +1,4 @@
-"""How an answer ended: status → finish_reason (docs/mapping.md#finish-reason)."""
+"""`finish_reason` from a Response's status and items (docs/mapping.md#finish-reason)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ _DOCUMENTED = {"max_output_tokens": "length", "content_filter": "content_filter"
 
 
 def is_cut(response: dict[str, Any]) -> bool:
-    """Tell whether a response that has not failed is incomplete.
-
-    Some servers give the reason and call it completed all the same.
-    """
+    """Return whether a response that has not failed is incomplete."""
+    # dialect: several (a reason in incomplete_details, and the status completed)
     return response.get("status") == "incomplete" or _reason(response) is not None
 
 
 def cut_by_error(response: dict[str, Any]) -> bool:
-    """Tell whether the only thing that says why a response is incomplete is an error: then it has failed."""
+    """Return whether an incomplete response has an error and no reason: then it has failed."""
     return (
         bool(response.get("error"))
         and response.get("status") == "incomplete"
@@ -41,20 +39,20 @@ def finish_reason(
     ledger: Ledger,
     cut: bool = False,
 ) -> str:
-    """Return the finish reason of a response that has not failed.
+    """Return the finish reason of a response that has not failed (docs/decisions.md#finish-reason).
 
-    Incomplete wins over calls; a reason that Chat doesn't know is `length`, the safe reading of a cut answer, with an
-    entry; but a text that was `cut` at a stop sequence ended there, whatever became of the rest (docs/mapping.md#stop). With a
-    named `tool_choice` old models say `stop` on Chat (docs/wire-facts.md#forced-tools).
+    Incomplete wins over calls, and a reason that Chat doesn't have is `length`, with an entry. A
+    text that was `cut` at a stop sequence ended there (docs/mapping.md#stop). With a named
+    `tool_choice` older models finish with `stop` (docs/wire-facts.md#forced-tools).
     """
     if response.get("error"):
-        ledger.add("error", "dropped", "the answer is there all the same")
+        ledger.add("error", "dropped", "an answer was returned despite it")
     if is_cut(response) and not cut:
         reason = _reason(response)
         if reason in _DOCUMENTED:
             return _DOCUMENTED[reason]
         ledger.add(
-            "incomplete_details.reason", "changed", "Chat has no such reason; given as length"
+            "incomplete_details.reason", "changed", "Chat has no such reason; reported as length"
         )
         return "length"
     if not calls:

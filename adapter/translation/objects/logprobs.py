@@ -1,4 +1,4 @@
-"""Token logprobs, responses → chat (docs/mapping.md#logprobs)."""
+"""Token logprobs, Responses → Chat (docs/mapping.md#logprobs)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def logprobs_to_chat(entries: Any) -> list[dict[str, Any]]:
-    """Translate a part's or a delta's logprobs.
+    """Translate the logprobs of a part or a delta.
 
-    The shapes are the same, but a delta's entries lack `bytes`: those are the token's own UTF-8 bytes.
+    The shapes are equal, but entries of deltas lack `bytes`: they are the token's UTF-8 bytes.
     """
     if not isinstance(entries, list):
         return []
@@ -30,7 +30,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     token = entry.get("token")
-    spelled = entry.get("bytes")
-    if spelled is None and isinstance(token, str):
-        spelled = list(token.encode("utf-8", "surrogatepass"))
-    return {"token": token, "logprob": entry.get("logprob"), "bytes": spelled}
+    encoded = entry.get("bytes")
+    if encoded is None and isinstance(token, str):
+        encoded = list(token.encode("utf-8", "surrogatepass"))
+    return {"token": token, "logprob": entry.get("logprob"), "bytes": encoded}

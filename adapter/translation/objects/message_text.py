@@ -1,16 +1,18 @@
-"""Which of several messages a Chat caller reads: one decision for results and for streams.
+"""Choose the text of a ChatCompletion among a Response's messages, for results and for streams.
 
-A Response may hold several message items; a ChatCompletion has one text. Rules (docs/decisions.md#several-messages):
-1. Commentary (messages of any phase but `final_answer`) is held. A final text drops it; without
-   one it is the text, as Chat's own preambles are: from the call that follows it on, or at the end.
-2. A final message is read as it comes. The next one is held while it still equals an earlier one: an identical twin is
-   dropped, anything else follows after a blank line.
-3. Where JSON was asked for, only the first final text counts: two documents in one string are none.
-   There commentary is held until the end; and so is a message whose phase may still come, until it
-   is finished, unless it begins as a document does.
-4. Messages without text are nothing.
+A Response may have several message items; a ChatCompletion has one text. Rules
+(docs/decisions.md#several-messages):
 
-Results are fed message by message, streams piece by piece; both come out the same.
+1. Commentary (any phase but `final_answer`) is held. A final text drops it; without one it is the
+   text: from the following call on, as Chat's models write preambles, or at the end.
+2. A final message is shown as it arrives. A later one is held as long as it may still repeat an
+   earlier one: a duplicate is dropped, anything else follows after a blank line.
+3. If JSON was requested, only the first final text counts, since two documents in one string are
+   no JSON. Commentary is then held until the end. A message whose phase may still arrive is held
+   until it is finished, unless it begins like a JSON document.
+4. Messages without text are ignored.
+
+Results are fed message by message, streams piece by piece, with the same outcome.
 """
 
 from __future__ import annotations
@@ -25,30 +27,32 @@ from adapter.translation.ledger import Ledger
 
 SEPARATOR = "\n\n"
 
-_LATER_JSON_TEXT = "JSON was asked for, and the first text is the answer"
+_DUPLICATE = "duplicates an earlier message"
+_COMMENTARY = "commentary next to a final answer"
+_LATER_JSON_TEXT = "JSON was requested; only the first text is the answer"
 
 
 class TextPiece(NamedTuple):
-    """A piece of text on its way to the caller, with its logprobs."""
+    """A piece of text for the caller, with its logprobs."""
 
     text: str
     logprobs: list[dict[str, Any]] = []  # noqa: RUF012  # never written to
 
 
 class _State(Enum):
-    HELD = "held"  # it isn't decided yet whether the caller reads this
+    HELD = "held"  # not decided yet
     SHOWN = "shown"
     DROPPED = "dropped"
 
 
 @dataclass(slots=True, eq=False)
 class MessageText:
-    """One message's text. `offset` is where it begins in the text that the caller reads, None while it isn't shown.
+    """The text of one message.
 
-    `certain` tells that it is known whether it is commentary: servers may say so as late as when they
-    finish it. `twins` are the earlier texts that it may still turn out to repeat, as a range of those
-    in order; None before its first word, and once it is shown. `repeats` tells that it turned out to
-    repeat one.
+    `offset`: where it begins in the caller's text, None if it isn't shown. `phase_known`: whether
+    it is commentary can't change any more; servers may give the phase as late as in the finished
+    item. `may_duplicate`: the earlier texts that it may still repeat, as a range of the sorted
+    texts; None before its first piece and once it is shown. `is_duplicate`: it does repeat one.
     """
 
     path: str
@@ -64,17 +68,17 @@ class MessageText:
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """The whole text so far."""
         return "".join(self.pieces)
 
     def add(self, text: str) -> None:
-        """Take the next piece."""
+        """Append the next piece."""
         self.pieces.append(text)
         self.length += len(text)
 
 
 class TextSelector:
-    """Take the messages' texts in order; give back what the caller reads, as soon as it is certain."""
+    """Take the texts of messages in order; return what the caller reads, once it is certain."""
 
     __slots__ = (
         "_commentary",
@@ -93,21 +97,21 @@ class TextSelector:
         self._first_only = first_only
         self._current: MessageText | None = None
         self._commentary: list[MessageText] = []
-        self._final_texts: list[str] = []  # the finished final texts, sorted
-        self._shown_commentary: set[str] | None = None  # the commentary that was shown
-        self._last: MessageText | None = None  # the last one that was shown
+        self._final_texts: list[str] = []  # of finished messages, sorted
+        self._shown_commentary: set[str] | None = None  # texts
+        self._last: MessageText | None = None  # the last message that was shown
         self._length = 0
-        self._final_shown = False  # a final text is or was being shown
+        self._final_shown = False
 
     @property
     def empty(self) -> bool:
-        """Tell whether the caller has been given nothing so far."""
+        """Return whether nothing has been shown so far."""
         return self._length == 0
 
     def write(
         self, message: MessageText, text: str, logprobs: list[dict[str, Any]]
     ) -> list[TextPiece]:
-        """Take the next piece of a message; a new message ends the one before."""
+        """Take the next piece of a message; a new message ends the one before it."""
         out: list[TextPiece] = []
         if message is not self._current:
             out += self.end()
@@ -116,7 +120,9 @@ class TextSelector:
         message.add(text)
         piece = TextPiece(text, logprobs)
         if self.is_closed(message):
-            raise StreamTruncated(message.path, "it goes on after other messages were shown")
+            raise StreamTruncated(
+                message.path, "a delta arrived after later messages had been streamed"
+            )
         if message.state is _State.SHOWN:
             self._length += len(text)
             out.append(piece)
@@ -132,18 +138,18 @@ class TextSelector:
         return out
 
     def is_closed(self, message: MessageText) -> bool:
-        """Tell whether nothing more of a message can be shown: it is a twin, or others follow it."""
+        """Return whether no more of a message can be shown: a duplicate, or others follow it."""
         return message.is_duplicate or (message.state is _State.SHOWN and message is not self._last)
 
     def _may_be_shown(self, message: MessageText) -> bool:
-        """Tell whether a text can be taken for the answer: JSON can be before its phase is known."""
+        """Return whether a text is taken for the answer: JSON is before its phase is known."""
         if not self._first_only or message.phase_known:
             return True
         begun = next(filter(None, map(str.lstrip, message.pieces)), "")
         return begun.startswith(("{", "["))
 
     def settle(self, message: MessageText) -> list[TextPiece]:
-        """Take a message for what it is known to be: it has finished, or goes on with a refusal."""
+        """Fix the phase of a message that is finished, or continues with a refusal."""
         message.phase_known = True
         held = message is self._current and message.state is _State.HELD and message.length > 0
         if not (self._first_only and held) or message.commentary or self._final_texts:
@@ -151,10 +157,11 @@ class TextSelector:
         return self._show(message)
 
     def set_commentary(self, message: MessageText, *, commentary: bool) -> None:
-        """Take note of what a message is, before anybody has read it.
+        """Set the phase of a message that hasn't been shown yet.
 
-        Once others have followed it keeps its place.
+        If other messages follow it, it keeps its place.
         """
+        # dialect: several (no phase in the announcement, or only in the finished item)
         if message.state is not _State.HELD or message.commentary == commentary:
             return
         if not message.length:
@@ -167,24 +174,24 @@ class TextSelector:
             self._commentary.remove(message)
 
     def _may_duplicate(self, message: MessageText, text: str, at: int) -> bool:
-        """Tell whether a message that goes on with this text, there, may still turn out to repeat an earlier one."""
+        """Return whether a message with this text at this offset may repeat an earlier one."""
         low, high = message.may_duplicate or (0, len(self._final_texts))
 
         def begins(earlier: str) -> str:
             return earlier[at : at + len(text)]
 
-        # All in the range are the same up to here, so that what follows is in order as well.
+        # The texts in the range are equal up to `at`, so their rests are sorted as well.
         low = bisect_left(self._final_texts, text, low, high, key=begins)
         high = bisect_right(self._final_texts, text, low, high, key=begins)
         message.may_duplicate = low, high
         return low < high
 
     def is_shown(self, message: MessageText) -> bool:
-        """Tell whether the next piece of this message is read by the caller as it comes, whatever it says."""
+        """Return whether the next piece of this message is shown at once, whatever it is."""
         return message is self._current and message.state is _State.SHOWN and not message.commentary
 
     def append(self, message: MessageText, text: str) -> None:
-        """Take the next piece of a message that runs; the caller reads it as it is."""
+        """Append the next piece of a message for which `is_shown` holds."""
         message.add(text)
         self._length += len(text)
 
@@ -201,7 +208,7 @@ class TextSelector:
                 self._drop(message, _LATER_JSON_TEXT)
                 return []
             if self._final_texts[at : at + 1] == [text]:
-                self._drop(message, "an identical message stands before it")
+                self._drop(message, _DUPLICATE)
                 message.is_duplicate = True
                 return []
             out = self._show(message)
@@ -209,11 +216,11 @@ class TextSelector:
         return out
 
     def call(self) -> list[TextPiece]:
-        """Note that a call follows: commentary that stands before it is its preamble."""
+        """Take a call: the commentary before it is its preamble."""
         return self.end() + ([] if self._first_only else self._release_commentary())
 
     def finish(self) -> list[TextPiece]:
-        """End the answer: commentary is the text where there is no other."""
+        """End the answer: commentary is the text if there is no other."""
         return self.end() + self._release_commentary()
 
     def _release_commentary(self) -> list[TextPiece]:
@@ -225,9 +232,9 @@ class TextSelector:
         for message in pending:
             text = message.text
             if self._final_shown:
-                self._drop(message, "commentary beside a final text")
+                self._drop(message, _COMMENTARY)
             elif text in shown:
-                self._drop(message, "an identical message stands before it")
+                self._drop(message, _DUPLICATE)
             else:
                 shown.add(text)
                 out += self._release(message)
@@ -235,7 +242,7 @@ class TextSelector:
 
     def _show(self, message: MessageText) -> list[TextPiece]:
         for commentary in self._commentary:
-            self._drop(commentary, "commentary beside a final text")
+            self._drop(commentary, _COMMENTARY)
         self._commentary = []
         self._final_shown = True
         return self._release(message)

@@ -1,4 +1,4 @@
-"""Moderation results, responses → chat (docs/mapping.md#moderation)."""
+"""Moderation results, Responses → Chat (docs/mapping.md#moderation)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def moderation_to_chat(moderation: Any) -> dict[str, Any] | None:
-    """Translate `moderation`: each side's one result becomes a list of one, with the model's name beside it."""
+    """Translate `moderation`: the result of each side becomes a list of one, beside its model."""
     if not isinstance(moderation, dict):
         return None
     return {side: _side(result) for side, result in moderation.items()}

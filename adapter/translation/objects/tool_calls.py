@@ -1,4 +1,4 @@
-"""Tool calls, responses → chat."""
+"""Tool calls, Responses → Chat (docs/mapping.md#output-items)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from .output_items import call_id_of, name_of, payload_of
 
 
 def call_to_chat(path: str, item: dict[str, Any], context: ReplyContext) -> dict[str, Any]:
-    """Translate a call item into a tool call; its id is the `call_id`, in the caller's own spelling (docs/edge-cases.md#the-call-id-is-the-chat-id)."""
+    """Translate a call item into a tool call.
+
+    Its id is the `call_id`, or the caller's id for it
+    (docs/edge-cases.md#the-call-id-is-the-chat-id).
+    """
     call_id, name = call_id_of(item), name_of(item.get("name"))
     if name is None or call_id is None:
         raise MalformedReply(
@@ -22,6 +26,6 @@ def call_to_chat(path: str, item: dict[str, Any], context: ReplyContext) -> dict
         ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
     )
     written = payload_of(f"{path}.{key}", item.get(key))
-    if written is None:
+    if written is None:  # dialect: several (null for no arguments)
         written = "{}" if key == "arguments" and key in item else ""
     return made | {"type": kind, kind: {"name": name, key: written}}

@@ -1,12 +1,14 @@
-"""`usage`, responses → chat (docs/mapping.md#usage)."""
+"""`usage`, Responses → Chat (docs/mapping.md#usage)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _KNOWN_KEYS = frozenset({
-    "input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details",
-    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details",
+    "input_tokens", "output_tokens", "total_tokens",
+    "input_tokens_details", "output_tokens_details",
+    "prompt_tokens", "completion_tokens",
+    "prompt_tokens_details", "completion_tokens_details",
 })  # fmt: skip
 
 
@@ -20,12 +22,13 @@ _COMPLETION = {
 
 
 def usage_to_chat(usage: Any) -> dict[str, Any] | None:
-    """Translate a Response's usage; None where the server sent none, or none that counts (nothing is invented).
+    """Translate a Response's usage; None if the server sent no token counts.
 
-    Chat's names are read as well: some servers write them on both APIs. What else a server counts (`cost`)
-    stays. The details that Chat always writes are zeros where the Responses API has no such count;
-    `cache_write_tokens` is there when the server counts it (1,160 recorded bodies don't; docs/wire-facts.md#sdk-types).
+    Details that Chat always has are 0 if the Responses API has no such count;
+    `cache_write_tokens` is there only if the server counts it (docs/wire-facts.md#sdk-types).
     """
+    # dialect: several (Chat's names, further counts such as `cost`, no details, no usage)
+    # dialect: vLLM (`tool_output_tokens`, and counts per turn)
     if not isinstance(usage, dict):
         return None
     prompt = _first(usage, "input_tokens", "prompt_tokens")
@@ -49,9 +52,9 @@ def usage_to_chat(usage: Any) -> dict[str, Any] | None:
     return chat
 
 
-def _first(usage: dict[str, Any], own: str, chats: str) -> int | None:
-    found = _count(usage.get(own))
-    return _count(usage.get(chats)) if found is None else found
+def _first(usage: dict[str, Any], key: str, chat_key: str) -> int | None:
+    found = _count(usage.get(key))
+    return _count(usage.get(chat_key)) if found is None else found
 
 
 def _count(value: Any) -> int | None:
@@ -61,17 +64,17 @@ def _count(value: Any) -> int | None:
 
 
 def _details(
-    zeros: dict[str, Any], usage: dict[str, Any], own: str, chats: str
+    zeros: dict[str, Any], usage: dict[str, Any], key: str, chat_key: str
 ) -> dict[str, Any] | None:
-    """Return the counts of a kind of tokens, without those that are no counts; None where there are no details."""
-    found = usage.get(own)
+    """Return the details of one count, without values that aren't counts; None if absent."""
+    found = usage.get(key)
     if not isinstance(found, dict):
-        found = usage.get(chats)
+        found = usage.get(chat_key)
         if not isinstance(found, dict):
             return None
     counts = zeros.copy()
-    for key, value in found.items():
-        count = _count(value) if key.endswith("_tokens") else value
+    for name, value in found.items():
+        count = _count(value) if name.endswith("_tokens") else value
         if count is not None:
-            counts[key] = count
+            counts[name] = count
     return counts

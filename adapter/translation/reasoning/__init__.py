@@ -1,1 +1,1 @@
-"""Remembered reasoning: what is kept of a turn, and where it belongs in a history."""
+"""Remembered reasoning: turns, how a history finds them, and how a request gets them."""

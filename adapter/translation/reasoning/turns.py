@@ -1,7 +1,7 @@
-"""What is remembered of a reply with tool calls (docs/mapping.md#reasoning, docs/edge-cases.md#reasoning-put-back).
+"""Remembered turns: the parts of a reply with tool calls that Chat has no place for.
 
-A Response holds reasoning items in front of its calls; a chat history has no place for them. They are remembered as a ToolTurn, and put
-back when the history comes back with the calls: see histories.py.
+A Response has reasoning items before its calls. They are remembered as a RememberedTurn, and
+inserted when the history comes back with the calls (docs/mapping.md#reasoning).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 Item = dict[str, Any]
 
 ENCRYPTED = "reasoning.encrypted_content"
-"""What `include` asks for, so that reasoning can be sent back without being stored on the server."""
+"""The entry of `include` for reasoning that can be sent back without being stored."""
 
 
 def asks_encrypted(body: dict[str, Any]) -> bool:
-    """Tell whether a Responses body asks for encrypted reasoning; its `include` may be anything."""
+    """Return whether a Responses body asks for encrypted reasoning."""
     included = body.get("include")
     return isinstance(included, list) and ENCRYPTED in included
 
@@ -28,7 +28,10 @@ PHASES = ("commentary", "final_answer")
 
 @dataclass(frozen=True, slots=True)
 class TurnMessage:
-    """The message in front of a turn's calls: after how many reasoning items it stood, its phase, id and text (a digest)."""
+    """The message before a turn's calls.
+
+    `reasoning_before`: the number of reasoning items before it. `text_digest`: of its text.
+    """
 
     reasoning_before: int
     phase: str | None
@@ -38,10 +41,11 @@ class TurnMessage:
 
 @dataclass(frozen=True, slots=True)
 class RememberedTurn:
-    """What one reply with tool calls held beside what Chat shows.
+    """The parts of one reply with tool calls that Chat doesn't show.
 
-    `calls` are digests of the calls, in order; `before` holds, for each of them, the reasoning items in front of it, as the API
-    gave them; `ids` are the call items' own ids. `user` names the user message in front of it.
+    `call_digests`: of the calls, in order. `reasoning`: for each call, the reasoning items before
+    it, as the API returned them. `ids`: the ids of the call items. `user_digest`: of the user
+    message before the calls.
     """
 
     call_digests: tuple[str, ...]
@@ -52,12 +56,12 @@ class RememberedTurn:
 
     @property
     def has_content(self) -> bool:
-        """Tell whether there is anything to put back."""
+        """Return whether there is anything to insert."""
         return any(self.reasoning) or (self.message is not None and self.message.phase is not None)
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes in memory."""
+        """Its approximate size in memory, in bytes."""
         size = 600 + 200 * len(self.call_digests)
         for items in self.reasoning:
             for item in items:
@@ -67,9 +71,9 @@ class RememberedTurn:
         return size
 
     def to_json(self) -> Item:
-        """Return it as JSON, which memory/untrusted.py reads."""
+        """Return it as JSON, in the form that `_memory/untrusted_values.py` reads."""
         message = self.message
-        spoken = (
+        with_message = (
             {"spoken": [message.reasoning_before, message.phase, message.text_digest, message.id]}
             if message is not None
             else {}
@@ -79,13 +83,13 @@ class RememberedTurn:
             "before": [list(one) for one in self.reasoning],
             "ids": list(self.ids),
             "user": self.user_digest,
-            **spoken,
+            **with_message,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """A turn, and the name under which it is found again."""
+    """A turn with the name under which it is remembered."""
 
     name: str
     turn: RememberedTurn

@@ -1,10 +1,7 @@
-"""Call ids that nobody can guess: who sends one has been given it.
+"""Decide whether a call id is unguessable: then only a recipient of the reply can send it.
 
-What servers give, in recordings of both APIs and by their sources: OpenAI and Azure `call_` and 24 letters and digits (699 of 699), xAI
-`call-`, a UUID of version 4, `-0`; Bedrock `resp_`, 52 characters of base 32, `:call_0`; Anthropic's `toolu_` and 24; vLLM
-`chatcmpl-tool-` and 32 hexadecimal digits, llama.cpp 32 letters and digits: all of them unguessable. Not so: Mistral's 9 characters, Ollama's 8,
-Groq's older 4, DeepSeek's and others' `call_0`, LM Studio's and Gemini's digits, `call_73112187` of models on Azure, Kimi's
-`functions.NAME:0`, and whatever tests and frameworks write by hand (`call_weather_seattle`, `1`, nothing at all).
+The ids of known servers are in docs/wire-facts.md#call-ids. Tests and frameworks also write ids by
+hand (`call_weather_seattle`, `1`, an empty string), which are guessable.
 """
 
 from __future__ import annotations
@@ -14,9 +11,9 @@ from functools import cache
 from itertools import pairwise
 
 MIN_RANDOM = 16
-"""How many random characters make an id unguessable: at least 64 bits, where they are hexadecimal digits."""
+"""The number of random characters in an unguessable id: 64 bits, if they are hex digits."""
 
-_MIN_TOOL_NAME = 4  # characters of a tool's name; shorter ones stand in what is random by chance
+_MIN_TOOL_NAME = 4  # characters; shorter names occur in random ids by chance
 
 _UUID = re.compile(
     r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])([0-9a-f]{3})-([0-9a-f])([0-9a-f]{3})-([0-9a-f]{12})",
@@ -25,21 +22,18 @@ _UUID = re.compile(
 _PLAIN = re.compile(r"(?:[a-z]{2,9}[_-])*([0-9A-Za-z]{16,64})")
 _RUNS = re.compile(r"[0-9A-Za-z]+")
 _COUNTER = re.compile(r"[0-9]*|(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]*")  # `call`, `turn12`, `0001`
-_COUNTERS = re.compile(
-    r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?"
-)  # `User7Turn12Call0`
+# `User7Turn12Call0`
+_COUNTERS = re.compile(r"(?:(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})[0-9]{1,6})+(?:[A-Z]?[a-z]+|[A-Z]+)?")
 _TIMESTAMP = re.compile(
     r"(?<![0-9a-fA-F])(?:1[5-9][0-9]{8}(?:[0-9]{3}){0,3}|20[1-4][0-9][01][0-9][0-3][0-9]+)(?![0-9])"
 )
-_HEX_ID = re.compile(
-    r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})"
-)  # where seconds stand by chance
+# These often contain the digits of a timestamp by chance.
+_HEX_ID = re.compile(r"(?!1[5-9][0-9]{11})(?:[0-9a-f]{24}|[0-9a-f]{32})")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_TIME_BASED_UUID = re.compile(
-    r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE
-)  # version 1, of 2010 to 2038
+# Version 1, of the years 2010 to 2038.
+_TIME_BASED_UUID = re.compile(r"[0-9a-f]{12}11[d-f][0-9a-f][89ab][0-9a-f]{15}", re.IGNORECASE)
 
-# Pairs of letters that make up some 85 % of English text and of programs' names, and a fifth of what is random.
+# These pairs of letters are some 85 % of English text and of identifiers, and 20 % of random text.
 _PAIRS = """
     th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se
     le sa si ar ve ra ld ur ro ri io ll li ne me co om ic el la ch us ma ec ce di ta ca ct ss no
@@ -51,12 +45,12 @@ _COMMON_PAIRS = frozenset(_PAIRS.split())
 
 
 def is_unguessable(call_id: str, tool: str = "") -> bool:
-    """Tell whether a call's id holds at least 16 random characters; `tool` is the called tool's name, which counts for nothing.
+    """Return whether a call's id contains at least 16 random characters.
 
-    Chance can't be told from a rule that one doesn't know, so this looks for the signs of chance and says no where they are missing: words,
-    counters, timestamps, sequences and repetitions fail, and so do UUIDs that are made of clocks or names. Of 100,000 ids of
-    24 random letters and digits it refuses some 15; of 16, which is the least, about 500. A digest of something
-    guessable, or a counter in disguise, passes: what a server gives out as random is taken for random.
+    Words, counters, timestamps, sequences, repetitions, UUIDs made of clocks or names, and the name
+    of the called `tool` don't count as random. Of 100,000 random ids of 24 letters and digits some
+    15 are refused, of 16 characters about 500. A digest of something guessable passes
+    (docs/decisions.md#capability-ids).
     """
     if len(call_id) < MIN_RANDOM:
         return False
@@ -67,20 +61,20 @@ def is_unguessable(call_id: str, tool: str = "") -> bool:
         and not named
         and (_HEX_ID.fullmatch(plain[1]) or _TIMESTAMP.search(call_id) is None)
     ):
-        return _is_random(plain[1])  # the same as below, for most
+        return _is_random(plain[1])  # fast path: the same result as below
     if named:
         call_id = call_id.replace(tool, "-")
     runs = _RUNS.findall(_TIMESTAMP.sub("-", _UUID.sub(_random_digits, call_id)))
     longest = max(runs, key=len, default="")
     if len(longest) >= MIN_RANDOM:
         return any(_is_random(run) for run in runs if len(run) >= MIN_RANDOM)
-    # Base 64 for URLs has `-` and `_` among its characters; otherwise they stand between names and numbers.
+    # URL-safe base 64 contains `-` and `_`, which otherwise separate names and numbers.
     joined = "".join([run for run in runs if not _COUNTER.fullmatch(run)])
     return len(joined) >= MIN_RANDOM and _is_random(joined)
 
 
 def _random_digits(match: re.Match[str]) -> str:
-    """Return the digits of a UUID that is random (version 4, or 7, which has a clock in front); nothing of any other."""
+    """Return the random digits of a UUID of version 4 or 7, `-` for any other version."""
     first, second, version, third, variant, fourth, last = match.groups()
     if variant.lower() not in "89ab" or version not in "47":
         return "-"
@@ -90,15 +84,14 @@ def _random_digits(match: re.Match[str]) -> str:
 
 def _is_random(text: str) -> bool:
     weights, following = _pair_tables()
-    if 2 * sum(map(following.__contains__, zip(text, text[2:], strict=False))) > len(
-        text
-    ):  # `a1b2c3d4`
+    second_next = zip(text, text[2:], strict=False)
+    if 2 * sum(map(following.__contains__, second_next)) > len(text):  # `a1b2c3d4`
         return False
     pairs = set(pairwise(text))
     if _HEX.fullmatch(text):
         if len(text) == 32 and _TIME_BASED_UUID.fullmatch(text):
             return False
-        # Words can't be written in these letters, but for a few.
+        # Few words consist of these letters alone, so the pairs aren't weighed.
         digits = sum(map(str.isdigit, text))
         even = min(digits, len(text) - digits) >= len(text) // 16
         return even and len(set(text)) >= 7 and len(pairs - following) >= min(len(text) / 8 + 6, 30)
@@ -114,7 +107,7 @@ def _is_random(text: str) -> bool:
 
 @cache
 def _pair_tables() -> tuple[dict[tuple[str, str], int], frozenset[tuple[str, str]]]:
-    """Say for each pair of characters how little it looks like a part of a word, a number or a sequence: 0 to 2; and which are sequences."""
+    """Return how random each pair of characters looks, from 0 to 2, and the pairs in sequence."""
     characters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     pairs = [(one, other) for one in characters for other in characters]
     return {pair: _weight(*pair) for pair in pairs}, frozenset(

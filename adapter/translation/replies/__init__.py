@@ -1,1 +1,1 @@
-"""A Response, or an error, as Chat Completions gives it."""
+"""Translate a Response, or an error, to Chat Completions."""

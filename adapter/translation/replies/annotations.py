@@ -1,4 +1,4 @@
-"""Citations, responses → chat (docs/mapping.md#annotations)."""
+"""Citations, Responses → Chat (docs/mapping.md#annotations)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adapter.translation.objects.message_text import MessageText
 
 
 class Annotation(NamedTuple):
-    """An annotation, with where its part begins in its message's text."""
+    """An annotation of a part that begins at `offset` in its message's text."""
 
     message: MessageText
     offset: int
@@ -18,9 +18,9 @@ class Annotation(NamedTuple):
 
 
 def shift_annotation(annotation: Annotation) -> dict[str, Any] | None:
-    """Shift a citation to where its part stands in the text that the caller reads; None where its message isn't shown.
+    """Shift a citation's positions from its part to the caller's text, in characters.
 
-    Positions count characters of their own part.
+    None if its message isn't shown.
     """
     message, offset, value, _ = annotation
     if message.offset is None or not isinstance(value, dict):
@@ -37,23 +37,23 @@ def shift_annotation(annotation: Annotation) -> dict[str, Any] | None:
 def annotation_to_chat(
     annotation: Annotation, ledger: Ledger, *, end: int | None = None
 ) -> dict[str, Any] | None:
-    """Nest a flat citation, shifted to where its part stands in the text; None where Chat has none like it.
+    """Nest a flat citation, with positions in the caller's text; None if Chat has no such citation.
 
-    `end` is where the text was cut, if it was: a citation that begins behind that is none, and one that reaches over it ends with
-    the text.
+    `end`: where the text was cut. A citation that begins after it is left out, and one that extends
+    beyond it ends there.
     """
     message, offset, value, path = annotation
     if message.offset is None:
-        return None  # its message isn't shown, and has an entry of its own
+        return None  # the message isn't shown, and has its own entry
     found = shift_annotation(annotation) or {}
     inner = {key: inner for key, inner in found.items() if key != "type"}
     if end is not None:
         start = inner.get("start_index")
         if (start if isinstance(start, int) else message.offset + offset) >= end:
-            return None  # with the text that it is about
+            return None
         if isinstance(inner.get("end_index"), int):
             inner["end_index"] = min(inner["end_index"], end)
     if not isinstance(value, dict) or value.get("type") != "url_citation":
-        ledger.add(path, "dropped", "Chat has citations of web pages only")
+        ledger.add(path, "dropped", "Chat supports url_citation only")
         return None
     return {"type": "url_citation", "url_citation": inner}

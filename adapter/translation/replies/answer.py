@@ -1,4 +1,4 @@
-"""What one choice says: text, refusal, annotations and logprobs out of a Response's items."""
+"""Text, refusal, annotations and logprobs of the one choice, from a Response's items."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .stop_sequences import StopCutter
 
 
 class AnswerCollector:
-    """Collect whole messages; afterwards `text`, `refusal`, `logprobs` and `annotations()` are what the caller reads.
+    """Collect whole messages and calls, in order.
 
-    `over` tells that the text was cut at a stop sequence: nothing that follows belongs to the answer.
+    After `finish`, `text`, `refusal`, `logprobs` and `annotations()` are what the caller reads.
+    Once `is_cut`, nothing that follows belongs to the answer.
     """
 
     def __init__(self, context: ReplyContext, ledger: Ledger) -> None:
@@ -34,16 +35,14 @@ class AnswerCollector:
 
     @property
     def is_cut(self) -> bool:
-        """Tell whether the text was cut."""
+        """Return whether the text was cut at a stop sequence."""
         return self._cutter.is_cut
 
     def message(self, path: str, item: dict[str, Any]) -> None:
         """Take a message item."""
         commentary = is_commentary(item)
-        text, refusal = (
-            MessageText(path, commentary, phase_known=True),
-            MessageText(path, commentary),
-        )
+        text = MessageText(path, commentary, phase_known=True)
+        refusal = MessageText(path, commentary)
         for p, part in enumerate(parts_of(path, item)):
             if part.kind == "text":
                 self.annotate(text, f"{path}.content[{p}]", part.given.get("annotations"))
@@ -60,24 +59,24 @@ class AnswerCollector:
         self._add_refusal(self._refusals.end())
 
     def annotate(self, message: MessageText, path: str, annotations: Any) -> None:
-        """Take the annotations of the part that begins where the message's text ends now."""
+        """Take the annotations of the part that begins at the current end of the message's text."""
         for a, value in enumerate(annotations if isinstance(annotations, list) else ()):
             self._annotations.append(
                 Annotation(message, message.length, value, f"{path}.annotations[{a}]")
             )
 
     def call(self) -> None:
-        """Note that a call follows."""
+        """Take a call, which ends the text before it."""
         self._add_text(self._selector.call(), last=True)
         self._add_refusal(self._refusals.call())
 
     def finish(self) -> None:
-        """Note that the answer is complete."""
+        """End the answer."""
         self._add_text(self._selector.finish(), last=True)
         self._add_refusal(self._refusals.finish())
 
     def annotations(self) -> list[dict[str, Any]]:
-        """Return the annotations of what is shown, in Chat's shape, with positions in the text that the caller reads."""
+        """Return the annotations of what is shown, in Chat's shape."""
         found = (
             annotation_to_chat(a, self._ledger, end=self._cutter.position)
             for a in self._annotations
@@ -85,9 +84,8 @@ class AnswerCollector:
         return [annotation for annotation in found if annotation is not None]
 
     def _add_text(self, pieces: list[TextPiece], *, last: bool = False) -> None:
-        self.has_output = self.has_output or bool(
-            pieces
-        )  # cut down to nothing it is still an answer
+        # Also if nothing is left of them before the cut: the answer is then an empty text.
+        self.has_output = self.has_output or bool(pieces)
         for piece in self._cutter.feed(pieces, last=last):
             self.text += piece.text
             self.logprobs += piece.logprobs

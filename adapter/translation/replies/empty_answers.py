@@ -1,8 +1,8 @@
-"""Answers without a word: which of them are empty, and which are something that Chat can't show.
+"""Answers without text or calls: which are empty, and which Chat can't represent.
 
-A Response may consist of items that Chat has no place for. One whose items were only steps on the way
-is an empty answer, as it is natively. One that is something itself (an image), or waits for the
-client, mustn't look like success.
+A Response whose items were only steps (searches, reasoning) is an empty answer, as it is natively.
+One with an answer of another kind (an image), or that waits for the client, must be an error: an
+empty message would look like success (docs/edge-cases.md#answers-that-chat-cannot-show).
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from adapter.errors import MalformedReply, UpstreamFailure
 from adapter.translation.json_types import json_type
 from adapter.translation.objects.finish_reason import is_cut
 
-# Items that wait for the client's answer, which a Chat caller can't give (docs/mapping.md#output-items).
+# Items that need a client-side result, for which Chat has no form (docs/mapping.md#output-items).
 _WAITING = frozenset({
-    "apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call", "tool_search_call",
+    "apply_patch_call", "computer_call", "local_shell_call",
+    "mcp_approval_request", "shell_call", "tool_search_call",
 })  # fmt: skip
 
-# Items that are steps on the way: what came of them is in the model's context, and no answer.
+# Items that are steps: their result is in the model's context, and is no answer.
 _STEPS = frozenset({
-    "additional_tools", "compaction", "configuration_update", "custom_tool_call", "file_search_call",
-    "function_call", "mcp_call", "mcp_list_tools", "reasoning", "tool_search_call", "tool_search_output",
-    "web_search_call",
+    "additional_tools", "compaction", "configuration_update", "custom_tool_call",
+    "file_search_call", "function_call", "mcp_call", "mcp_list_tools", "reasoning",
+    "tool_search_call", "tool_search_output", "web_search_call",
 })  # fmt: skip
 
-# Parts of a message that are no answer either.
+# Parts of a message that Chat shows, or that are reasoning.
 _NON_ANSWER_PARTS = frozenset(
     {"output_text", "text", "refusal", "reasoning_text", "summary_text", "reasoning", "thinking"}
 )
@@ -36,9 +37,10 @@ _NON_ANSWER_PARTS = frozenset(
 def check_answerable(
     response: dict[str, Any], items: Iterable[tuple[str, dict[str, Any]]], *, has_output: bool
 ) -> None:
-    """Raise where the only thing that came back waits for an answer, or can't be told.
+    """Raise UpstreamFailure if Chat can't represent an answer without text and calls.
 
-    An empty message would look like success. One that was cut says so by how it finished.
+    A cut answer doesn't raise: its finish reason shows that it is incomplete. Raises MalformedReply
+    for an item without a type.
     """
     if has_output:
         return
@@ -54,8 +56,8 @@ def check_answerable(
     for path, item in items:
         kind = item["type"]
         if _waits(item) and item.get("call_id") not in answered:
-            why = f"an item of the type {kind} waits for an answer that Chat Completions can't give"
-            raise _failure(path, why)
+            why = "needs a client-side result, which Chat Completions has no form for"
+            raise _failure(path, f"an item of the type {kind} {why}")
     for path, item in items:
         shown = _unshowable_answer(path, item)
         if shown is not None:
@@ -67,7 +69,7 @@ def _waits(item: dict[str, Any]) -> bool:
 
 
 def _unshowable_answer(path: str, item: dict[str, Any]) -> tuple[str, str] | None:
-    """Say which answer an item is, of a kind that Chat can't show; None where it is none."""
+    """Return path and reason for an item that is an answer of another kind; else None."""
     kind = item["type"]
     if kind == "message":
         content = item.get("content")
@@ -86,7 +88,7 @@ def _unshowable_answer(path: str, item: dict[str, Any]) -> tuple[str, str] | Non
     return path, f"the answer is an item of the type {safe_names.name(kind)}, {_NOT_SHOWABLE}"
 
 
-_NOT_SHOWABLE = "which Chat Completions can't show"
+_NOT_SHOWABLE = "which Chat Completions can't represent"
 
 
 def _failure(path: str, why: str) -> UpstreamFailure:

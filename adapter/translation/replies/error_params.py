@@ -1,4 +1,4 @@
-"""The `param` of an error, responses → chat: where in the caller's own request it is."""
+"""The `param` of an error, as a path of the caller's request (docs/mapping.md#error-paths)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adapter.translation.types import Origin, PathMap
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
 
-# What the API's names come from, where the request's own map doesn't say it.
+# Chat's names, for those that the request's PathMap lacks.
 _DEFAULT_NAMES = {
     "max_output_tokens": "max_completion_tokens",
     "text": "response_format",
@@ -32,7 +32,7 @@ def _join(base: str, steps: list[str | int]) -> str:
     return out
 
 
-# Chat's own errors name no more than this of what lies deeper, in recordings of both APIs.
+# Chat's own errors name no deeper paths than these (docs/wire-facts.md#errors).
 _CHAT_PREFIXES = (
     re.compile(r"(response_format)\.json_schema\.schema\b.*", re.DOTALL),
     re.compile(r"((?:tools\[\d+\]\.function|functions\[\d+\])\.parameters)[.\[].*", re.DOTALL),
@@ -40,7 +40,7 @@ _CHAT_PREFIXES = (
 
 
 def param_to_chat(param: Any, index: PathMap | None) -> Any:
-    """Translate an error's `param` into what Chat's own error of the kind says."""
+    """Translate an error's `param` to the path that Chat's own error has."""
     path = path_to_chat(param, index)
     if isinstance(path, str):
         for pattern in _CHAT_PREFIXES:
@@ -51,7 +51,7 @@ def param_to_chat(param: Any, index: PathMap | None) -> Any:
 
 
 def with_path(message: str, param: Any, paths: PathMap | None) -> str:
-    """Add the whole path to an error's message, where `param_to_chat` gives less of it."""
+    """Append the whole path to an error's message if `param_to_chat` shortens it."""
     path = path_to_chat(param, paths)
     if path == param_to_chat(param, paths) or path in message:
         return message
@@ -59,17 +59,17 @@ def with_path(message: str, param: Any, paths: PathMap | None) -> str:
 
 
 def path_to_chat(param: Any, paths: PathMap | None) -> Any:
-    """Translate an error's `param` into the path that the Chat caller knows (docs/mapping.md#error-paths); what isn't known stays.
+    """Translate an error's `param` to the whole path in the Chat request.
 
-    `index` leads items and tools back to the messages, tools and functions they were made from, and says which of two
-    names the caller used.
+    `paths` maps items and tools to the messages, tools and functions they were made from, and says
+    which of two names the caller used. Unknown paths stay as they are.
     """
     if not isinstance(param, str) or not param:
         return param
     paths = paths or PathMap()
     steps = _steps(param)
     if steps and paths.names.get(str(steps[0])) == steps[0]:
-        return param  # the caller wrote this in the Responses API's own terms
+        return param  # the caller sent this Responses parameter
     names = {**_DEFAULT_NAMES, **paths.names}
     match steps:
         case ["input"]:
@@ -138,7 +138,7 @@ def _input(i: int, rest: list[str | int], paths: PathMap) -> str:
         case (("message" | "output"), _):
             return _join(base, rest)
         case "reasoning", _:
-            return base  # the caller doesn't know of it
+            return base  # inserted by the adapter
         case "legacy_call", _:
             return _join(f"{base}.function_call", rest)
     call = f"{base}.tool_calls[{origin.call}]"

@@ -1,6 +1,7 @@
-"""Errors, responses → chat: bodies before the stream, events inside it, failed responses.
+"""Translate errors, Responses → Chat: error replies, error events, failed responses.
 
-Status and error code stay what upstream said; only `param` is put in Chat's terms (docs/decisions.md#errors).
+Status and code stay those of upstream; `param` becomes a path of the Chat request
+(docs/decisions.md#errors).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from adapter.translation.types import PathMap
 from .error_params import param_to_chat, with_path
 from .error_statuses import STATUS_KEYS, status_of
 
-_TYPE_OF_STATUS = {400: "invalid_request_error", 401: "invalid_request_error", 403: "invalid_request_error",
-         404: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
-# Where the type isn't given, these codes are their own type on Chat.
+_TYPE_OF_STATUS = {
+    **dict.fromkeys((400, 401, 403, 404, 422), "invalid_request_error"),
+    429: "rate_limit_error",
+}
+# These codes are their own type on Chat, if no type is given.
 _CODE_IS_TYPE = {"insufficient_quota", "server_error"}
 
-# What an event has around the error that it is itself.
+# The keys of an event that don't belong to the error in it.
 _ENVELOPE = {"error", "event_id", "response", "response_id", "sequence_number", "type"}
 
 
@@ -33,7 +36,10 @@ def make_failure(
     why: str = "The response failed.",
     spoke: bool = False,
 ) -> UpstreamFailure:
-    """Make the exception for an error object, or an error's text, found in a reply or an event."""
+    """Return the exception for an error, an object or its text, at `path` of a reply or event.
+
+    `why`: the message if the error has none. `spoke`: there was output before it.
+    """
     given = (
         error
         if isinstance(error, dict)
@@ -69,11 +75,11 @@ def make_failure(
 
 
 def error_event(event: Any, name: str = "") -> dict[str, Any] | None:
-    """Return an event that tells of an error, so that `event_failure` can read it; None for any other.
+    """Return an error event in the form that `event_failure` reads; None for any other event.
 
-    Besides the two shapes of an `error` event there are Chat's own, and the bare error, told by its type
-    or by the event's `name`.
+    `name`: from the `event:` line. See docs/mapping.md#stream-errors.
     """
+    # dialect: several (Chat's error frame, or the bare error)
     if not isinstance(event, dict):
         return None
     kind = event.get("type")
@@ -88,10 +94,8 @@ def error_event(event: Any, name: str = "") -> dict[str, Any] | None:
 
 
 def event_failure(event: dict[str, Any], paths: PathMap | None = None) -> UpstreamFailure:
-    """Make the exception for an `error` event.
-
-    The SDK's types say that it is flat; on the wire its error is nested as well (docs/edge-cases.md#error-events; docs/mapping.md#stream-errors).
-    """
+    """Return the exception for an `error` event (docs/edge-cases.md#error-events)."""
+    # dialect: OpenAI, Azure (the error is nested; the SDK's types have it flat)
     response = event.get("response")
     error = event.get("error") or (response.get("error") if isinstance(response, dict) else None)
     beside = {key: value for key, value in event.items() if key not in _ENVELOPE}
@@ -103,11 +107,11 @@ def event_failure(event: dict[str, Any], paths: PathMap | None = None) -> Upstre
 
 
 UNFINISHED = ("queued", "in_progress")
-"""The states of a response that is still to come."""
+"""The statuses of a response that isn't finished."""
 
 
 def printable_id(response: dict[str, Any]) -> str:
-    """Return a response's id, for messages."""
+    """Return a response's id for messages."""
     own = response.get("id")
     return (
         own
@@ -119,28 +123,27 @@ def printable_id(response: dict[str, Any]) -> str:
 def response_failure(
     response: dict[str, Any], paths: PathMap | None = None, *, event_error: Any = None
 ) -> UpstreamFailure:
-    """Make the exception for a response that failed, was cancelled or has not run.
+    """Return the exception for a response that failed, was cancelled or isn't finished.
 
-    `beside` is the error that stands beside the response in its event, where the response has none.
+    `event_error`: the error beside the response in its event, used if the response has none.
     """
     status = response.get("status")
     if status in UNFINISHED and not response.get("error"):
-        why = f"The response {printable_id(response)} is {status}, and isn't waited for."
+        why = f"The response {printable_id(response)} is {status}; the adapter doesn't wait for it."
         error = {
             "message": why,
             "type": "invalid_request_error",
             "param": None,
             "code": "response_not_finished",
         }
-        return UpstreamFailure(
-            "status", error, 400, spoke=True, given={}
-        )  # another try would start another run
+        # `spoke` forbids a retry, which would start another run.
+        return UpstreamFailure("status", error, 400, spoke=True, given={})
     why = (
         "The response failed."
         if status in (None, "failed")
         else f"The response is {safe_names.name(status)}."
     )
-    # One that was cancelled, or is in a state of a server's own, may be run again by its caller, but not by a retry.
+    # With any other status (cancelled, or unknown) only the caller may decide to run it again.
     spoke = bool(response.get("output")) or status not in (
         None,
         "failed",
@@ -153,20 +156,21 @@ def response_failure(
 
 
 def _unwrapped(error: Any) -> Any:
-    """Return an error without the body of a reply around it, which some gateways put in its place."""
+    """Return an error without the body of a reply around it."""
+    # dialect: gateways (the whole body in place of the error)
     inner = error.get("error") if isinstance(error, dict) and not error.get("message") else None
     return inner if isinstance(inner, dict) and inner else error
 
 
 def _reason(response: dict[str, Any]) -> dict[str, Any]:
-    """Return the error that a failed response without one has for its reason."""
+    """Return an error made of `incomplete_details`, for a failed response without an error."""
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, dict) else None
     return {"code": reason} if isinstance(reason, str) and reason else {}
 
 
 def error_to_chat(body: Any, index: PathMap | None) -> Any:
-    """Translate the JSON body of a reply with an error status; what isn't shaped like the API's error stays as it is."""
+    """Translate the JSON body of an error reply; without an error object it stays as it is."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return body

@@ -1,4 +1,4 @@
-"""N completions → one with N choices."""
+"""Merge N completions into one with N choices (docs/mapping.md#several-choices)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def merge_completions(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Merge N ChatCompletions of one choice each, as JSON, into one: a choice's index is the number of its answer.
+    """Merge the JSON of N ChatCompletions with one choice each; a choice's index is its number.
 
-    The top level is that of answer 0; `usage` is the sum over all that have one, `moderation` the input's of answer 0
-    beside all outputs'. Raises ValueError where there is no answer at all.
+    The top level is that of completion 0, `usage` the sum of all, `moderation` that of the input of
+    completion 0 and of all outputs. Raises ValueError without completions.
     """
     if not bodies:
         raise ValueError("no answers to merge")
@@ -27,10 +27,9 @@ def merge_completions(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def sum_usage(usages: Iterable[Any]) -> dict[str, Any] | None:
-    """Add up the integers of usage objects and of the objects inside them; None where none of them is an object.
+    """Add up the integers of usage objects and of the objects in them; None without any object.
 
-    A count that some answers leave out is the sum of the others. A key without a single integer is null: nothing is
-    invented, and nothing is called a sum that is none.
+    A count that some of them lack is the sum of the others; a key without any integer is null.
     """
     known = [usage for usage in usages if isinstance(usage, dict)]
     if not known:
@@ -46,10 +45,10 @@ def sum_usage(usages: Iterable[Any]) -> dict[str, Any] | None:
 
 
 def merge_moderation(moderations: Iterable[Any]) -> dict[str, Any] | None:
-    """Merge moderation objects: the input's results from the first, the outputs' results listed in the answers' order.
+    """Merge moderation objects: the input's results of the first, the outputs' results of all.
 
-    An output that could not be moderated hides the others: its error stands for all, since a list that lacks one looks
-    like a clean bill.
+    If an output could not be moderated, its error replaces all results: a list without it would
+    look as if every output had passed.
     """
     known = [moderation for moderation in moderations if isinstance(moderation, dict)]
     if not known:

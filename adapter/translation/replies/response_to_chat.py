@@ -1,4 +1,4 @@
-"""A Response → a ChatCompletion (docs/mapping.md#replies)."""
+"""Translate a Response to a ChatCompletion (docs/mapping.md#replies)."""
 
 from __future__ import annotations
 
@@ -26,16 +26,12 @@ from .answer import AnswerCollector
 from .empty_answers import check_answerable
 from .errors import error_event, event_failure, response_failure
 
-FINISHED = {
-    "completed",
-    "complete",
-    "incomplete",
-    None,
-}  # docs/edge-cases.md#odd-statuses
+# dialect: several (no status; recording 573 has `complete`), docs/edge-cases.md#odd-statuses
+FINISHED = {"completed", "complete", "incomplete", None}
 
 
 class Reply(NamedTuple):
-    """A translated reply: `body` is the ChatCompletion's JSON, `losses` is the ledger."""
+    """A translated reply: the JSON of a ChatCompletion, and the ledger."""
 
     body: dict[str, Any]
     losses: tuple[Loss, ...]
@@ -44,11 +40,11 @@ class Reply(NamedTuple):
 def response_to_completion(
     response: Any, asked: ReplyContext | None = None, index: PathMap | None = None
 ) -> Reply:
-    """Translate a Response's JSON into a ChatCompletion's.
+    """Translate the JSON of a Response to that of a ChatCompletion.
 
-    `asked` and `index` come from the request's Translation; without them the reply is read as the answer to a plain
-    request. Raises UpstreamFailure for a response that failed, was cancelled or has not run, and MalformedReply for
-    what is no Response.
+    `asked`, `index`: of the request's Translation; by default those of a plain request. Raises
+    UpstreamFailure for a response that failed, was cancelled or isn't finished, and MalformedReply
+    for anything that is no Response.
     """
     context = asked or ReplyContext()
     response = checked_response(response, index)
@@ -87,9 +83,7 @@ def response_to_completion(
         body["usage"] = usage
     elif response.get("usage"):
         add_usage_loss(ledger)
-    if (
-        context.metadata and "metadata" in response
-    ):  # a compatible server may not say it back, on either API
+    if context.metadata and "metadata" in response:  # dialect: several (it isn't echoed)
         body["metadata"] = response["metadata"]
     moderation = moderation_to_chat(response.get("moderation"))
     if moderation is not None:
@@ -101,7 +95,7 @@ def response_to_completion(
 
 
 class _Answer(NamedTuple):
-    """What the one choice of an answer says; `cut` at a stop sequence."""
+    """The contents of the one choice; `cut`: at a stop sequence."""
 
     text: str
     refusal: str
@@ -112,7 +106,10 @@ class _Answer(NamedTuple):
 
 
 def _collect_plain(output: list[Any], context: ReplyContext) -> _Answer | None:
-    """Read the answer that most are, one text behind nothing or reasoning, without the machinery for all the others; None for those."""
+    """Read the most common answer: one text, perhaps after reasoning; None for any other.
+
+    A fast path: `_collect` gives the same (docs/performance.md#fast-paths).
+    """
     item = output[-1] if output else None
     if (
         context.stop
@@ -136,7 +133,7 @@ def _collect_plain(output: list[Any], context: ReplyContext) -> _Answer | None:
 
 
 def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) -> _Answer:
-    """Take all items, as far as the answer goes."""
+    """Read all items, up to where the text is cut."""
     collector = AnswerCollector(context, ledger)
     calls: dict[str, dict[str, Any]] = {}
     for i, item in enumerate(response["output"]):
@@ -150,7 +147,7 @@ def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) ->
                 first = calls.setdefault(call["id"], call)
                 if first is not call:
                     calls[call["id"]] = longer_of(path, first, call)
-                    ledger.add(path, "dropped", "the same call stands before it")
+                    ledger.add(path, "dropped", "duplicates an earlier call")  # dialect: several
         if collector.is_cut:
             break
         add_item_losses(ledger, path, item)
@@ -168,14 +165,17 @@ def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) ->
 
 
 def checked_response(response: Any, paths: PathMap | None) -> dict[str, Any]:
-    """Return a Response that ran, with an empty `output` for a null one; raise for what is none."""
+    """Return a finished Response, with an empty `output` in place of null; raise otherwise."""
     check_response(response, paths)
     given: dict[str, Any] = response
-    return given if given["output"] is not None else given | {"output": []}
+    return given if given["output"] is not None else given | {"output": []}  # dialect: several
 
 
 def check_response(response: Any, paths: PathMap | None) -> None:
-    """Raise unless `response` is a Response that ran. Its `output` may be null."""
+    """Raise unless `response` is a finished Response; its `output` may be null.
+
+    Raises UpstreamFailure for a failed or unfinished one, else MalformedReply.
+    """
     if not isinstance(response, dict):
         raise MalformedReply("$", f"expected a Response, got {json_type(response)}")
     status = response.get("status")
@@ -196,7 +196,7 @@ def check_response(response: Any, paths: PathMap | None) -> None:
 
 
 def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
-    """Enter what Chat can't show of an item: whole items of other types, parts of messages, and fields that calls have there only."""
+    """Add the losses of one item: its whole, its parts, or its fields that Chat doesn't have."""
     kind = item.get("type")
     if kind in ("function_call", "custom_tool_call"):
         for key in ("namespace", "caller", "async"):
@@ -206,7 +206,7 @@ def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
         for p, part in enumerate(parts_of(path, item)):
             if part.kind is None:
                 ledger.add(f"{path}.content[{p}]", "dropped", "Chat has no content of this type")
-    elif kind == "reasoning":  # encrypted it is nobody's loss; what can be read of it is
+    elif kind == "reasoning":  # only readable reasoning is a loss
         for key in ("summary", "content"):
             if item.get(key):
                 ledger.add(f"{path}.{key}", "dropped", "Chat shows no reasoning")
@@ -221,12 +221,12 @@ def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
 
 
 def add_usage_loss(ledger: Ledger) -> None:
-    """Enter a usage that can't be read."""
-    ledger.add("usage", "dropped", "it doesn't count what Chat's counts")
+    """Add the loss of a usage without token counts."""
+    ledger.add("usage", "dropped", "it has no token counts that Chat has")
 
 
 def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
-    """Tell whether Chat writes the key `logprobs` into this model's choices (docs/wire-facts.md#logprobs-key)."""
+    """Return whether choices have the key `logprobs` (docs/wire-facts.md#logprobs-key)."""
     model = response.get("model")
     return (
         context.logprobs
@@ -235,7 +235,7 @@ def writes_logprobs(response: dict[str, Any], context: ReplyContext) -> bool:
 
 
 def envelope(response: dict[str, Any], context: ReplyContext, kind: str) -> dict[str, Any]:
-    """Make the top level that completions and chunks share (docs/mapping.md#envelope)."""
+    """Return the top level that completions and chunks share (docs/mapping.md#envelope)."""
     top = {
         "id": completion_id(response.get("id")),
         "object": kind,
@@ -243,6 +243,7 @@ def envelope(response: dict[str, Any], context: ReplyContext, kind: str) -> dict
         "model": response["model"] if isinstance(response.get("model"), str) else context.model,
         "system_fingerprint": None,
     }
+    # dialect: vLLM (a default `service_tier`, which its Chat doesn't have)
     if response.get("service_tier") is not None:
         top["service_tier"] = response["service_tier"]
     return top

@@ -1,15 +1,16 @@
-"""`stop`, done here: one text, cut at the earliest start of any stop sequence while it comes in pieces (docs/mapping.md#stop).
+"""Emulate `stop`: cut a text that arrives in pieces at a stop sequence (docs/mapping.md#stop).
 
 Rules (docs/decisions.md#emulation):
-1. Where the cut falls doesn't depend on how the text is split: `min(text.find(s) for s in stops if s in text)`.
-2. Held back is the longest end of the text that may still become a sequence, and never more. So a sequence that is
-   found waits for a longer one that began before it; at the end of the text it waits no longer.
-3. What interrupts the text (a tool call) ends the matching: a sequence has to stand in one piece.
-4. Logprobs go with the text that their token is in, whole tokens only: one that reaches over the cut is left out.
-5. Behind the cut there is nothing.
 
-Each sequence is looked for as Knuth, Morris and Pratt do, so that every character is looked at about once, however long
-sequences, texts and deltas are.
+1. The text is cut at the earliest start of any sequence, however it is split into pieces:
+   `min(text.find(s) for s in stops if s in text)`.
+2. The longest end of the text that may still become a sequence is held back, and never more. A
+   sequence that was found waits for a longer one that began before it, at most to the text's end.
+3. A tool call ends the matching: a sequence before and after it doesn't count.
+4. Logprobs are passed on with their token's text; a token that extends beyond the cut is left out.
+5. Nothing after the cut is passed on.
+
+Each sequence is searched with the Knuth-Morris-Pratt algorithm, in linear time.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from adapter.translation.objects.message_text import TextPiece
 class StopCutter:
     """Pass a text on up to the first stop sequence.
 
-    `take(pieces)` returns what is certain to be read, as one piece at most; `last=True` says that the text is
-    interrupted or over behind them. `at` is where the text is cut, None as long as it isn't. Without sequences all
-    pieces pass as they are.
+    `feed(pieces)` returns at most one piece, of text that is certain to be before any cut. `last`:
+    the text ends, or is interrupted, after these pieces. `position`: where the text is cut, None
+    before. Without stop sequences all pieces are returned unchanged.
     """
 
     __slots__ = (
@@ -46,22 +47,18 @@ class StopCutter:
         self._stops = stops
         self.position: int | None = None
         if not stops:
-            return  # then nothing is ever held
+            return
         self._matchers = [_Matcher(stop) for stop in stops]
-        self._received = 0  # how long the text is so far
-        self._released = 0  # how much of it was passed on
+        self._received = 0  # characters
+        self._released = 0  # characters that were passed on
         self._held: deque[str] = deque()
-        self._skip = 0  # how much of the first held string was passed on
-        self._logprobs: deque[tuple[int, dict[str, Any]]] = (
-            deque()
-        )  # with where in the text each token ends
-        self._match: int | None = (
-            None  # the earliest match so far, while an earlier one is still possible
-        )
+        self._skip = 0  # characters of the first held string that were passed on
+        self._logprobs: deque[tuple[int, dict[str, Any]]] = deque()  # by where their token ends
+        self._match: int | None = None  # the earliest match so far; an earlier one is possible
 
     @property
     def is_cut(self) -> bool:
-        """Tell whether the text was cut."""
+        """Return whether the text was cut."""
         return self.position is not None
 
     def feed(self, pieces: list[TextPiece], *, last: bool = False) -> list[TextPiece]:
@@ -78,7 +75,7 @@ class StopCutter:
             self._matchers = [_Matcher(stop) for stop in self._stops]
         return self._release(
             min(
-                (self._received - search.matched for search in self._matchers),
+                (self._received - matcher.matched for matcher in self._matchers),
                 default=self._received,
             )
         )
@@ -90,15 +87,15 @@ class StopCutter:
         self._logprobs += zip(
             (start + end for end in _token_ends(piece)), piece.logprobs, strict=True
         )
-        for search in self._matchers:
-            end = search.feed(piece.text)
+        for matcher in self._matchers:
+            end = matcher.feed(piece.text)
             if end is not None:
-                found = start + end - len(search.pattern)
+                found = start + end - len(matcher.pattern)
                 self._match = found if self._match is None else min(found, self._match)
         if self._match is not None:
-            # Only what began before the match can still beat it; a sequence that was found looks no further.
+            # Only a sequence that began before the match can still replace it.
             self._matchers = [
-                s for s in self._matchers if s.matched and self._received - s.matched < self._match
+                m for m in self._matchers if m.matched and self._received - m.matched < self._match
             ]
 
     def _end_at_match(self) -> list[TextPiece]:
@@ -110,7 +107,7 @@ class StopCutter:
         return out
 
     def _release(self, end: int) -> list[TextPiece]:
-        """Pass the text on up to `end`."""
+        """Return the text up to `end` that wasn't passed on yet."""
         missing = end - self._released
         if missing <= 0:
             return []
@@ -118,7 +115,7 @@ class StopCutter:
         texts = []
         while missing:
             first = self._held[0]
-            # By index: cutting the front off again and again would copy a long text again and again.
+            # By index: removing the front each time would copy a long text many times.
             text = first[self._skip : self._skip + missing]
             texts.append(text)
             missing -= len(text)
@@ -133,7 +130,7 @@ class StopCutter:
 
 
 class _Matcher:
-    """Look for one sequence; `length` of it stand at the end of what was seen."""
+    """Search for one sequence; `matched`: how much of it is at the end of the text so far."""
 
     __slots__ = ("_failures", "matched", "pattern")
 
@@ -143,17 +140,17 @@ class _Matcher:
         self._failures = list(_failure_table(pattern))
 
     def feed(self, text: str) -> int | None:
-        """Take more text; return where in it the sequence's first occurrence ends, if it does."""
-        word, borders, length = self.pattern, self._failures, self.matched
-        first, whole = word[0], len(word)
+        """Take more text; return where in it the first occurrence ends, or None."""
+        pattern, failures, length = self.pattern, self._failures, self.matched
+        first, whole = pattern[0], len(pattern)
         i, n = 0, len(text)
         while i < n:
             if length == 0:
                 i = text.find(first, i)
                 if i < 0:
                     break
-            elif text[i] != word[length]:
-                length = borders[length - 1]
+            elif text[i] != pattern[length]:
+                length = failures[length - 1]
                 continue
             i += 1
             length += 1
@@ -165,21 +162,22 @@ class _Matcher:
 
 
 def _failure_table(pattern: str) -> Iterator[int]:
-    """For each beginning of the word, how long its longest end is that is a beginning as well, but for itself."""
-    borders = [0]
+    """Yield, for each prefix of the pattern, the length of its longest proper prefix and suffix."""
+    lengths = [0]
     yield 0
     for i in range(1, len(pattern)):
-        length = borders[-1]
+        length = lengths[-1]
         while length and pattern[i] != pattern[length]:
-            length = borders[length - 1]
-        borders.append(length + (pattern[i] == pattern[length]))
-        yield borders[-1]
+            length = lengths[length - 1]
+        lengths.append(length + (pattern[i] == pattern[length]))
+        yield lengths[-1]
 
 
 def _token_ends(piece: TextPiece) -> Iterator[int]:
-    """For each token of a piece, how much of the piece's text there is when it is complete.
+    """Yield, for each token of a piece, the number of characters up to its end.
 
-    Told by the tokens' bytes, since a character may be spread over several. Tokens that don't fit the text end with it.
+    By the tokens' bytes, since a character may span several tokens. Tokens beyond the text end with
+    it.
     """
     if not piece.logprobs:
         return
@@ -193,10 +191,10 @@ def _token_ends(piece: TextPiece) -> Iterator[int]:
 
 
 def _byte_count(entry: dict[str, Any]) -> int:
-    spelled = entry.get("bytes")
-    return len(spelled) if isinstance(spelled, list) else 0
+    encoded = entry.get("bytes")
+    return len(encoded) if isinstance(encoded, list) else 0
 
 
 def _utf8_width(character: str) -> int:
-    """How many bytes a character has in UTF-8."""
+    """Return the number of bytes of a character in UTF-8."""
     return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")

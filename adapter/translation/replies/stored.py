@@ -1,4 +1,4 @@
-"""Stored Responses, read as stored chat completions (docs/mapping.md#stored-completions)."""
+"""Translate stored Responses to stored chat completions (docs/mapping.md#stored-completions)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from .response_to_chat import response_to_completion
 
 
 def retrieved(response: Any) -> dict[str, Any]:
-    """Translate a retrieved Response; a retrieved completion shows its metadata."""
+    """Translate a retrieved Response; the completion includes its metadata."""
     return response_to_completion(response, ReplyContext(metadata=True)).body
 
 
 def deleted(body: Any, completion_id: str) -> dict[str, Any]:
-    """Translate the confirmation of a deletion."""
+    """Translate the reply to a deletion."""
     done = body.get("deleted") if isinstance(body, dict) else None
     return {"id": completion_id, "object": "chat.completion.deleted", "deleted": done is not False}
 
 
 def messages(body: Any, *, newest_first: bool = False) -> dict[str, Any]:
-    """Translate a page of input items into a page of messages.
+    """Translate a page of input items to a page of messages.
 
-    An assistant's text and the calls behind it are one message on Chat. A message goes by the id of that of its items which the page
-    names last, from where the next page begins. Reasoning and items that Chat has no messages for are left out.
+    An assistant's text and the calls after it are one message. A message has the id of the last of
+    its items on the page, after which the next page begins. Reasoning and items that Chat has no
+    messages for are left out.
     """
     if not isinstance(body, dict) or not isinstance(body.get("data"), list):
         raise MalformedReply("data", f"expected an array, got {json_type(body)}")
@@ -88,7 +89,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
 
 
 def _content(content: Any) -> dict[str, Any]:
-    """Make the two fields in which Chat lists content: one text, or parts."""
+    """Return Chat's two fields for content: one text, or parts."""
     if not isinstance(content, list):
         return {"content": content, "content_parts": None}
     parts: list[dict[str, Any]] = []

@@ -1,1 +1,1 @@
-"""A Chat Completions request as a Responses request."""
+"""Translate a Chat Completions request to a Responses request."""

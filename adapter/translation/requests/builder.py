@@ -1,4 +1,4 @@
-"""The request being built: the body, what was lost, what holds it on Chat, and where everything came from."""
+"""The request under construction: body, ledger, holds and the origins of its parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter.translation.types import Origin
 
 
 class RequestBuilder:
-    """A Responses body under construction; converters write into it and never into the caller's body."""
+    """A Responses body under construction; converters write to it, never to the caller's body."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -26,7 +26,7 @@ class RequestBuilder:
         self.droppable: dict[str, str] = {}
 
     def set(self, path: str, value: Any) -> None:
-        """Write `value` at a dotted path of the body."""
+        """Set `value` at a dotted path of the body."""
         target = self.body
         if "." in path:
             *parents, path = path.split(".")
@@ -35,7 +35,7 @@ class RequestBuilder:
         target[path] = value
 
     def include(self, entry: str) -> None:
-        """Ask for one more kind of output with `include`; what is no list is the caller's and stays."""
+        """Add an entry to `include`; a caller's value that is no list stays as it is."""
         entries = self.body.get("include")
         if entries is None:
             entries = self.body["include"] = []
@@ -43,21 +43,21 @@ class RequestBuilder:
             entries.append(entry)
 
     def leave_out(self, path: str, key: str, why: str) -> None:
-        """Go on without a key that the Responses API doesn't have; Chat passes over such keys."""
-        if key == "cache_control":
+        """Leave out a key that the Responses API doesn't have and Chat ignores."""
+        if key == "cache_control":  # dialect: programs
             self.unsupported(
                 f"{path}.{key}" if path else key,
                 key,
-                "a mark for the prompt caches of other vendors",
+                "a cache marker of other vendors",
             )
         else:
             self.ledger.add(f"{path}.{key}" if path else key, "dropped", why)
 
     def unsupported(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
-        """Let the policy decide about a value that can't be carried: note it, hold the call on Chat, or raise Unsupported.
+        """Apply the policy to a value that can't be carried.
 
-        `droppable=False` is for what can't be left out without changing what the caller said (roles, unknown parts):
-        there `drop` is as good as `error`.
+        Adds an entry for the drop or the hold, or raises Unsupported. `droppable=False`: leaving
+        the value out would change the conversation (roles, unknown parts), so `drop` is `error`.
         """
         match self.policy.action_for(parameter):
             case "chat":

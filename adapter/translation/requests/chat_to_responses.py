@@ -1,4 +1,4 @@
-"""A Chat Completions request body → a Responses request body."""
+"""Translate a Chat Completions request body to a Responses request body."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _ORDER = {name: place for place, name in enumerate(CHAT_PARAMETERS)}
 
 
 def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translation:
-    """Translate the JSON body of `POST /chat/completions` into that of `POST /responses`.
+    """Translate the JSON body of `POST /chat/completions` to that of `POST /responses`.
 
-    `body` is never changed. The same body gives the same translation, byte for byte, and the input of a longer
-    conversation begins with the input of the shorter one, so that prompt caches keep working. Keys that are not
-    parameters of Chat (from `extra_body`) are passed on; `reasoning`, `text` and `include` are merged with what was
-    translated.
+    `body` is never changed. Equal bodies give equal translations, byte for byte, and the input of a
+    longer conversation begins with that of the shorter one, for prompt caches. Keys that are no
+    parameters of Chat (from `extra_body`) are passed on; `reasoning`, `text` and `include` are
+    merged with translated values. See docs/mapping.md#requests.
 
-    Where a value can't be carried the policy decides: the call is held on Chat (`Translation.body` is None, `held` says
-    why), or the value is dropped with an entry in `losses`, or Unsupported is raised. A body that is no Chat request at
-    all is held as well, since Chat has an error of its own for it; where the policy isn't `chat`, MalformedRequest is
-    raised. docs/mapping.md#requests.
+    The policy decides about a value that can't be carried: the call is kept on Chat
+    (`Translation.body` is None, with reasons in `held`), the value is dropped with an entry in
+    `losses`, or Unsupported is raised. A body that is no Chat request is kept on Chat too, since
+    Chat rejects it itself; unless the policy is `chat`, MalformedRequest is raised.
     """
     builder = RequestBuilder(policy)
     asks_reasoning = False
@@ -63,7 +63,7 @@ def chat_to_responses(body: Any, policy: Policy = _DEFAULT_POLICY) -> Translatio
         ),
         reply_context=ReplyContext(
             model=body["model"] if isinstance(body.get("model"), str) else "",
-            stream=bool(body.get("stream")),  # as the SDK takes it, which reads a stream then
+            stream=bool(body.get("stream")),  # any true value, as the SDK decides
             metadata=body.get("metadata") is not None,
             background=builder.body.get("background") is True,
             stored=builder.body.get("store") is True,
@@ -83,23 +83,22 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
     if "messages" not in body:
         raise MalformedRequest("messages", "missing")
     _check_model(builder, body.get("model"))
-    builder.set(
-        "store", False
-    )  # the default is true there (docs/mapping.md#defaults); the parameter's own value replaces it
+    # The defaults differ (docs/mapping.md#defaults); a value of the caller's replaces this one.
+    builder.set("store", False)
     for name in sorted(filter(CHAT_PARAMETERS.__contains__, body), key=_ORDER.__getitem__):
-        rule, value = CHAT_PARAMETERS[name], body[name]
-        if rule.is_neutral(value) and name != "messages":
+        row, value = CHAT_PARAMETERS[name], body[name]
+        if row.is_neutral(value) and name != "messages":
             continue
-        match rule.conversion:
+        match row.conversion:
             case Conversion.COPY:
-                builder.set(rule.target, value)
-                builder.names.setdefault(rule.target, name)
-                if "." in rule.target:
-                    builder.names.setdefault(rule.target.partition(".")[0], name)
+                builder.set(row.target, value)
+                builder.names.setdefault(row.target, name)
+                if "." in row.target:
+                    builder.names.setdefault(row.target.partition(".")[0], name)
             case Conversion.CONVERT:
                 CONVERTERS[name](builder, value, body)
             case Conversion.REFUSE:
-                builder.unsupported(name, name, rule.note.rstrip("."))
+                builder.unsupported(name, name, row.note.rstrip("."))
     _extras(builder, body)
     builder.body = {
         name: builder.body[name] for name in ROUTING_FIELDS if name in builder.body
@@ -107,7 +106,7 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
 
 
 def _ask_for_reasoning(builder: RequestBuilder, body: dict[str, Any]) -> bool:
-    """Ask for encrypted reasoning where the policy says so, last of all; tell whether it wasn't asked for already."""
+    """Ask for encrypted reasoning if the policy says so; return whether this changed the body."""
     if not builder.policy.carries_reasoning(body.get("model")) or asks_encrypted(builder.body):
         return False
     builder.include(ENCRYPTED)
@@ -121,7 +120,7 @@ def _asks_json(body: dict[str, Any]) -> bool:
 
 
 def _check_model(builder: RequestBuilder, model: Any) -> None:
-    """Hold what only Chat serves; leaving the model out is no way to move the call, so `drop` holds it as well."""
+    """Hold calls of models that only Chat serves; the model can't be dropped."""
     if isinstance(model, str) and builder.policy.models.profile(model).chat_only:
         _hold(builder, "model", "the model is served on Chat Completions only")
 
@@ -142,7 +141,7 @@ def _logprobs(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
         raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
     builder.include("message.output_text.logprobs")
     builder.reply_context["logprobs"] = True
-    # What the API finds fault with it calls top_logprobs (docs/wire-facts.md#errors).
+    # The API's errors name top_logprobs in either case (docs/wire-facts.md#errors).
     builder.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
 
 
@@ -154,7 +153,7 @@ def _top_logprobs(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> 
         builder.unsupported(
             "top_logprobs",
             "top_logprobs",
-            "Chat takes it together with logprobs only, and has an error of its own",
+            "Chat takes it together with logprobs only, and rejects the request itself",
         )
 
 
@@ -209,7 +208,7 @@ def _stream_options(builder: RequestBuilder, value: Any, body: dict[str, Any]) -
 
 def _functions(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if body.get("tools"):
-        why = "Chat takes tools or functions, not both, and has an error of its own"
+        why = "Chat takes tools or functions, not both, and rejects the request itself"
         builder.unsupported("functions", "functions", why, droppable=False)
         return
     tools.functions(builder, value)
@@ -217,30 +216,30 @@ def _functions(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> Non
 
 def _function_call(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if body.get("tool_choice") is not None:
-        why = "Chat takes tool_choice or function_call, not both, and has an error of its own"
+        why = "Chat takes tool_choice or function_call, not both, and rejects the request itself"
         builder.unsupported("function_call", "function_call", why, droppable=False)
         return
     tools.function_call(builder, value)
 
 
 CONVERTERS: dict[str, Callable[[RequestBuilder, Any, dict[str, Any]], None]] = {
-    "messages": lambda draft, value, _: messages_to_input(draft, value),
+    "messages": lambda builder, value, _: messages_to_input(builder, value),
     "function_call": _function_call,
     "functions": _functions,
     "logprobs": _logprobs,
     "max_completion_tokens": _max_tokens("max_completion_tokens"),
     "max_tokens": _max_tokens("max_tokens"),
     "n": emulation.n,
-    "response_format": lambda draft, value, _: response_format(draft, value),
+    "response_format": lambda builder, value, _: response_format(builder, value),
     "stop": emulation.stop,
     "store": _store,
     "stream_options": _stream_options,
-    "tool_choice": lambda draft, value, _: tools.tool_choice(draft, value),
-    "tools": lambda draft, value, _: tools.tools(draft, value),
+    "tool_choice": lambda builder, value, _: tools.tool_choice(builder, value),
+    "tools": lambda builder, value, _: tools.tools(builder, value),
     "top_logprobs": _top_logprobs,
-    "web_search_options": lambda draft, value, _: tools.web_search_options(draft, value),
+    "web_search_options": lambda builder, value, _: tools.web_search_options(builder, value),
 }
-"""What a parameter with `Move.CONVERT` is written by."""
+"""The functions for parameters with `Conversion.CONVERT`."""
 
 
 def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:
@@ -276,9 +275,9 @@ def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:
 
 
 def _choose_value(builder: RequestBuilder, path: str, made: Any, given: Any) -> Any:
-    """Choose between what was translated and what the caller wrote in Responses terms; null says nothing."""
+    """Return the caller's Responses value if it isn't null, with an entry if it differs."""
     if given is None or (type(given) is type(made) and given == made):
         return made
-    why = f"`{path}` was given as well, in the Responses API's own terms, and stands"
+    why = f"`{path}` was also given as a Responses parameter, which takes precedence"
     builder.ledger.add(builder.names.get(path, path), "changed", why)
     return given

@@ -1,4 +1,4 @@
-"""Content parts, chat → responses (docs/mapping.md#content-parts)."""
+"""Content parts, Chat → Responses (docs/mapping.md#content-parts)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def _text(part: Part, path: str) -> Part:
 
 def _image(part: Part, path: str) -> Part:
     image = part.get("image_url")
-    if isinstance(
-        image, str
-    ):  # not in the documentation, but sent and accepted (docs/wire-facts.md#input-shapes)
+    if isinstance(image, str):  # dialect: programs (docs/wire-facts.md#input-shapes)
         image = {"url": image}
     if not isinstance(image, dict):
         raise MalformedRequest(f"{path}.image_url", f"expected an object, got {json_type(image)}")
@@ -51,7 +49,7 @@ _INPUT_CONVERTERS: dict[str, Callable[[Part, str], Part]] = {
     "file": _file,
 }
 
-# What is read of the object that a part wraps.
+# The known keys of the object in a part.
 _WRAPPED_KEYS = {
     "image_url": {"url", "detail"},
     "file": {"file_id", "file_data", "file_url", "filename", "detail"},
@@ -76,9 +74,7 @@ def _unknown_part(builder: RequestBuilder, part: Part, path: str) -> None:
     if kind == "input_audio":
         builder.unsupported(path, "input_audio", "the Responses API takes no audio input")
     else:
-        builder.unsupported(
-            path, "messages", "a kind of part that isn't known here", droppable=False
-        )
+        builder.unsupported(path, "messages", "unknown type of content part", droppable=False)
 
 
 def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: set[str]) -> None:
@@ -90,7 +86,7 @@ def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: se
 def input_content(
     builder: RequestBuilder, content: Any, path: str
 ) -> tuple[str | list[Part], tuple[str, ...]]:
-    """Translate what goes into the model: a user, system, developer or tool message's content.
+    """Translate the content of a user, system, developer or tool message.
 
     A string stays a string. Returns the content and, for each part, its path inside the message.
     """
@@ -113,21 +109,19 @@ def input_content(
         parts.append(new)
         origins.append(f"content[{p}]")
     if content and not parts and not builder.held:
-        raise MalformedRequest(
-            path, "nothing is left of the content without the parts that can't be carried"
-        )
+        raise MalformedRequest(path, "the content is empty without its unsupported parts")
     return parts, tuple(origins)
 
 
 def output_text(text: str) -> Part:
-    """Make the part in which the model's own earlier text goes back (never `input_text`; docs/mapping.md#assistant-messages)."""
+    """Return the part for an assistant's text (docs/mapping.md#assistant-messages)."""
     return {"type": "output_text", "text": text, "annotations": []}
 
 
 def output_content(
     builder: RequestBuilder, content: Any, refusal: Any, path: str
 ) -> tuple[list[Part], tuple[str, ...]]:
-    """Translate what came out of the model: an assistant message's content and refusal."""
+    """Translate an assistant message's content and refusal; returns what `input_content` does."""
     parts: list[Part] = []
     origins: list[str] = []
     if isinstance(content, str):

@@ -1,8 +1,8 @@
-"""`stop`, `n` and the `name` of messages: done here, where that is asked for.
+"""Emulation of `stop`, `n` and the `name` of messages (docs/decisions.md#emulation).
 
-The Responses API has none of them. They change what a call costs, or what the model reads, so they
-are opted in to; otherwise the policy decides. Of `stop` and `n` the request only says what is to be
-done (`Asked`): the cut is made in the reply (cut.py), and who sends the request sends it `n` times.
+The Responses API has none of them. Emulating them changes a call's cost or prompt, so it is opt-in;
+otherwise the policy decides. `stop` and `n` are only written to the reply context:
+`replies/stop_sequences.py` cuts the text, and the exchange sends the request `n` times.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .builder import RequestBuilder
 
 MAX_STOPS = 4
 MAX_CHOICES = 128
-"""What Chat Completions takes (docs/mapping.md#parameters)."""
+"""The limits of Chat Completions (docs/mapping.md#parameters)."""
 
 
 def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
-    """Have the answer cut: a string, or up to four, none of them empty."""
+    """Emulate `stop`: a string, or up to four, none of them empty."""
     if "stop" not in builder.policy.emulate:
         builder.unsupported("stop", "stop", "not part of the Responses API; opt in with emulate")
         return
@@ -33,12 +33,14 @@ def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
         _check_stop(f"stop[{i}]", sequence)
     builder.reply_context["stop"] = tuple(value)
     builder.ledger.add(
-        "stop", "changed", "the text is cut here; what the model writes behind the cut is paid for"
+        "stop",
+        "changed",
+        "the adapter truncates the text; tokens after the stop sequence are still billed",
     )
 
 
 def name_prefix(builder: RequestBuilder, value: Any, path: str) -> str:
-    """Return what goes in front of a message's text for its name; nothing where that isn't emulated."""
+    """Return the prefix of a message's text for its name; empty if `name` isn't emulated."""
     path = f"{path}.name"
     if "name" not in builder.policy.emulate:
         builder.unsupported(
@@ -46,7 +48,7 @@ def name_prefix(builder: RequestBuilder, value: Any, path: str) -> str:
         )
         return ""
     if not string(value, path):
-        builder.ledger.add(path, "dropped", "it is empty")
+        builder.ledger.add(path, "dropped", "the name is empty")
         return ""
     return f"[{value}]: "
 
@@ -59,7 +61,7 @@ def _check_stop(path: str, sequence: Any) -> None:
 
 
 def n(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
-    """Have the request sent more than once, for one choice each."""
+    """Emulate `n`: the exchange sends the request that many times, for one choice each."""
     if "n" not in builder.policy.emulate:
         builder.unsupported(
             "n", "n", "one answer per request on the Responses API; opt in with emulate"
@@ -70,7 +72,7 @@ def n(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     if not 1 < value <= MAX_CHOICES:
         raise MalformedRequest("n", f"expected 1 to {MAX_CHOICES}")
     builder.reply_context["n"] = value
-    why = "sent as that many requests, each of which is paid for with its prompt"
+    why = "sent as that many requests; each is billed with its prompt"
     if body.get("store") is True:
-        why += "; as many Responses are stored"
+        why += ", and each Response is stored"
     builder.ledger.add("n", "changed", why)

@@ -1,9 +1,11 @@
-"""Messages → input items, in order (docs/mapping.md#messages).
+"""Translate messages to input items, in order (docs/mapping.md#messages).
 
 Rules:
-1. One message becomes one or several items, at the same place; nothing is merged, moved or repeated.
-2. System and developer messages stay where they are; `instructions` is never used.
-3. Fields go by whitelist: objects of the SDK that are put back into the history carry keys that the API refuses.
+
+1. One message becomes one or several items, at the same place; nothing is merged, moved or
+   repeated.
+2. System and developer messages keep their places; `instructions` is never used.
+3. Fields are taken by whitelist: SDK objects in a history have keys that the API refuses.
 4. A tool call's id becomes the item's `call_id`, never its `id`.
 """
 
@@ -23,7 +25,7 @@ from . import emulation
 from .builder import RequestBuilder
 from .content import input_content, output_content, output_text
 
-# What the SDK's own result objects carry and Chat itself ignores: left out without an entry (docs/mapping.md#messages).
+# Fields of the SDK's result objects that Chat ignores: left out without an entry.
 _IGNORED_BY_CHAT = {"annotations", "parsed", "index"}
 
 _FIELDS = {
@@ -32,28 +34,29 @@ _FIELDS = {
     "user": {"role", "content", "name"},
     "assistant": {"role", "content", "name", "refusal", "audio", "tool_calls", "function_call"}
     | _IGNORED_BY_CHAT,
-    # On role `tool` the name repeats the call's own; it has no effect on Chat either (docs/edge-cases.md#message-names).
+    # The name of a tool message has no effect on Chat (docs/edge-cases.md#message-names).
     "tool": {"role", "content", "name", "tool_call_id"},
     "function": {"role", "content", "name"},
 }
 
 
-# The same for every conversation, and held as long as a reply is read: a long history's would be as much as its text.
+# Shared by all conversations: origins are kept while a reply is read, and those of a long history
+# would be as large as its text.
 _origin = lru_cache(maxsize=4096)(Origin)
-# Of calls: `index` and `parsed_arguments` stand on the SDK's own objects.
+# `index` and `parsed_arguments` are fields of the SDK's objects.
 _CALL_FIELDS = {"id", "type", "function", "custom", "index"}
 _FUNCTION_FIELDS = {"name", "arguments", "parsed_arguments"}
-_MAX_CACHED_PARTS = 8  # more of them are made anew: what is kept is bounded
+_MAX_CACHED_PARTS = 8  # origins with more parts aren't cached, which bounds the cache
 
 
 _Call = tuple[int, str, str]
-"""A call: in which message it stands, the id that is sent, and the type of its output."""
+"""A call: the index of its message, the id that is sent, and the type of its output item."""
 
 
 class _RepeatedCalls:
-    """The calls of an id that repeats: how many there were, and those of the newest message with it.
+    """The calls with a repeated id: their number, and those of the last message with the id.
 
-    Outputs answer those in order.
+    Outputs belong to the latter, in order.
     """
 
     __slots__ = ("answers", "calls", "message", "times")
@@ -76,15 +79,14 @@ class _RepeatedCalls:
 
 
 class _InputBuilder:
-    """The items of one conversation; holds what one message has to know of the ones before it."""
+    """Builds the items of one conversation, with the state that later messages depend on."""
 
     def __init__(self, builder: RequestBuilder) -> None:
         self.builder = builder
         self.items: list[dict[str, Any]] = []
-        self.calls_by_id: dict[str, _Call | _RepeatedCalls] = {}  # by the caller's own ids
-        self.pending: deque[tuple[str, str]] = (
-            deque()
-        )  # deprecated calls without their output: (name, invented id)
+        self.calls_by_id: dict[str, _Call | _RepeatedCalls] = {}  # by the caller's ids
+        # Deprecated calls without an output so far: (name, invented id).
+        self.pending: deque[tuple[str, str]] = deque()
         self.invented = 0
 
     def add(
@@ -106,9 +108,7 @@ class _InputBuilder:
         role = string(message.get("role"), f"{path}.role")
         convert = _ROLES.get(role)
         if convert is None:
-            self.builder.unsupported(
-                f"{path}.role", "messages", "a role that isn't known here", droppable=False
-            )
+            self.builder.unsupported(f"{path}.role", "messages", "unknown role", droppable=False)
             return
         for key, value in message.items():
             if value is not None and key not in _FIELDS[role]:
@@ -124,7 +124,7 @@ class _InputBuilder:
             self.write_name(prefix, path, first)
 
     def write_name(self, prefix: str, path: str, first: int) -> None:
-        """Write who speaks in front of a message's first text; its items begin at `first`."""
+        """Write the prefix before the message's first text; its items begin at index `first`."""
         item = self.items[first] if first < len(self.items) else {}
         content = item.get("content")
         if isinstance(content, str):
@@ -150,7 +150,7 @@ class _InputBuilder:
     def assistant(self, m: int, path: str, message: dict[str, Any]) -> None:
         if message.get("audio") is not None:
             self.builder.unsupported(
-                f"{path}.audio", "audio", "the Responses API knows no earlier audio"
+                f"{path}.audio", "audio", "the Responses API can't refer to earlier audio"
             )
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
@@ -162,12 +162,9 @@ class _InputBuilder:
             self.builder, message.get("content"), message.get("refusal"), path
         )
         if not parts and not calls and legacy is None:
-            parts, origins = (
-                [output_text("")],
-                ("content",),
-            )  # Chat allows an empty answer in the history
+            parts, origins = [output_text("")], ("content",)  # an empty answer, as Chat allows
         if parts:
-            # The form that every server takes: typed, without an id (docs/wire-facts.md#input-shapes).
+            # dialect: vLLM, llama.cpp (the type is required; docs/wire-facts.md#input-shapes)
             self.add(
                 {"type": "message", "role": "assistant", "content": parts},
                 "message",
@@ -221,7 +218,7 @@ class _InputBuilder:
                 self.builder.unsupported(
                     f"{path}.type",
                     "messages",
-                    "a kind of tool call that isn't known here",
+                    "unknown type of tool call",
                     droppable=False,
                 )
 
@@ -237,14 +234,14 @@ class _InputBuilder:
         self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
 
     def function(self, m: int, path: str, message: dict[str, Any]) -> None:
-        # The deprecated pair has no ids: it is matched by order and name (docs/mapping.md#function-role).
+        # Matched by order and name, since there are no ids (docs/mapping.md#function-role).
         name = string(message.get("name"), f"{path}.name")
         match = next((entry for entry in self.pending if entry[0] == name), None)
         if match is None:
             self.builder.unsupported(
                 path,
                 "messages",
-                "there is no function_call before it that it answers",
+                "no earlier function_call matches it",
                 droppable=False,
             )
             return
@@ -261,13 +258,13 @@ class _InputBuilder:
         )
 
     def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
-        """Return the id under which a call is sent.
+        """Return the id with which a call is sent.
 
-        `output` is the type of what answers it, `path` where it stands, if its id is the caller's.
-        The API takes an id once, and some servers begin every turn with `call_0`. The first call
-        keeps its id, so that prompts begin as before; those that follow get others, the same each
-        time.
+        `output`: the type of its output item. `path`: of the call, None if its id is invented. The
+        API takes an id once, so later calls with the same id get others, the same in each request
+        (docs/decisions.md#repeated-call-ids).
         """
+        # dialect: Bedrock, DeepSeek and others (each turn begins with the id `call_0`)
         called = self.calls_by_id.get(own)
         if called is None:
             sent = self.shortened(own)
@@ -282,7 +279,7 @@ class _InputBuilder:
             self.builder.ledger.add(
                 f"{path}.id",
                 "changed",
-                "sent as another id, since a call before it has the same one",
+                "sent with another id: an earlier call has the same one",
             )
         return sent
 
@@ -313,7 +310,10 @@ def _call_item(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any
 
 
 def _function(value: Any, path: str) -> tuple[str, str]:
-    """Read a call's name and arguments; the arguments' text is never looked into (docs/edge-cases.md#arguments-byte-for-byte)."""
+    """Return a call's name and arguments, which stay byte for byte.
+
+    See docs/edge-cases.md#arguments-byte-for-byte.
+    """
     if not isinstance(value, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(value)}")
     arguments = value.get("arguments")
@@ -323,15 +323,16 @@ def _function(value: Any, path: str) -> tuple[str, str]:
 
 
 def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
-    """Write `input` into the draft.
+    """Write `input`.
 
-    No messages at all hold the call on Chat, which has an error of its own for that (docs/edge-cases.md#no-user-message).
+    A call without messages is kept on Chat, which rejects it itself
+    (docs/edge-cases.md#no-user-message).
     """
     if not isinstance(messages, list):
         raise MalformedRequest("messages", f"expected an array, got {json_type(messages)}")
     if not messages:
         builder.held.add(
-            "messages", "held", "Chat has an error of its own for an empty conversation"
+            "messages", "held", "Chat Completions rejects an empty conversation itself"
         )
         return
     items = _InputBuilder(builder)
@@ -341,7 +342,7 @@ def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
             and len(message) == 2
             and type(text := message.get("content")) is str
         ):
-            # Most of a long history: the same as below, without looking for anything else.
+            # A fast path for most of a long history: the same result as `items.message`.
             role = message.get("role")
             if role in ("user", "system", "developer"):
                 items.add({"role": role, "content": text}, "message", m)

@@ -13,8 +13,8 @@ from .builder import RequestBuilder
 def response_format(builder: RequestBuilder, value: Any) -> None:
     """Write `text.format`.
 
-    `strict` is written out as false where the caller left it out: the service takes a missing one for true
-    (16 of 16 recordings; docs/wire-facts.md#strict).
+    A missing `strict` is written as false, since the service treats it as true
+    (docs/wire-facts.md#strict).
     """
     if not isinstance(value, dict):
         raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")
@@ -27,7 +27,7 @@ def response_format(builder: RequestBuilder, value: Any) -> None:
             _json_schema(builder, value.get("json_schema"))
             _drop_unknown_keys(builder, value, {"type", "json_schema"})
         case _:
-            why = "a format that isn't known here"
+            why = "unknown response format"
             builder.unsupported("response_format.type", "response_format", why, droppable=False)
 
 

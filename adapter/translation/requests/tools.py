@@ -1,4 +1,4 @@
-"""Tools and tool choices, chat → responses (docs/mapping.md#tools, #tool-choice, #web-search)."""
+"""Tools and tool choices, Chat → Responses (docs/mapping.md#tools, #tool-choice, #web-search)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ _NEWER_FIELDS = {"allowed_callers", "async", "defer_loading"}
 FUNCTION_FIELDS = frozenset(
     {"name", "description", "parameters", "strict", "output_schema", *_NEWER_FIELDS}
 )
+"""The fields of function tools on the Responses API."""
+
 CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER_FIELDS})
-"""What the Responses API has for tools of these kinds."""
+"""The fields of custom tools on the Responses API."""
 
 
 def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str) -> dict[str, Any]:
     """Flatten a function's definition.
 
-    `strict` is always written: left out, the Responses API makes the schema strict by itself, and optional arguments
-    come back as nulls or inventions (docs/mapping.md#tools; 39 of 39 recordings). `parameters` is a required key there.
+    `strict` is always written: without it the Responses API makes the schema strict, and optional
+    arguments come back as nulls or invented values (docs/mapping.md#tools). `parameters` is a
+    required key there.
     """
     strict = function.get("strict") is True
     parameters = function.get("parameters")
@@ -66,7 +69,7 @@ def _copy_rest(
     path: str,
     known: frozenset[str],
 ) -> None:
-    """Take over the other keys of a definition that the Responses API has; Chat passes over any."""
+    """Copy the other known keys of a definition, and leave out unknown ones as Chat does."""
     for key, value in given.items():
         if value is None or key in tool:
             continue
@@ -79,9 +82,9 @@ def _copy_rest(
 def _with_outer_fields(
     builder: RequestBuilder, tool: dict[str, Any], kind: str, path: str
 ) -> dict[str, Any]:
-    """Return a tool's definition with what stands beside it, where the Responses API has that.
+    """Return a tool's definition with the known keys beside it; keys inside it take precedence.
 
-    What stands inside counts.
+    See docs/edge-cases.md#keys-beside-function.
     """
     inside: dict[str, Any] = tool[kind]
     beside: dict[str, Any] = {}
@@ -95,7 +98,7 @@ def _with_outer_fields(
             beside[key] = value
         elif type(given) is not type(value) or given != value:
             builder.ledger.add(
-                f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` says something else"
+                f"{path}.{key}", "dropped", f"`{path}.{kind}.{key}` has another value"
             )
     return {**inside, **beside} if beside else inside
 
@@ -106,9 +109,9 @@ def _tool(builder: RequestBuilder, tool: Any, path: str) -> dict[str, Any]:
     kind = string(tool.get("type"), f"{path}.type")
     wrapped = tool.get(kind)
     if kind not in _WRAPPED:
-        return tool  # a hosted tool, put there on purpose: it goes as it is (docs/mapping.md#tools)
+        return tool  # a hosted tool is passed on (docs/mapping.md#tools)
     if wrapped is None and isinstance(tool.get("name"), str):
-        return tool  # already in the Responses API's own shape
+        return tool  # already in the Responses API's form
     if not isinstance(wrapped, dict):
         raise MalformedRequest(f"{path}.{kind}", f"expected an object, got {json_type(wrapped)}")
     if len(tool) > 2:
@@ -126,11 +129,14 @@ def tools(builder: RequestBuilder, value: Any) -> None:
         target.append(_tool(builder, tool, path))
         builder.tools.append(path)
         if target[-1] is not tool:
-            builder.names[path] = target[-1]["type"]  # what its definition was wrapped in
+            builder.names[path] = target[-1]["type"]  # the key of its definition
 
 
 def functions(builder: RequestBuilder, value: Any) -> None:
-    """Write the deprecated `functions` as tools; the old answer holds one call, so parallel calls are switched off."""
+    """Write the deprecated `functions` as tools, without parallel calls.
+
+    A message has one `function_call` at most.
+    """
     if not isinstance(value, list):
         raise MalformedRequest("functions", f"expected an array, got {json_type(value)}")
     target = builder.body.setdefault("tools", [])
@@ -170,7 +176,7 @@ def _drop_unknown_keys(
 
 
 def _flat_choice(builder: RequestBuilder, value: dict[str, Any], path: str) -> dict[str, Any]:
-    """Flatten `{type, <type>: {name}}`; hosted tools, and what is flat already, stay as they are."""
+    """Flatten `{type, <type>: {name}}`; hosted tools and flat choices stay as they are."""
     kind = string(value.get("type"), f"{path}.type")
     wrapped = value.get(kind)
     if kind not in _WRAPPED or (wrapped is None and isinstance(value.get("name"), str)):
@@ -214,11 +220,11 @@ def tool_choice(builder: RequestBuilder, value: Any) -> None:
 
 
 def web_search_options(builder: RequestBuilder, value: Any) -> None:
-    """Write `web_search_options` as a `web_search` tool, where that is asked for.
+    """Emulate `web_search_options` with a `web_search` tool (docs/mapping.md#web-search).
 
-    Chat's search models always search, while the tool is the model's to use: so the model is made to, where the caller
-    has no tools of its own. Without the opt-in the policy decides, since search models needn't exist on the Responses
-    API (docs/mapping.md#web-search).
+    Chat's search models always search; on the Responses API the model decides. So the tool is
+    required if the caller has no other tools. Without emulation the policy decides, since search
+    models needn't exist on the Responses API.
     """
     if "web_search_options" not in builder.policy.emulate:
         builder.unsupported(
@@ -237,13 +243,13 @@ def web_search_options(builder: RequestBuilder, value: Any) -> None:
         inner = location.get("approximate")
         tool["user_location"] = {"type": "approximate"} | (inner if isinstance(inner, dict) else {})
     else:
-        # Absent means the United States there, and nothing on Chat.
+        # Absent means the United States on the Responses API, and no location on Chat.
         tool["user_location"] = {"type": "approximate"}
-    own = builder.body.setdefault("tools", [])
-    own.append(tool)
+    target = builder.body.setdefault("tools", [])
+    target.append(tool)
     builder.tools.append("web_search_options")
-    builder.ledger.add("web_search_options", "changed", "a web_search tool in its place")
-    if len(own) == 1 and "tool_choice" not in builder.body:
+    builder.ledger.add("web_search_options", "changed", "replaced by a web_search tool")
+    if len(target) == 1 and "tool_choice" not in builder.body:
         builder.set(
             "tool_choice",
             {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},

@@ -1,1 +1,1 @@
-"""The events of a Responses stream as the chunks of a Chat stream."""
+"""Translate the events of a Responses stream to the chunks of a Chat stream."""

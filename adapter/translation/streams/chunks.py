@@ -1,4 +1,4 @@
-"""One stream's chunks: what they share, what opens the answer, and how text is written into them (docs/mapping.md#chunk-rules)."""
+"""Build the chunks of one stream (docs/mapping.md#chunk-rules)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from adapter.translation.types import ReplyContext
 Chunk = dict[str, Any]
 
 _ECHOED = frozenset({
-    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "presence_penalty",
-    "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
+    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls",
+    "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt",
+    "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
     "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
 })  # fmt: skip
 """Parameters of the request that a Response repeats and no completion has."""
@@ -21,21 +22,21 @@ _EMPTY_VALUES: tuple[Any, ...] = (None, [], {})
 
 
 class ChunkTemplate(NamedTuple):
-    """What the plain chunks of an answer share: the top level, and whether their choices have the key `logprobs`."""
+    """What plain chunks share: the top level, and whether choices have the key `logprobs`."""
 
     top: Chunk
     logprobs_key: bool
 
 
 class TextChunk(NamedTuple):
-    """A piece of text on its way, where its chunk differs from others in nothing else; `chunk` makes the whole of it."""
+    """A chunk that differs from its template in text and padding only."""
 
     text: str
     padding: str | None
     template: ChunkTemplate
 
     def chunk(self) -> Chunk:
-        """Make the chunk, as a JSON object."""
+        """Return the whole chunk, as a JSON object."""
         return _make_chunk(self.template, {"content": self.text}, None, None, self.padding)
 
 
@@ -53,25 +54,25 @@ def _make_chunk(
 
 
 class ChunkBuilder:
-    """Make the chunks of one answer, as JSON objects.
+    """Build the chunks of one answer, as JSON objects.
 
-    `response` is what is known of the Response so far; what the chunks share is taken from it with the first chunk and
-    then stands. `spoke` tells whether the answer was opened.
+    `response`: what is known of the Response so far; the first chunk fixes what chunks share.
+    `is_open`: the first chunk of the answer has been made.
     """
 
     __slots__ = ("_context", "_template", "is_open", "response")
 
     def __init__(self, context: ReplyContext) -> None:
         self._context = context
-        self._template: ChunkTemplate | None = None  # stands from the first chunk on
+        self._template: ChunkTemplate | None = None  # fixed by the first chunk
         self.response: dict[str, Any] = {}
         self.is_open = False
 
     def take_response(self, response: Any) -> None:
-        """Take what a Response says of itself before it is finished."""
+        """Update `response` from a Response that isn't finished."""
         if isinstance(response, dict):
-            # Without what servers merely say back: with many tools that is most of what an open stream would hold. And
-            # without the status, which only counts at the end.
+            # Without echoed parameters: with many tools they would be most of an open stream's
+            # memory. Without the status, which only counts at the end.
             own = {
                 key: value
                 for key, value in response.items()
@@ -82,16 +83,18 @@ class ChunkBuilder:
             self.response = self.response | own
 
     def set_service_tier(self, tier: Any) -> None:
-        """Take the service tier that the finished response gives: it was `auto` until then (docs/wire-facts.md#responses-streams)."""
-        if (
-            self._template is not None and tier is not None
-        ):  # anew: chunks may be under way that are like the old one
+        """Set the finished response's service tier; earlier events have `auto`.
+
+        See docs/wire-facts.md#responses-streams.
+        """
+        # A new template, since chunks may exist that refer to the old one.
+        if self._template is not None and tier is not None:
             self._template = self._template._replace(
                 top=self._template.top | {"service_tier": tier}
             )
 
     def text(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
-        """Write text."""
+        """Return the chunks for pieces of text, after an opening chunk if needed."""
         out: list[Chunk] = []
         for piece in pieces:
             out += self._opening_once({"content": ""})
@@ -104,7 +107,7 @@ class ChunkBuilder:
         return out
 
     def refusal(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
-        """Write a refusal."""
+        """Return the chunks for pieces of a refusal, after an opening chunk if needed."""
         out: list[Chunk] = []
         for piece in pieces:
             out += self._opening_once({"content": None, "refusal": ""})
@@ -112,11 +115,11 @@ class ChunkBuilder:
         return out
 
     def _opening_once(self, delta: Chunk) -> list[Chunk]:
-        """Open the answer with a chunk of its own, where nothing has been said yet."""
+        """Return an opening chunk, unless there was one."""
         return [] if self.is_open else self.opening(delta)
 
     def opening(self, delta: Chunk) -> list[Chunk]:
-        """Make a chunk that is the answer's first where nothing has been said yet (docs/wire-facts.md#chat-streams)."""
+        """Return a chunk, with the role if it is the first (docs/wire-facts.md#chat-streams)."""
         logprobs: Any = None
         if not self.is_open:
             self.is_open = True
@@ -137,17 +140,18 @@ class ChunkBuilder:
         logprobs: Any = None,
         obfuscation: Any = None,
     ) -> Chunk:
-        """Make a chunk with one delta."""
+        """Return a chunk with one delta."""
         return _make_chunk(self.template, delta, finish, logprobs, obfuscation)
 
     def without_choice(self, key: str, value: Any) -> Chunk:
-        """Make a chunk without a choice."""
+        """Return a chunk without a choice."""
         return self.template.top | {"choices": [], key: value}
 
     @property
     def template(self) -> ChunkTemplate:
-        """What the next chunk shares with others."""
+        """What the next chunk shares with the others."""
         if self._template is None:
+            # dialect: llama.cpp (no model and no date so far: the request's model, and 0)
             top = response_to_chat.envelope(self.response, self._context, "chat.completion.chunk")
             if self._context.include_usage:
                 top["usage"] = None

@@ -1,16 +1,19 @@
-"""Responses events → Chat chunks: a machine with `feed` and `close`.
+"""Translate Responses events to Chat chunks, with a state machine.
 
 Rules (docs/mapping.md#streams, docs/wire-facts.md#responses-streams, docs/edge-cases.md#streams):
-1. An event is told by its `type` alone. `TABLE` says for each state and type what is done and which state follows; what isn't
-   in it is counted and skipped.
-2. Items are told apart as open_items.py says. What an announcement quotes is passed on only if nothing else says it.
-3. Deltas are passed on at once. What deltas left out is taken from the `done` events, the finished item, or the finished
-   response, once. Where those contradict what was already passed on (another text, name or id, an item more, another order of
-   messages), the stream is broken: an error, not an answer.
-4. The role comes once, in the first chunk, together with what kind of answer it is. A call's id, name and type come once; its index
-   counts calls only.
-5. One finish chunk, after everything else; then moderation, then usage where it was asked for.
-6. A failure raises; one that says nothing of itself waits for the event that does, or for the end. A stream that closes before its terminal event raises. Nothing looks like an end that isn't one.
+
+1. Only an event's `type` counts. `TABLE` has the handler and the next state for each state and
+   type; other events are counted and skipped.
+2. Items are identified as described in `open_items.py`. Contents of an announcement are passed on
+   only if no later event has them.
+3. Deltas are passed on at once. What they left out is taken once, from `done` events, the finished
+   item or the finished response. If those contradict what was passed on (another text, name or id,
+   one more item, another order of messages), the stream is broken, which is an error.
+4. The role comes once, in the first chunk, with the kind of answer. A call's id, name and type come
+   once; its index counts calls only.
+5. The finish chunk comes once, after all others; then moderation, then usage if it was requested.
+6. A failure raises. One without details waits for the event that has them, or for the end. A stream
+   that ends before its terminal event raises (docs/decisions.md#no-half-answers).
 """
 
 from __future__ import annotations
@@ -49,30 +52,32 @@ from .item_events import Event
 
 _EVENT_KEYS = {"type", "sequence_number", "event_id", "response_id", "response"}
 _STATUS_KEYS = ("error", "incomplete_details", "service_tier", "usage")
-"""What a terminal event may say of a response that it doesn't bring."""
-
+"""Fields of a response that a terminal event without one may have."""
 
 _FINAL_STATUSES = frozenset({"cancelled", "completed", "failed", "incomplete"})
 
 
 class State(Enum):
-    """Where a stream stands."""
+    """The state of a stream."""
 
-    WAITING = "waiting"  # nothing has been heard of the response yet
+    WAITING = "waiting"  # for the first event
     RUNNING = "running"
-    FAILING = "failing"  # it has failed, and nothing says why as yet
-    CUT = "cut"  # the answer is finished, at a stop sequence; the terminal event still brings the usage
-    ENDED = "ended"  # after the terminal event or a failure, or after the cut where nothing more is wanted
+    FAILING = "failing"  # failed, without details so far
+    CUT = "cut"  # finished at a stop sequence; the terminal event has the usage
+    ENDED = "ended"  # after the terminal event, a failure, or a cut if no usage was requested
 
 
 class ChunksFromEvents(SettledItems):
     """Turn the events of one Responses stream into the chunks of a Chat Completions stream.
 
-    `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` says that upstream has no
-    more. `feed` raises UpstreamFailure for an error event or a failed response, and StreamTruncated for contradictions;
-    `close` raises StreamTruncated when the terminal event never came, and the failure that was never explained. `losses` is the ledger so far, `unknown` counts
-    skipped event types, `finished_calls` finished tool calls, `lane` is the short way for the next events where there is one. `hang_up` tells that the answer ended before upstream did, at a stop sequence: what is still
-    to come is neither read nor wanted.
+    `feed(event)` returns the chunks that the event completes, as JSON objects; `close()` ends the
+    stream. `feed` raises UpstreamFailure for an error event or a failed response, StreamTruncated
+    for contradictions and MalformedReply for events that can't be read. `close` raises
+    StreamTruncated if there was no terminal event, and a failure that had no details.
+
+    `losses`: the ledger so far. `unknown`: counts of skipped event types. `finished_calls`: number
+    of finished tool calls. `fast_path`: for the next events, if there is one. `close_early`: the
+    answer ended at a stop sequence, and the rest of the stream isn't needed.
     """
 
     __slots__ = ("_failure", "_paths", "close_early", "state", "unknown")
@@ -80,7 +85,7 @@ class ChunksFromEvents(SettledItems):
     def __init__(self, asked: ReplyContext | None = None, index: PathMap | None = None) -> None:
         super().__init__(asked or ReplyContext(stream=True))
         self._paths = index
-        self._failure: UpstreamFailure | None = None  # the one that says nothing of itself
+        self._failure: UpstreamFailure | None = None  # the one without details
         self.state = State.WAITING
         self.unknown: Counter[str] | None = None
         self.close_early = False
@@ -92,23 +97,23 @@ class ChunksFromEvents(SettledItems):
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """The usage of the finished response, in Chat's terms; None before, and where the server sent none."""
+        """The usage of the finished response in Chat's form; None before, or if it has none."""
         return usage_to_chat(self._chunks.response.get("usage"))
 
     @property
     def response_id(self) -> Any:
-        """The response's id, as it was given; None before."""
+        """The response's id as it was received; None before."""
         return self._chunks.response.get("id")
 
     def delivered_items(self) -> list[Any]:
-        """List the items of which the caller has seen all so far, in the form of a Response's `output`."""
+        """List the items that were delivered whole so far, in the form of a Response's `output`."""
         if self.state is State.ENDED and not self._cutter.is_cut:
             return self._items.delivered_at_end(self._chunks.response.get("output") or [])
         return self._items.delivered()
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing more comes out."""
+        """Return whether there will be no more chunks."""
         return self.state is State.ENDED
 
     def feed(self, event: Event) -> list[Chunk]:
@@ -116,20 +121,20 @@ class ChunksFromEvents(SettledItems):
         kind = event.get("type")
         if self.fast_path is not None:
             self.fast_path.flush()
-            self.fast_path = None  # whatever comes may change what the next delta is for
+            self.fast_path = None  # this event may change where the next delta belongs
         if self.state is State.ENDED:
             return []
         entry = TABLE.get((self.state, kind)) if isinstance(kind, str) else None
         if entry is None and (error := error_event(event)) is not None:
             entry, event = TABLE[self.state, "error"], error
-        if entry is None and is_terminal(event):
+        if entry is None and is_terminal(event):  # dialect: several
             event = {**event, "type": "response.done"}
             entry = TABLE[self.state, "response.done"]
         if entry is None:
             if event and not (isinstance(kind, str) and (kind in IGNORED or is_keepalive(kind))):
                 self.unknown = self.unknown if self.unknown is not None else Counter()
                 self.unknown[
-                    str(kind) if isinstance(kind, (str, int, NoneType)) else "a type that is none"
+                    str(kind) if isinstance(kind, (str, int, NoneType)) else "no type"
                 ] += 1
             return []
         handler, following = entry
@@ -137,7 +142,7 @@ class ChunksFromEvents(SettledItems):
         return handler(self, event)
 
     def close(self) -> list[Chunk]:
-        """Take the end of the stream."""
+        """End the stream."""
         if self._failure is not None and self.state is State.FAILING:
             failure, self._failure, self.state = self._failure, None, State.ENDED
             raise failure
@@ -158,7 +163,7 @@ class ChunksFromEvents(SettledItems):
     def _failed(self, event: Event) -> list[Chunk]:
         given = event.get("response")
         response = given if isinstance(given, dict) else {}
-        if response.get("status") not in ("failed", "cancelled"):  # as it was when it began
+        if response.get("status") not in ("failed", "cancelled"):  # still that of its beginning
             response = response | {"status": event["type"].rpartition(".")[2]}
         return self._fail(response_failure(response, self._paths, event_error=event.get("error")))
 
@@ -166,7 +171,8 @@ class ChunksFromEvents(SettledItems):
         return self._fail(event_failure(event, self._paths))
 
     def _fail(self, failure: UpstreamFailure) -> list[Chunk]:
-        """Raise a failure; but one that says nothing of itself only when nothing else does."""
+        """Raise a failure; one without details only once no other event can have them."""
+        # dialect: several (a failure without details, which the next event explains)
         first, self._failure = self._failure, None
         if first is None and failure.given is None:
             self._failure, self.state = failure, State.FAILING
@@ -202,7 +208,7 @@ class ChunksFromEvents(SettledItems):
         return self._trailers(self._terminal(event))
 
     def _terminal(self, event: Event) -> dict[str, Any]:
-        """Return the finished response of a terminal event; raise where it is none."""
+        """Return the finished response of a terminal event; raise if it has none."""
         given = event.get("response")
         if given is None:
             given = self._implied_response(event)
@@ -222,7 +228,11 @@ class ChunksFromEvents(SettledItems):
         return response
 
     def _implied_response(self, event: Event) -> dict[str, Any] | None:
-        """Return the finished response of a terminal event without one: as the event itself, or as it was streamed; None for neither."""
+        """Return the finished response of a terminal event that has no `response`.
+
+        Either the event itself, or what was streamed if all of it is finished; else None.
+        """
+        # dialect: several (`response.done`, a Response as the event, or no Response at all)
         own = {key: value for key, value in event.items() if key not in _EVENT_KEYS}
         if isinstance(own.get("output"), list):
             return own
@@ -234,7 +244,7 @@ class ChunksFromEvents(SettledItems):
         for path, item in self._items.finished(output):
             response_to_chat.add_item_losses(self._ledger, path, item)
         for kind in self.unknown or ():
-            self._ledger.add(kind, "dropped", "an event that isn't known here")
+            self._ledger.add(kind, "dropped", "unknown event type")
 
     def _finish(self, response: dict[str, Any]) -> list[Chunk]:
         opening = (
@@ -249,7 +259,7 @@ class ChunksFromEvents(SettledItems):
             if (made := annotation_to_chat(a, self._ledger, end=self._cutter.position)) is not None
         ]
         if annotations:
-            # All in one: two lists without indexes break the SDK's accumulator (docs/mapping.md#stream-text).
+            # In one list: a second one breaks the SDK's accumulator (docs/mapping.md#stream-text).
             delta["annotations"] = annotations
         reason = finish_reason(
             response,
@@ -262,8 +272,7 @@ class ChunksFromEvents(SettledItems):
         filtered = completion_filter_results(response)
         if filtered is not None:
             chunk["choices"][0]["content_filter_results"] = filtered
-            # Azure's Chat puts these into a chunk of their own at the very beginning; here they are known at the end
-            # only.
+            # Azure's Chat sends these in the first chunk; here they are only known at the end.
             chunk["prompt_filter_results"] = prompt_filter_results(response)
         return [*opening, chunk]
 
@@ -271,7 +280,7 @@ class ChunksFromEvents(SettledItems):
         out = []
         moderation = moderation_to_chat(response.get("moderation"))
         if moderation is not None:
-            # Chat sends it behind the usage (docs/edge-cases.md#moderation-before-usage), which makes the SDK's `.stream()` forget the usage.
+            # Before the usage, unlike Chat: see docs/edge-cases.md#moderation-before-usage.
             out.append(self._chunks.without_choice("moderation", moderation))
         usage = usage_to_chat(response.get("usage")) if self._context.include_usage else None
         if usage is not None:
@@ -283,12 +292,12 @@ class ChunksFromEvents(SettledItems):
     def _ignore(self, event: Event) -> list[Chunk]:
         return []
 
-    # What the caller reads
+    # Stop sequences
 
     def _finish_at_cut(self) -> list[Chunk]:
-        """Finish the answer where its text is cut; what is still to come of it is of no interest."""
+        """Finish the answer where its text is cut."""
         if self.state is State.ENDED or any(call.unfinished for call in self._items.calls):
-            return []  # the terminal event finishes it
+            return []  # then the terminal event finishes it
         self._add_losses([])
         if self._context.include_usage or self._context.moderation:
             self.state = State.CUT
@@ -298,10 +307,8 @@ class ChunksFromEvents(SettledItems):
 
 
 def is_terminal(event: Event) -> bool:
-    """Tell whether an event of an unknown type is, or brings, a Response that is over.
-
-    Servers call the last event differently.
-    """
+    """Return whether an event of an unknown type is, or contains, a Response that has ended."""
+    # dialect: several (the last event has another name)
     response = event.get("response", event)
     if (
         not isinstance(response, dict)
@@ -344,17 +351,15 @@ _TERMINAL_EVENTS: dict[str, Handler] = {
 }
 
 OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
-"""The event types that say nothing but that a response is under way."""
+"""The event types that only announce the response."""
 
 TERMINAL = frozenset(_TERMINAL_EVENTS) - {"response.error", "error"}
-"""The event types that end a stream with a Response in them."""
+"""The event types that end a stream and contain a Response."""
 
 TABLE: dict[tuple[State, str], tuple[Handler, State]] = {
     (state, kind): (handler, following)
-    for state in (
-        State.WAITING,
-        State.RUNNING,
-    )  # a resumed stream begins in the middle (docs/wire-facts.md#responses-streams)
+    # WAITING too: a resumed stream begins with any event (docs/wire-facts.md#responses-streams).
+    for state in (State.WAITING, State.RUNNING)
     for handlers, following in ((_OUTPUT_EVENTS, State.RUNNING), (_TERMINAL_EVENTS, State.ENDED))
     for kind, handler in handlers.items()
 }
@@ -373,4 +378,4 @@ TABLE |= {
     for kind in ("response.completed", "response.done", "response.incomplete")
 }
 TABLE |= {(State.CUT, kind): (ChunksFromEvents._ignore, State.CUT) for kind in _OUTPUT_EVENTS}
-"""What is done with an event, and the state that follows."""
+"""The handler of an event, and the next state."""

@@ -1,4 +1,4 @@
-"""What the finished response does: what it alone has is passed on, and it is held against what was."""
+"""Complete and check a stream's answer by its finished response."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from .item_states import Call, OpenMessage
 
 
 class SettledItems(ItemEvents):
-    """Settle the items of a stream by its finished response."""
+    """Complete the items of a stream by its finished response, and check them against it."""
 
     __slots__ = ()
 
     def _settle_all(self, output: list[Any]) -> list[Chunk]:
-        """Bring everything up to the finished response; where that lists nothing, to what came one by one."""
+        """Pass on what only the finished response has, and check it against what was streamed.
+
+        If it lists no output, the items that were finished one by one take its place.
+        """
+        # dialect: Codex (no output in `completed`)
         out: list[Chunk] = []
         for found, item in self._items.settled(output):
             out += self._settle(found, item, last=True)
@@ -42,7 +46,7 @@ class SettledItems(ItemEvents):
         return out
 
     def _settle_announced(self) -> list[Chunk]:
-        """Take what nothing but an announcement has said, and null arguments for none."""
+        """Pass on contents that only announcements had, and `{}` for null arguments."""
         out: list[Chunk] = []
         for message in self._items.messages:
             for p, state in message.parts.items():
@@ -60,7 +64,7 @@ class SettledItems(ItemEvents):
         return out
 
     def _settle_repeated(self, output: list[Any]) -> list[Chunk]:
-        """Make one of calls that came twice, with the longer arguments; raise where they aren't the same call."""
+        """Merge calls with the same id, keeping the arguments; raise if the calls differ."""
         out: list[Chunk] = []
         for call in self._items.calls:
             first = call.original
@@ -79,18 +83,18 @@ class SettledItems(ItemEvents):
                 if output and call in self._items.unlisted:
                     raise StreamTruncated(
                         f"{first.path}.{first.payload_field}",
-                        "not what the call with the same id says",
+                        "differs from the call with the same id",
                     )
                 out += self._arguments(first, sent)
-            self._ledger.add(call.path, "dropped", "the same call stands before it")
+            self._ledger.add(call.path, "dropped", "duplicates an earlier call")
         return out
 
     def _on_reused_call_id(self, call: Call) -> list[Chunk]:
-        """Raise for a call that bears another one's id: whoever answers by the id could answer the wrong one."""
-        raise StreamTruncated(f"{call.path}.call_id", "the id of another call")
+        """Raise for a call with another call's id: its output could go to the wrong one."""
+        raise StreamTruncated(f"{call.path}.call_id", "the call_id is used by another call")
 
     def _check_listed(self) -> None:
-        """Raise where the caller was given what the finished response doesn't list."""
+        """Raise if something was delivered that the finished response doesn't list."""
         for item in self._items.unlisted:
             if (
                 item.original is None
@@ -102,22 +106,23 @@ class SettledItems(ItemEvents):
                 )
 
     def _check_order(self, output: list[Any]) -> None:
-        """Raise where the answer reads otherwise than it was streamed: in the order of the finished response, with what was told late.
+        """Raise if the finished response, in its order, gives another text than was streamed.
 
-        A phase that was told too late changes nothing but where JSON was asked for: there another text is the answer.
+        A phase that arrived late only counts if JSON was requested: then another text is the answer
+        (docs/edge-cases.md#late-phases).
         """
         if len(self._items.messages) < 2:
             return
-        ledger = Ledger()  # all of it is in the books
-        again = TextSelector(ledger, first_only=self._context.json_format), TextSelector(ledger)
+        ledger = Ledger()  # discarded: these losses have entries already
+        selectors = TextSelector(ledger, first_only=self._context.json_format), TextSelector(ledger)
         pairs: list[tuple[list[MessageText], list[MessageText]]] = [([], []), ([], [])]
         for found, item in self._items.in_final_order(output):
             if isinstance(found, Call):
-                for selector in again:
+                for selector in selectors:
                     selector.call()
                 continue
             for selector, streamed, (before, after) in zip(
-                again, found.text_and_refusal, pairs, strict=True
+                selectors, found.text_and_refusal, pairs, strict=True
             ):
                 commentary = found.commentary if self._context.json_format else streamed.commentary
                 read = MessageText(
@@ -128,15 +133,15 @@ class SettledItems(ItemEvents):
                 selector.end()
                 before.append(streamed)
                 after.append(read)
-        for selector, (before, after) in zip(again, pairs, strict=True):
+        for selector, (before, after) in zip(selectors, pairs, strict=True):
             selector.finish()
             if _shown_texts(before) != _shown_texts(after):
                 raise StreamTruncated(
-                    "output", "the finished response doesn't read as it was streamed"
+                    "output", "the finished response differs from what was streamed"
                 )
 
     def _check_finished(self) -> None:
-        """Raise where a server that finishes its items has left one open, and says nothing about it at the end."""
+        """Raise if some items of a kind were finished and others weren't."""
         calls = [call for call in self._items.calls if call.original is None]
         messages = [message for message in self._items.messages if message.shown]
         for items in (calls, messages):
@@ -147,7 +152,7 @@ class SettledItems(ItemEvents):
 
 
 def _shown_texts(messages: list[MessageText]) -> list[tuple[int, str]]:
-    """Tell what is read of messages, and where."""
+    """Return the texts that are shown, with their offsets."""
     return sorted(
         (message.offset, message.text) for message in messages if message.offset is not None
     )

@@ -1,6 +1,6 @@
-"""What the events of single items do: text, refusals and tool calls on their way into chunks.
+"""Handle the events of single items: text, refusals and tool calls, to chunks.
 
-What ends an item is held against what was passed on of it.
+Events that end an item are checked against what was passed on of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Event = dict[str, Any]
 class ItemEvents(ABC):
     """Turn the events of items into chunks.
 
-    `finished_calls` counts finished tool calls, `lane` is the short way for the next deltas.
+    `finished_calls`: number of finished tool calls. `fast_path`: for the next deltas, or None.
     """
 
     __slots__ = (
@@ -59,7 +59,7 @@ class ItemEvents(ABC):
         self._context = context
         self._ledger = Ledger()
         self._selector = TextSelector(self._ledger, first_only=context.json_format)
-        self._lazy_refusals: TextSelector | None = None  # made when first needed
+        self._lazy_refusals: TextSelector | None = None  # made on first use
         self._items = OpenItems()
         self._call_count = 0
         self._chunks = ChunkBuilder(context)
@@ -92,9 +92,9 @@ class ItemEvents(ABC):
         return self._settle(found, item)
 
     def _settle(self, found: Item, item: dict[str, Any], *, last: bool = False) -> list[Chunk]:
-        """Bring what was passed on up to what the finished item says.
+        """Pass on what the finished item has beyond what was passed on.
 
-        In the finished response (`last`) an empty field says that there is nothing.
+        `last`: the item is one of the finished response, where an empty field means empty.
         """
         if isinstance(found, Call):
             if found.call_id is None:
@@ -111,14 +111,12 @@ class ItemEvents(ABC):
     def _settle_message(
         self, found: OpenMessage, item: dict[str, Any], *, last: bool
     ) -> list[Chunk]:
-        """Bring a message up to its finished form.
+        """Pass on what a finished message has beyond what was passed on.
 
-        Told by its whole text, since servers differ in how they number parts.
+        Its whole text is compared, since servers number parts differently.
         """
         parts = parts_of(found.path, item)
-        last = (
-            last and item.get("content") is not None
-        )  # null says nothing, an empty list that there is nothing
+        last = last and item.get("content") is not None  # null means unknown, an empty list empty
         self._take_phase(found, item)
         out = self._emit_text(self._selector.settle(found.text))
         path = f"{found.path}.content"
@@ -146,14 +144,15 @@ class ItemEvents(ABC):
         return out
 
     def _take_phase(self, found: OpenMessage, item: dict[str, Any]) -> None:
-        """Take the phase of a message that was announced without one, or with another; what was streamed of it stays."""
+        """Update a message's phase; what was streamed of it stays."""
+        # dialect: several (no phase in the announcement, or another one)
         commentary = is_commentary(item)
         if commentary == found.commentary or (found.commentary and item.get("phase") != FINAL):
             return
         found.commentary = commentary
         if found.shown:
             if commentary:
-                why = "told after its text, which was taken for the answer"
+                why = "received after its text had been streamed as the answer"
                 self._ledger.add(f"{found.path}.phase", "changed", why)
             return
         self._selector.set_commentary(found.text, commentary=commentary)
@@ -170,12 +169,12 @@ class ItemEvents(ABC):
         last: bool = False,
         closed: bool = False,
     ) -> str:
-        """Return what an event says beyond what was sent; raise where it contradicts that.
+        """Return what an event has beyond what was delivered; raise if it contradicts that.
 
-        Of what is `over` no white space is passed on any more.
+        `closed`: later output was streamed, so missing white space is no longer passed on.
         """
         if not whole and not last:
-            return ""  # an empty field says nothing: some servers leave it so
+            return ""  # dialect: several (empty fields in `done` events)
         missing = missing_suffix(path, delivered, whole, as_json=as_json, confirmed=item.confirmed)
         if closed and item.confirmed and missing is not None and missing.isspace():
             missing = None
@@ -185,14 +184,14 @@ class ItemEvents(ABC):
             self._ledger.add(
                 path,
                 "changed",
-                "given as it was streamed; the finished text is formatted in another way",
+                "kept as streamed; the finished text differs in formatting only",
             )
         return missing or ""
 
     # Text and refusals
 
     def _part_added(self, event: Event) -> list[Chunk]:
-        # What an announcement quotes is said again by deltas, or by what ends the part.
+        # Deltas, or the event that ends the part, repeat the announced contents.
         part = event.get("part")
         if part is not None and part_of("part", part).kind is not None:
             message = self._items.message(event)
@@ -219,7 +218,7 @@ class ItemEvents(ABC):
     def _open_fast_path(
         self, message: OpenMessage, output_index: Any, p: Any
     ) -> TextFastPath | None:
-        """Open the short way for the deltas that follow, where all that they do is to be read."""
+        """Return a fast path for the following deltas, if they only add text that is shown."""
         plain = self._chunks.is_open and not (self._context.logprobs or self._context.stop)
         numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
         if not (
@@ -280,7 +279,7 @@ class ItemEvents(ABC):
         if not text:
             return []
         message.part(p).refusal.append(text)
-        shown = self._emit_text(self._selector.settle(message.text))  # it stands before the refusal
+        shown = self._emit_text(self._selector.settle(message.text))  # before the refusal
         return shown + self._emit_refusal(
             self._refusals.write(message.refusal, text, []), obfuscation
         )
@@ -293,6 +292,7 @@ class ItemEvents(ABC):
         return self._arguments(call, text, event.get("obfuscation"))
 
     def _arguments_done(self, event: Event) -> list[Chunk]:
+        # dialect: LM Studio (no deltas before it)
         call = self._items.call(event)
         return self._open_call(call, {**event, "type": call.type}) + self._rest_of_call(call, event)
 
@@ -302,7 +302,7 @@ class ItemEvents(ABC):
         path = f"{call.path}.{call.payload_field}"
         whole = payload_of(path, given.get(call.payload_field))
         if whole is None and last and call.payload_field in given and not call.custom:
-            whole = "{}"  # null: a call without arguments
+            whole = "{}"  # dialect: several (null for no arguments)
         sent = "".join(call.delivered)
         return self._arguments(
             call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last)
@@ -314,12 +314,12 @@ class ItemEvents(ABC):
             return []
         first = self._items.original_of(call)
         if first is not call:
-            call.original = first  # what it says is known at the end
+            call.original = first  # merged or refused at the end
             return []
         return self._begin_call(call)
 
     def _begin_call(self, call: Call) -> list[Chunk]:
-        """Tell the caller of a call, with what is known of it."""
+        """Return the chunks that begin a call, with the arguments so far."""
         assert call.name is not None
         assert call.call_id is not None
         call.opened = True
@@ -327,7 +327,7 @@ class ItemEvents(ABC):
             self._refusals.call()
         )
         if self._cutter.is_cut:
-            call.dropped = True  # it stands behind the cut
+            call.dropped = True
             return out
         if self._context.legacy_functions and self._call_count:
             call.dropped = True
@@ -365,12 +365,12 @@ class ItemEvents(ABC):
             {"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation
         )
 
-    # What the caller reads
+    # Chunks
 
     def _emit_text(
         self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False
     ) -> list[Chunk]:
-        """Write what comes out of the prose; `last` where a call or the end follows."""
+        """Return the chunks for text of the selector; `last`: a call or the end follows."""
         before = self._cutter.is_cut
         out = self._chunks.text(self._cutter.feed(pieces, last=last), obfuscation)
         return out + self._finish_at_cut() if self._cutter.is_cut and not before else out
@@ -385,12 +385,12 @@ class ItemEvents(ABC):
 
 def _checked_delta(item: Item, delta: str | None) -> str | None:
     if delta and item.done is not None:
-        raise StreamTruncated(item.path, "it goes on after it was finished")
+        raise StreamTruncated(item.path, "a delta arrived after the item was finished")
     return delta
 
 
 def _update_call(call: Call, item: dict[str, Any]) -> None:
-    """Take name, id and kind of a call, as far as an item has them; raise where the caller knows others."""
+    """Update a call's name, id and kind from an item; raise if other ones were delivered."""
     name, call_id = name_of(item.get("name")), name_of(item.get("call_id"))
     custom = item.get("type") == "custom_tool_call"
     if not call.opened and call.original is None:
@@ -402,4 +402,4 @@ def _update_call(call: Call, item: dict[str, Any]) -> None:
         ("type", custom, call.custom),
     ):
         if new is not None and new != known:
-            raise StreamTruncated(f"{call.path}.{key}", "not what the call was announced with")
+            raise StreamTruncated(f"{call.path}.{key}", "differs from the call's first event")

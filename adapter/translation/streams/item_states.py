@@ -1,4 +1,4 @@
-"""One item of a stream under way: how much of it was passed on, and what is known of it."""
+"""The state of one item of a stream: what is known of it, and what was passed on."""
 
 from __future__ import annotations
 
@@ -12,42 +12,46 @@ from adapter.translation.objects.output_items import FINAL, is_commentary
 
 @dataclass(slots=True)
 class OpenPart:
-    """A part of a message: what of it was passed on."""
+    """The state of a message part.
+
+    `offset`: where its text begins in the message's text. `announced`: the announced part, if it
+    has contents.
+    """
 
     number: int
-    offset: int  # where its text begins in the message's
+    offset: int
     text: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     annotations: int = 0
-    announced: dict[str, Any] | None = (
-        None  # what its announcement said, where it was more than that it comes
-    )
+    announced: dict[str, Any] | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """Any item. `done` is its finished form once that has come, `own_id` the id under which it was announced.
+    """The state of any item.
 
-    `agreed`: an event has confirmed the whole of what was passed on; `reworded`: that in other words.
+    `done`: its finished form, once received. `own_id`: its announced id. `announcement`: the
+    announced item, if its contents may be needed. `confirmed`: an event has confirmed what was
+    passed on; `reworded`: with other formatting.
     """
 
     path: str
     done: dict[str, Any] | None = None
     own_id: str | None = None
     announced: bool = False
-    announcement: dict[str, Any] | None = None  # where it may have to stand for the item
+    announcement: dict[str, Any] | None = None
     confirmed: bool = False
     reworded: bool = False
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> Item:
-        """Open an item in the form in which it is announced."""
+        """Return the state of an item from its announcement."""
         return cls(path)
 
 
 @dataclass(slots=True, eq=False)
 class OpenMessage(Item):
-    """A message: its text and refusal on their way to the caller, and what of each part was passed on."""
+    """The state of a message: its text, refusal and parts."""
 
     commentary: bool = False
     phase_known: bool = False
@@ -58,7 +62,7 @@ class OpenMessage(Item):
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> OpenMessage:
-        """Open a message."""
+        """Return the state of a message from its announcement."""
         return cls(path, commentary=is_commentary(item), phase_known=item.get("phase") == FINAL)
 
     def __post_init__(self) -> None:
@@ -77,18 +81,19 @@ class OpenMessage(Item):
 
     @property
     def refusal_text(self) -> str:
-        """All of its refusal so far."""
+        """The whole refusal so far."""
         return "" if self._refusal is None else self._refusal.text
 
     @property
     def shown(self) -> bool:
-        """Tell whether the caller has read anything of it."""
+        """Return whether anything of it was shown."""
         return self.text.offset is not None or (
             self._refusal is not None and self._refusal.offset is not None
         )
 
     def part(self, content_index: Any, offset: int | None = None) -> OpenPart:
-        """Return a part's state; a server that sends no index means the newest part (llama.cpp)."""
+        """Return the state of a part; without an index, of the newest part."""
+        # dialect: llama.cpp (no content_index)
         number = content_index if isinstance(content_index, int) else self._newest
         if number not in self.parts:
             self.parts[number] = OpenPart(number, self.text.length if offset is None else offset)
@@ -98,9 +103,10 @@ class OpenMessage(Item):
 
 @dataclass(slots=True, eq=False)
 class Call(Item):
-    """A tool call: `sent` is what came of its arguments, `index` its place among the caller's tool calls.
+    """The state of a tool call.
 
-    `first` is the call whose id it repeats.
+    `delivered`: the pieces of its arguments. `index`: among the caller's tool calls. `opened`: its
+    first chunk was made; `dropped`: no chunk will be. `original`: the earlier call with its id.
     """
 
     custom: bool = False
@@ -114,38 +120,38 @@ class Call(Item):
 
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> Call:
-        """Open a call; name and id may come later."""
+        """Return the state of a call from its announcement; name and id may follow later."""
         return cls(path, custom=item.get("type") == "custom_tool_call")
 
     @property
     def type(self) -> str:
-        """The type of its item."""
+        """The type of its output item."""
         return "custom_tool_call" if self.custom else "function_call"
 
     @property
     def kind(self) -> str:
-        """Chat's word for the kind of call."""
+        """The type of the tool call on Chat."""
         return "custom" if self.custom else "function"
 
     @property
     def payload_field(self) -> str:
-        """Chat's word, and the Responses API's, for what the model wrote for the tool."""
+        """The field of its arguments, on both APIs."""
         return "input" if self.custom else "arguments"
 
     @property
     def unfinished(self) -> bool:
-        """Tell whether the caller has seen the beginning of the call, and there may be more of it."""
+        """Return whether its beginning was delivered, and more may follow."""
         return self.opened and not self.dropped and self.done is None
 
     @property
     def complete(self) -> bool:
-        """Tell whether the caller has seen all of the call: it was finished, or what was passed on is a JSON text already."""
+        """Return whether the whole call was delivered: finished, or with arguments that are JSON."""
         if not self.opened or self.dropped:
             return False
         return self.done is not None or (not self.custom and _is_json("".join(self.delivered)))
 
     def as_delivered(self) -> dict[str, Any]:
-        """Return it as an item, with as much as the caller has seen."""
+        """Return it as an output item, with the arguments that were delivered."""
         own = (self.done or {}).get("id")
         return {
             "type": self.type,

@@ -1,14 +1,15 @@
-"""N answers → one with N choices: what `n` becomes where each answer is a request of its own (docs/mapping.md#several-choices).
+"""Merge N Chat streams into one with N choices (docs/mapping.md#several-choices).
 
-Rules of a stream:
-1. All chunks have the id, date, model, fingerprint and tier of stream 0, as it last had them. Until its first choice is there,
-   everything is held.
-2. Then each index is opened, in ascending order: the SDK's `.stream()` appends what it hasn't seen and raises IndexError for what
-   isn't next (docs/mapping.md#chunk-rules). Where a stream has begun, its own first chunk opens its index; where it hasn't, a chunk that
-   says nothing but the role does, so that its content stays null until the stream says otherwise.
-3. A role is sent once per index: the SDK joins what strings it is given, roles as well.
-4. What is said about the whole answer and not about one choice comes at the very end, once: moderation, then usage,
-   which `.stream()` takes from the last chunk.
+Rules:
+
+1. All chunks have the id, date, model, fingerprint and tier of the last chunk of stream 0. All
+   chunks are held until its first choice arrives.
+2. Then each index is opened in ascending order, since the SDK's `.stream()` raises IndexError for
+   an index that isn't the next one. A stream that has begun opens it with its own first chunk; for
+   any other a chunk with only the role does, so that its content stays null.
+3. A role is sent once per index, since the SDK joins strings, including roles.
+4. Moderation and then usage, which belong to the whole answer, come once at the end; `.stream()`
+   takes the usage from the last chunk.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ _SHARED_KEYS = ("id", "object", "created", "model", "system_fingerprint", "servi
 class ChoicesFromStreams:
     """Interleave the chunks of N Chat Completions streams under one id.
 
-    `feed(k, chunk)` takes a chunk of stream `k` as JSON, `end(k)` says that it ended whole; both return the chunks that
-    can be passed on. `end` raises StreamTruncated for a stream whose answer was not finished. After the last `end` the
-    machine is `done`. What comes from a stream after its end is skipped. Input is not changed.
+    `feed(k, chunk)` takes a chunk of stream `k` as JSON, and `end(k)` its end; both return the
+    chunks that can be passed on. `end` raises StreamTruncated for a stream without a finish reason.
+    Chunks after a stream's end are skipped. Input is not changed.
     """
 
     def __init__(self, n: int) -> None:
         if n < 1:
-            raise ValueError("there has to be a stream")
+            raise ValueError("at least one stream is needed")
         self._n = n
         self._top: Chunk = {}
         self._open = False
-        self._held: list[tuple[int, Chunk]] = []  # in the order in which they came
-        self._role_sent: set[int] = set()  # the indexes whose role has been sent
-        self._finished: set[int] = set()  # those whose finish chunk has come
+        self._held: list[tuple[int, Chunk]] = []  # in order of arrival
+        self._role_sent: set[int] = set()  # indexes
+        self._finished: set[int] = set()  # indexes whose finish chunk has arrived
         self._ended: set[int] = set()
-        self._usages: dict[int, Chunk] = {}  # the chunks that hold them
+        self._usages: dict[int, Chunk] = {}  # the chunks with them
         self._moderations: dict[int, Chunk] = {}
 
     @property
     def done(self) -> bool:
-        """Tell whether all streams have ended."""
+        """Return whether all streams have ended."""
         return len(self._ended) == self._n
 
     def feed(self, k: int, chunk: Chunk) -> list[Chunk]:
@@ -67,7 +68,7 @@ class ChoicesFromStreams:
         return self._opening(chunk) if k == 0 and choices else []
 
     def end(self, k: int) -> list[Chunk]:
-        """Take the end of stream `k`, after all of its chunks."""
+        """End stream `k`, after all of its chunks."""
         self._check(k)
         if k in self._ended:
             return []
@@ -81,7 +82,7 @@ class ChoicesFromStreams:
             raise IndexError(f"there are {self._n} streams")
 
     def _keep_for_end(self, k: int, chunk: Chunk) -> bool:
-        """Keep a chunk without choices for the end, if that is where it belongs."""
+        """Keep a chunk with usage or moderation for the end; return whether it was one."""
         kept = False
         for key, home in (("usage", self._usages), ("moderation", self._moderations)):
             if isinstance(chunk.get(key), dict):
@@ -114,7 +115,7 @@ class ChoicesFromStreams:
         return self._shared_chunk(first, [choice])
 
     def _merged_chunk(self, k: int, chunk: Chunk) -> Chunk:
-        """Make stream `k`'s chunk one of the whole: with the shared top level and its own index."""
+        """Return a chunk of stream `k` with the shared top level and index `k`."""
         top = (
             self._top
             if _is_answer_chunk(chunk)
@@ -149,10 +150,11 @@ class ChoicesFromStreams:
         return out
 
     def _shared_chunk(self, like: Chunk, choices: list[Chunk]) -> Chunk:
-        """Make a chunk of no stream's own, with `usage: null` where `like` has the key."""
+        """Return a chunk that belongs to no stream, with `usage: null` if `like` has the key."""
         return self._top | {"choices": choices} | ({"usage": None} if "usage" in like else {})
 
 
 def _is_answer_chunk(chunk: Chunk) -> bool:
-    """Tell a chunk of the answer from Azure's filter results, whose id and kind are empty: `.stream()` skips those by that."""
+    """Return whether a chunk is part of the answer."""
+    # dialect: Azure (a first chunk of filter results with an empty `object`, which SDKs skip)
     return chunk.get("object") == "chat.completion.chunk"

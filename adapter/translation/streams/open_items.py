@@ -1,9 +1,8 @@
-"""The items of a stream under way: which event belongs to which item.
+"""Find the item that an event of a stream belongs to.
 
-An event means the item of its kind that was announced at its `output_index`. Where there were several, or none, its `item_id`
-decides (a call is known by its `call_id` before all), and without either it means the newest item of the kind that isn't
-finished. So an item stays open while others come at its index, and servers may number items anew, change an item's id with
-every event, or leave out either.
+An event belongs to the item of its kind that was announced at its `output_index`. If there are
+several or none, its `item_id` decides (for a call, first its `call_id`); without either it belongs
+to the newest unfinished item of the kind. So an item stays open while others come at its index.
 """
 
 from __future__ import annotations
@@ -18,14 +17,18 @@ from adapter.translation.replies.annotations import Annotation
 
 from .item_states import Call, Item, OpenMessage
 
+# dialect: several (items renumbered, no `output_index`, one index for two items)
+# dialect: GitHub Copilot (another `item_id` in each event)
+# dialect: OpenRouter (a message inside a reasoning item, other ids at the end; recording 663)
+
 _MAX_CANDIDATES = 4
-"""How many items of one kind at one index are looked at, where no id tells which is meant."""
+"""How many items of one kind at one index are considered if no id decides."""
 
 
 class OpenItems:
-    """Find the item that an event belongs to; open it where the server has not announced it.
+    """The items of a stream; an item that was never announced is created by its first event.
 
-    `calls` and `messages` are those so far, in order of appearance.
+    `calls`, `messages`: those so far, in order of appearance.
     """
 
     __slots__ = (
@@ -46,21 +49,17 @@ class OpenItems:
         self._by_id: dict[str, Item] = {}
         self._by_call: dict[str, Call] = {}
         self._by_index: dict[tuple[type[Item], int], list[Item]] = {}
-        self._open: dict[
-            type[Item], deque[Item]
-        ] = {}  # made where events have neither index nor id
-        self._originals: dict[str, Call] = {}  # the calls that the caller knows, by their `call_id`
-        self._matched: Sequence[
-            Item | None
-        ] = ()  # for each item of the finished response, the open one
+        self._open: dict[type[Item], deque[Item]] = {}  # filled if events have no index and no id
+        self._originals: dict[str, Call] = {}  # the first call with each `call_id`
+        self._matched: Sequence[Item | None] = ()  # for each item of the finished response
         self.annotations: list[Annotation] = []
         self.calls: list[Call] = []
         self.messages: list[OpenMessage] = []
 
-    # Which item is meant
+    # Identification
 
     def announce(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
-        """Return the item that an event announces: a new one, unless it is one that isn't finished."""
+        """Return the item that an event announces: a new one, or one that isn't finished."""
         kind = _class(item.get("type"))
         own_id, call_id = _id(event, item), name_of(item.get("call_id"))
         found = self._announced(kind, event, own_id, call_id) or self._make(item)
@@ -96,13 +95,12 @@ class OpenItems:
         return None
 
     def get(self, event: dict[str, Any], item: dict[str, Any]) -> Item:
-        """Return the item that an event finishes."""
+        """Return the item that an `output_item.done` event finishes."""
         kind = _class(item.get("type"))
         own_id, call_id = _id(event, item), name_of(item.get("call_id"))
         found = self._item_finished(kind, event, item, own_id, call_id)
         if found is None and _index(event) < 0 and kind is not Item:
-            # No index, and an id that was never announced: the oldest one of the kind that isn't finished (llama.cpp
-            # finishes all items at the very end).
+            # dialect: llama.cpp (finishes all items at the end, with ids that it never announced)
             found = self._oldest_open(kind, call_id)
         found = found or self._make(item)
         self._register(found, event, own_id, call_id)
@@ -118,9 +116,8 @@ class OpenItems:
     ) -> Item | None:
         if kind is Call and call_id and call_id in self._by_call:
             known = self._by_call[call_id]
-            return (
-                known if known.done is None or known.done == item else None
-            )  # the same call twice
+            # With another finished form it is a second call with the same id.
+            return known if known.done is None or known.done == item else None
         by_id = self._by_id.get(own_id) if own_id else None
         there = self._items_at(kind, event)
         candidates = (
@@ -158,7 +155,7 @@ class OpenItems:
         there = self._items_at(kind, event)
         if len(there) == 1 and there[0].done is None:
             return there[0]
-        # One that is finished as well: that it goes on is an error, and not another item.
+        # Also if it is finished: the event is then an error, and not another item.
         if type(by_id) is kind and (
             by_id.done is None or by_id in there[-_MAX_CANDIDATES:] or _index(event) < 0
         ):
@@ -167,7 +164,7 @@ class OpenItems:
         if found is None and _index(event) < 0:
             found = self._newest_open(kind)
         found = found or self._make(item)
-        # By one id: some servers change it with every event.
+        # Only by its first id, since it may change with every event.
         self._register(found, event, own_id if found.own_id is None else None, None)
         found.own_id = found.own_id or own_id
         return found
@@ -182,31 +179,31 @@ class OpenItems:
         return self._by_index.get((kind, _index(event)), [])
 
     def is_unambiguous(self, message: OpenMessage, output_index: int) -> bool:
-        """Tell whether this index can mean no other message."""
+        """Return whether this index belongs to this message alone."""
         return self._by_index.get((OpenMessage, output_index)) == [message] and message.done is None
 
     def _newest_open(self, kind: type[Item]) -> Item | None:
-        line = self._open_items(kind)
-        while line and line[-1].done is not None:
-            line.pop()
-        return line[-1] if line else None
+        queue = self._open_items(kind)
+        while queue and queue[-1].done is not None:
+            queue.pop()
+        return queue[-1] if queue else None
 
     def _oldest_open(self, kind: type[Item], call_id: str | None) -> Item | None:
-        line = self._open_items(kind)
-        while line and line[0].done is not None:
-            line.popleft()
+        queue = self._open_items(kind)
+        while queue and queue[0].done is not None:
+            queue.popleft()
         return next(
             (
                 found
-                for found in islice(line, _MAX_CANDIDATES)
+                for found in islice(queue, _MAX_CANDIDATES)
                 if not _has_other_ids(found, None, call_id)
             ),
             None,
         )
 
     def _open_items(self, kind: type[Item]) -> deque[Item]:
-        """Return the items of a kind, the newest last, of which finished ones may be taken off at either end."""
-        if kind not in self._open:  # most servers number their items
+        """Return the items of a kind, the newest last; callers remove finished ones at the ends."""
+        if kind not in self._open:  # on first use: most servers number their items
             self._open[kind] = deque(item for item in self._order if type(item) is kind)
         return self._open[kind]
 
@@ -225,7 +222,7 @@ class OpenItems:
     def _register(
         self, found: Item, event: dict[str, Any], own_id: str | None, call_id: str | None
     ) -> None:
-        """Let an item be found by what an event calls it."""
+        """Index an item by the ids and the index of an event."""
         if own_id and (own_id not in self._by_id or self._by_id[own_id].done is not None):
             self._by_id[own_id] = found
         if call_id and isinstance(found, Call):
@@ -238,19 +235,19 @@ class OpenItems:
             if found not in there[-_MAX_CANDIDATES:]:
                 there.append(found)
 
-    # The end
+    # End of the stream
 
     @property
     def all_finished(self) -> bool:
-        """Tell whether there were messages or calls, and something has said of each that this was all of it."""
+        """Return whether there were messages or calls, all of them finished or confirmed."""
         items = [*self.messages, *self.calls]
         return bool(items) and all(item.done is not None or item.confirmed for item in items)
 
     def settled(self, output: list[Any]) -> Iterator[tuple[Item, dict[str, Any]]]:
-        """Pair the messages and calls of the finished response with the open ones, opening those that never came.
+        """Match the finished response's messages and calls to items, creating missing ones.
 
-        Calls are matched by their `call_id`. Messages, and calls that have none yet, are matched by
-        their own id, else in order: some servers change ids in the finished response (docs/edge-cases.md#one-item-is-one-call).
+        Calls are matched by their `call_id`. Messages, and calls without one so far, are matched by
+        their own id, else in order (docs/edge-cases.md#one-item-is-one-call).
         """
         self._matched = matched = []
         calls: dict[str | None, deque[Call]] = {}
@@ -266,12 +263,12 @@ class OpenItems:
             kind = _class(item.get("type"))
             found: Item | None = None
             if kind is Call:
-                line = calls.get(call_id_of(item)) or calls.get(None)
-                found = line.popleft() if line else self._make(item)
+                queue = calls.get(call_id_of(item)) or calls.get(None)
+                found = queue.popleft() if queue else self._make(item)
             elif kind is OpenMessage:
                 found = by_id.get(item["id"]) if name_of(item.get("id")) in ids else None
                 if found not in messages:
-                    # Where the finished response lists fewer, those that said nothing are the ones that it leaves out.
+                    # If the finished response lists fewer messages, it leaves out empty ones.
                     found = next(
                         (
                             one
@@ -297,7 +294,7 @@ class OpenItems:
     def in_final_order(
         self, output: list[Any]
     ) -> Iterator[tuple[OpenMessage | Call, dict[str, Any]]]:
-        """Walk the messages and calls that the finished response lists, in its order; all so far where it lists none."""
+        """Yield messages and calls in the order of the finished response; all if it lists none."""
         pairs = (
             zip(self._matched, output, strict=True)
             if output
@@ -308,7 +305,7 @@ class OpenItems:
                 yield found, item or {}
 
     def delivered(self) -> list[Any]:
-        """List the finished items so far, up to the first call that isn't complete; calls as they were passed on."""
+        """List the items so far, up to the first incomplete call; calls as they were delivered."""
         out: list[Any] = []
         for item in self._order:
             if not isinstance(item, Call):
@@ -320,10 +317,11 @@ class OpenItems:
         return out
 
     def delivered_at_end(self, output: list[Any]) -> list[Any]:
-        """List all items: in the order of the finished response's, where it lists them; calls as they were passed on.
+        """List all items, in the order of the finished response; calls as they were delivered.
 
-        The finished response has encrypted its reasoning anew (13 of 60 recordings) or, with some servers, left it out.
+        Its reasoning may be encrypted again (docs/wire-facts.md#reasoning-items).
         """
+        # dialect: several (no encrypted content in the finished response)
         reasoning = (
             item.done for item in self._order if type(item) is Item and _is_reasoning(item.done)
         )
@@ -344,7 +342,7 @@ class OpenItems:
         return out
 
     def annotate(self, message: OpenMessage, p: Any, values: Any, *, seen: int) -> None:
-        """Take a part's annotations, but for the first `seen`, which came before."""
+        """Add a part's annotations, except the first `seen`, which were added before."""
         part = message.part(p)
         for value in (values if isinstance(values, list) else [])[seen:]:
             path = f"{message.path}.content[{part.number}].annotations[{part.annotations}]"
@@ -352,14 +350,14 @@ class OpenItems:
             part.annotations += 1
 
     def finished(self, output: list[Any]) -> Iterator[tuple[str, Any]]:
-        """Walk the finished items: those of the finished response, or those that came one by one where it lists none."""
+        """Yield path and item of the finished response; if it lists none, of the finished items."""
         items = output or [item.done for item in self._order if item.done is not None]
         for i, item in enumerate(items):
             yield f"output[{i}]", item
 
 
 def _by_unique_id(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    """Return what has an id that nothing else has."""
+    """Return a mapping of the ids that occur once."""
     times = Counter(own_id for own_id, _ in pairs if isinstance(own_id, str))
     return {
         own_id: one
@@ -369,7 +367,7 @@ def _by_unique_id(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _has_other_ids(found: Item, own_id: str | None, call_id: str | None) -> bool:
-    """Tell whether an item is known by other ids than these."""
+    """Return whether an item has another id than these."""
     if isinstance(found, Call) and found.call_id and call_id:
         return found.call_id != call_id
     return (
@@ -381,7 +379,7 @@ def _has_other_ids(found: Item, own_id: str | None, call_id: str | None) -> bool
 
 
 def _index(event: dict[str, Any]) -> int:
-    """Return an event's index; -1 where it has none."""
+    """Return an event's `output_index`, or -1."""
     index = event.get("output_index")
     return index if type(index) is int else -1
 

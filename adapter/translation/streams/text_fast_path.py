@@ -1,10 +1,11 @@
-r"""The short way for text deltas, which are most of a stream: read without parsing JSON, and written by copying the text's literal.
+"""Fast path for text deltas, most of a stream's events: no JSON is parsed, literals are copied.
 
-Exact, since it takes only what it knows: one event in the form in which the API writes it (keys in the order of its documentation, or
-in that of the SDK's own models, as vLLM writes them), for the part of a message that the delta before it was for. Anything else
-(other keys, other spacing, CRLF, broken UTF-8) goes the long way, through `ChunksFromEvents.feed`.
+It only takes events in the exact form in which the API writes them, for the same part of a message
+as the delta before. Anything else (other keys, other spacing, CRLF, invalid UTF-8) takes the
+general path, `ChunksFromEvents.feed` (docs/performance.md#text-deltas).
 
-What is compared is bytes: a JSON string literal of RFC 8259 §7, whose text is decoded as `json` would.
+The bytes are matched with the grammar of JSON strings (RFC 8259 §7), and the text is decoded as
+`json` would.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from adapter.translation.objects.message_text import MessageText, TextSelector
 
 from .chunks import Chunk, ChunkBuilder, ChunkTemplate, TextChunk
 
-# Nothing is tried twice (`*+`, `?+`): what doesn't match at once goes the long way.
+# Possessive quantifiers (`*+`, `?+`), so that matching takes linear time.
 _PLAIN = rb'[^"\\\x00-\x1f]*+'
 _LITERAL = rb'"' + _PLAIN + rb'(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})' + _PLAIN + rb')*+"'
 _NUMBER = rb"(?:0|[1-9][0-9]{0,15}+)"
@@ -36,7 +37,7 @@ _FIELDS = {
 
 
 def _event_pattern(first: str, *names: str) -> re.Pattern[bytes]:
-    """Make the form of one event; a name with a question mark may be missing."""
+    """Return the pattern of an event with these keys; a `?` marks an optional one."""
     keys = b"".join(
         rb"(?:, ?+" + _FIELDS[name.rstrip("?")] + rb")" + (b"?" if name.endswith("?") else b"")
         for name in names
@@ -46,6 +47,7 @@ def _event_pattern(first: str, *names: str) -> re.Pattern[bytes]:
     )
 
 
+# The order of the API's documentation.
 _DOCUMENTED = _event_pattern(
     "type",
     "sequence_number?",
@@ -56,6 +58,7 @@ _DOCUMENTED = _event_pattern(
     "logprobs?",
     "obfuscation?",
 ).match
+# dialect: vLLM (the order of the SDK's models)
 _SDK_ORDER = _event_pattern(
     "content_index",
     "delta",
@@ -67,15 +70,16 @@ _SDK_ORDER = _event_pattern(
     "obfuscation?",
 ).match
 
-_MAX_PENDING = 16  # deltas that are read before they are entered into the books
+_MAX_PENDING = 16  # deltas that are read before the state is updated
 
-_TEXT, _PADDING = "@text@", "@padding@"  # in a template, where the literals go
+_TEXT, _PADDING = "@text@", "@padding@"  # placeholders for the literals
 
 
 class TextFastPath:
-    """One part's text on its way: `deltas` and `frames` take the events that belong to it, and give what the caller is to see of them.
+    """Fast path for the text deltas of one content part.
 
-    Stands only as long as nothing but its own deltas comes; `close` enters them into the same books as the long way.
+    `read_deltas` and `read_frames` take the events of the part at the start of some data. Valid
+    until any other event arrives; `flush` then updates the state that the general path uses.
     """
 
     __slots__ = (
@@ -99,35 +103,39 @@ class TextFastPath:
     ) -> None:
         self._output, self._content = (b"%d" % index for index in key)
         self._text = text
-        self._pending: list[str] = []  # and not in the books yet
+        self._pending: list[str] = []  # texts that the state lacks so far
         self._message = message
         self._selector = selector
         self._chunks = chunks
         self._kept_prefix: bytes | None = None
 
     def read_deltas(self, data: bytes, out: list[Any]) -> int:
-        """Add the text deltas that the data begins with; return where they end, and what goes the long way begins."""
-        at, like = 0, self._chunks.template
+        """Append the text deltas at the start of the data to `out`; return where they end."""
+        at, template = 0, self._chunks.template
         while at < len(data) and (found := self._read(data, at)):
             at, text, _, padding = found
-            out.append(TextChunk(text, None if padding is None else _decode_literal(padding), like))
+            padding = None if padding is None else _decode_literal(padding)
+            out.append(TextChunk(text, padding, template))
         return at
 
     def read_frames(self, data: bytes, out: list[Any]) -> int:
-        """Add the same as events of a Chat stream, as bytes."""
-        at, like = 0, self._chunks.template
-        before = self._kept_prefix = self._kept_prefix or _prefix(like)
-        bare, padded, end = _suffix(like.logprobs_key)
+        """Append the same as encoded events of a Chat stream; return where they end."""
+        at, template = 0, self._chunks.template
+        prefix = self._kept_prefix = self._kept_prefix or _prefix(template)
+        bare, padded, end = _suffix(template.logprobs_key)
         while at < len(data) and (found := self._read(data, at)):
             at, _, literal, padding = found
             if padding is None:
-                out.append(b"".join((before, literal, bare)))
+                out.append(b"".join((prefix, literal, bare)))
             else:
-                out.append(b"".join((before, literal, padded, padding.encode(), end)))
+                out.append(b"".join((prefix, literal, padded, padding.encode(), end)))
         return at
 
     def _read(self, data: bytes, at: int) -> tuple[int, str, bytes, str | None] | None:
-        """Take an event of this part, where it is one; give its end, its text, and the literals of the text and the padding."""
+        """Read an event of this part at `at`; None if there is none.
+
+        Returns its end, its text, and the literals of text and padding.
+        """
         found = _DOCUMENTED(data, at) or _SDK_ORDER(data, at)
         if found is None:
             return None
@@ -135,7 +143,7 @@ class TextFastPath:
         if output != self._output or content != self._content:
             return None
         try:
-            text = _decode_literal(literal.decode())  # strictly: what is copied must be UTF-8
+            text = _decode_literal(literal.decode())  # strict, since the bytes are copied
             padding = None if padding is None else padding.decode()
         except UnicodeDecodeError:
             return None
@@ -148,7 +156,7 @@ class TextFastPath:
         return found.end(), text, literal, padding
 
     def flush(self) -> None:
-        """Enter what was read into the books, as one piece: an open stream holds an answer by the character and not by the delta."""
+        """Update the state with the deltas read so far, as one piece, which takes less memory."""
         text = "".join(self._pending)
         self._pending.clear()
         if text:
@@ -158,10 +166,10 @@ class TextFastPath:
 
 @lru_cache(maxsize=2)
 def _suffix(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
-    """Return what stands behind the text, without padding; between the text and its padding; and behind the padding."""
-    like = ChunkTemplate({}, logprobs_key)
+    """Return the bytes after the text without padding, between text and padding, after padding."""
+    template = ChunkTemplate({}, logprobs_key)
     bare, padded = (
-        _encode_chunk(TextChunk(_TEXT, padding, like).chunk()) for padding in (None, _PADDING)
+        _encode_chunk(TextChunk(_TEXT, padding, template).chunk()) for padding in (None, _PADDING)
     )
     text, padding = (json.dumps(mark).encode() for mark in (_TEXT, _PADDING))
     between, _, end = padded.partition(text)[2].partition(padding)
@@ -169,8 +177,8 @@ def _suffix(logprobs_key: bool) -> tuple[bytes, bytes, bytes]:
 
 
 def _prefix(template: ChunkTemplate) -> bytes:
-    """Return what stands before the text."""
-    # From the right: what the server says of itself stands before the delta.
+    """Return the bytes before the text."""
+    # From the right: the server's values before the delta may contain the placeholder.
     return _encode_chunk(TextChunk(_TEXT, None, template).chunk()).rpartition(
         json.dumps(_TEXT).encode()
     )[0]

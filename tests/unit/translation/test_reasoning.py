@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from adapter._memory.untrusted_values import parse_turn
 from adapter.translation.model_profiles import family_name
 from adapter.translation.policy import Policy
-from adapter.translation.reasoning.history import insert_turns, read_history
+from adapter.translation.reasoning.history import read_history
+from adapter.translation.reasoning.insertion import insert_turns
 from adapter.translation.reasoning.turns import RememberedTurn
 from adapter.translation.requests.chat_to_responses import chat_to_responses
 from tests.support.tool_loop import random_id
