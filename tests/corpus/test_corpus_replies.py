@@ -1,4 +1,4 @@
-"""Every recorded reply of `/responses`, through the clients, as a Chat caller sees it."""
+"""Every recorded reply of `/responses`, through the clients, as Chat callers see it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pieces(http.SyncByteStream, http.AsyncByteStream):
 
 
 class Upstream(http.BaseTransport, http.AsyncBaseTransport):
-    """A server that gives one prepared reply to whatever comes to `/responses`."""
+    """A server that gives one prepared reply to every request to `/responses`."""
 
     status = 200
     content_type = "application/json"
@@ -97,7 +97,7 @@ def replies(part: corpus.Part, *, stream: bool) -> tuple[corpus.Recording, ...]:
     )
 
 
-# A test double's stream (N239): events that no API sends, and no end that is known.
+# A test double's stream (N239): events that no API sends, and no known terminal event.
 UNFINISHED: dict[str, Any] = {"status": "in_progress"}
 
 
@@ -111,7 +111,7 @@ def finished(recording: corpus.Recording) -> dict[str, Any]:
 
 
 def asked(recording: corpus.Recording) -> dict[str, Any]:
-    """Make a chat request that the recorded reply could be the answer to."""
+    """Return a chat request that the recorded reply could answer."""
     response = finished(recording)
     request: dict[str, Any] = {"model": "gpt-5", "messages": [{"role": "user", "content": "…"}]}
     if oracle.is_json(response):
@@ -128,7 +128,7 @@ def wants_logprobs(recording: corpus.Recording) -> bool:
 
 
 def expected(recording: corpus.Recording) -> oracle.Seen | None:
-    """Work out what the caller must see; None where an exception is due."""
+    """Return what the caller must see; None for an exception."""
     response = finished(recording)
     return (
         None
@@ -152,7 +152,7 @@ def created(client: adapter.OpenAI, request: dict[str, Any]) -> oracle.Seen | No
         return None
 
 
-async def acreated(client: adapter.AsyncOpenAI, request: dict[str, Any]) -> oracle.Seen | None:
+async def created_async(client: adapter.AsyncOpenAI, request: dict[str, Any]) -> oracle.Seen | None:
     try:
         result = await client.chat.completions.create(**request)
         if not request.get("stream"):
@@ -186,7 +186,7 @@ def test_results(
     for recording in replies(part, stream=False):
         upstream.json(recording.response)
         request = asked(recording)
-        both = created(client, request), asyncio.run(acreated(async_client, request))
+        both = created(client, request), asyncio.run(created_async(async_client, request))
         if both != (expected(recording),) * 2:
             wrong.append(recording.id)
     total = len(replies(part, stream=False))
@@ -195,7 +195,7 @@ def test_results(
     assert total > LEAST[part]
 
 
-LONG = 6_000  # bytes; longer streams are read in pieces of 7 in place of 1, which fall at every place of a frame as well
+LONG = 6_000  # bytes; longer streams are split into pieces of 7 bytes in place of 1
 
 
 def pieces(cut: str, recording: corpus.Recording) -> list[bytes]:
@@ -219,7 +219,7 @@ def test_streams(  # noqa: PLR0917  # fixtures
     async def all_async() -> None:
         for recording in replies(part, stream=True):
             upstream.stream(pieces(cut, recording))
-            if await acreated(async_client, asked(recording)) != expected(recording):
+            if await created_async(async_client, asked(recording)) != expected(recording):
                 wrong.append((recording.id, "async"))
 
     for recording in replies(part, stream=True):
@@ -238,7 +238,7 @@ def test_streams(  # noqa: PLR0917  # fixtures
 def test_streams_that_break_off(
     client: adapter.OpenAI, upstream: Upstream, capsys: Any, part: corpus.Part
 ) -> None:
-    # After every event of the short streams, and at places spread over the longer ones.
+    # After each event of the short streams, and at some positions of the longer ones.
     ended, total = [], 0
     for recording in replies(part, stream=True):
         if finished(recording) is UNFINISHED:
@@ -305,22 +305,19 @@ def request_of(recording: corpus.Recording) -> Translation:
 
 
 def declared(kind: type[Any], made: Any) -> Any:
-    """Build an SDK object; raise where the JSON isn't what the SDK declares, but for what Chat itself sends otherwise."""
+    """Build an SDK object; fail if the JSON differs from the SDK's types more than Chat's own."""
     try:
         kind.model_validate(made, strict=True)
     except pydantic.ValidationError as error:
         for one in error.errors():
-            custom = (
-                one["loc"][-1] == "type" and one["input"] == "custom"
-            )  # in chunks, which Chat streams as well
-            assert custom or "url_citation" in one["loc"], (
-                one
-            )  # not all servers say where a citation stands
+            # Chat streams custom calls as well, and not all servers give a citation's position.
+            custom = one["loc"][-1] == "type" and one["input"] == "custom"
+            assert custom or "url_citation" in one["loc"], one
     return kind.construct(**made)
 
 
-def machine_made(recording: corpus.Recording) -> oracle.Seen | None:
-    """Put together the chunks of a recorded stream; each must be what the SDK declares."""
+def streamed(recording: corpus.Recording) -> oracle.Seen | None:
+    """Accumulate the chunks of a recorded stream; each must fit the SDK's types."""
     translation = request_of(recording)
     machine, reader = (
         ChunksFromEvents(translation.reply_context, translation.paths),
@@ -336,8 +333,8 @@ def machine_made(recording: corpus.Recording) -> oracle.Seen | None:
     return reader.seen()
 
 
-def whole_made(recording: corpus.Recording) -> oracle.Seen | None:
-    """Translate the finished Response of a recording; the completion must be what the SDK declares."""
+def whole(recording: corpus.Recording) -> oracle.Seen | None:
+    """Translate a recording's finished Response; the completion must fit the SDK's types."""
     translation = request_of(recording)
     try:
         made = response_to_completion(
@@ -351,13 +348,11 @@ def whole_made(recording: corpus.Recording) -> oracle.Seen | None:
 @corpus.needs_corpus
 @corpus.each_part
 @needs_current_types
-def test_replies_are_valid_and_a_stream_says_what_the_whole_reply_does(
-    capsys: Any, part: corpus.Part
-) -> None:
-    wrong = [one.id for one in replies(part, stream=False) if whole_made(one) != expected(one)]
+def test_replies_are_valid_and_streams_equal_whole_replies(capsys: Any, part: corpus.Part) -> None:
+    wrong = [one.id for one in replies(part, stream=False) if whole(one) != expected(one)]
     for one in replies(part, stream=True):
-        seen = machine_made(one)
-        if seen != expected(one) or (finished(one).get("output") and seen != whole_made(one)):
+        seen = streamed(one)
+        if seen != expected(one) or (finished(one).get("output") and seen != whole(one)):
             wrong.append(one.id)
     total = len(replies(part, stream=False)) + len(replies(part, stream=True))
     report("recorded replies, valid, whole as streamed", total - len(wrong), total, capsys)

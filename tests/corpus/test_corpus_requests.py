@@ -1,4 +1,4 @@
-"""Every recorded chat request, and the pairs recorded on both APIs."""
+"""Every recorded chat request, and the pairs that were recorded on both APIs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,25 @@ def requests(part: corpus.Part) -> list[corpus.Recording]:
     ]
 
 
-# What real Chat passes over in silence: keys that are none of the API's, in functions and in messages that came from elsewhere.
-PASSED_OVER = ("requires_confirmation", "external_execution", "reasoning", "reasoning_signature")
+# Unknown keys of functions and messages, which Chat ignores.
+IGNORED_BY_CHAT = (
+    "requires_confirmation",
+    "external_execution",
+    "reasoning",
+    "reasoning_signature",
+)
 
-LEAST_MOVED: dict[corpus.Part, int] = {1: 1_200, 2: 120}
+LEAST_TRANSLATED: dict[corpus.Part, int] = {1: 1_200, 2: 120}
 LEAST_HELD: dict[corpus.Part, int] = {1: 100, 2: 20}
 
 
 @corpus.needs_corpus
 @corpus.each_part
 @needs_current_types
-def test_each_request_moves_whole_and_valid_or_stays_for_a_reason(
+def test_each_request_is_held_with_a_reason_or_translated_whole(
     capsys: pytest.CaptureFixture[str], part: corpus.Part
 ) -> None:
-    moved, held, wrong = 0, 0, []
+    translated, held, wrong = 0, 0, []
     for recording in requests(part):
         before = copy.deepcopy(recording.request)
         translation = chat_to_responses(recording.request)
@@ -49,22 +54,22 @@ def test_each_request_moves_whole_and_valid_or_stays_for_a_reason(
                 entry.path and entry.why and entry.action == "held" for entry in translation.held
             )
             continue
-        moved += 1
+        translated += 1
         problems = problems_of_responses_body(translation.body)
         if document_available():
             problems += problems_of_openapi_body(translation.body)
         if problems:
             wrong.append((recording.id, problems[:2]))
         lost = [entry for entry in translation.losses if entry.action != "changed"]
-        assert all(entry.path.endswith(PASSED_OVER) for entry in lost), recording.id
-    right, total = moved + held - len(wrong), moved + held
+        assert all(entry.path.endswith(IGNORED_BY_CHAT) for entry in lost), recording.id
+    right, total = translated + held - len(wrong), translated + held
     with capsys.disabled():
         print(
-            f"\nrecorded requests: {right} right of {total}; {moved} move, {held} stay for a reason",
+            f"\nrecorded requests: {right} right of {total}; {translated} translated, {held} held",
             end=" ",
         )
     assert wrong == []
-    assert moved > LEAST_MOVED[part]
+    assert translated > LEAST_TRANSLATED[part]
     assert held > LEAST_HELD[part]
 
 
@@ -77,33 +82,33 @@ def test_the_same_request_gives_the_same_bytes(part: corpus.Part) -> None:
         assert first.losses == second.losses
 
 
-# Pairs whose recorders attached different things on the two sides, by either side's recording.
+# Recordings in pairs whose two requests differ in what was attached.
 DIFFERENT: set[int | str] = {409, 417, 442, 461, 1464, 2060, 2425, 2432, "N245", "N246"}
 
 
 def transcript(body: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Reduce a Responses request to what was said in it.
+    """Reduce a Responses request to the contents of its conversation.
 
-    `instructions` and developer messages stand for Chat's system messages; what the model said differs from run to run, so of
-    that only the kinds of parts, the tools' names and the arguments' keys are kept.
+    `instructions` and developer messages count as system messages. The model's text differs from
+    run to run, so only types of parts, names of tools and keys of arguments are kept.
     """
     items = body["input"]
     if isinstance(items, str):
         items = [{"role": "user", "content": items}]
     if body.get("instructions"):
         items = [{"role": "system", "content": body["instructions"]}, *items]
-    said: list[tuple[Any, ...]] = []
+    out: list[tuple[Any, ...]] = []
     for item in items:
         match item.get("type", "message"):
             case "message" if item["role"] == "assistant":
                 parts = tuple(kind for kind, _ in content(item["content"]))
-                said += [("assistant", parts)] if parts else []
+                out += [("assistant", parts)] if parts else []
             case "message":
                 role = "system" if item["role"] == "developer" else item["role"]
-                said.append((role, content(item["content"])))
+                out.append((role, content(item["content"])))
             case "function_call":
                 arguments = read(item["arguments"])
-                said.append(
+                out.append(
                     (
                         "call",
                         item["name"],
@@ -112,14 +117,12 @@ def transcript(body: dict[str, Any]) -> list[tuple[Any, ...]]:
                 )
             case "function_call_output":
                 output = item["output"]
-                said.append(
-                    ("output", read(output) if isinstance(output, str) else content(output))
-                )
+                out.append(("output", read(output) if isinstance(output, str) else content(output)))
             case "reasoning" | "item_reference":
                 pass
             case other:
                 raise AssertionError(other)
-    return said
+    return out
 
 
 def read(text: str) -> Any:
@@ -167,14 +170,14 @@ def shape(body: dict[str, Any]) -> tuple[str, list[str]]:
 
 @corpus.needs_corpus
 @corpus.each_part
-def test_pairs_say_the_same(capsys: pytest.CaptureFixture[str], part: corpus.Part) -> None:
+def test_pairs_are_equal(capsys: pytest.CaptureFixture[str], part: corpus.Part) -> None:
     different = set()
     for pair in corpus.pairs(part):
-        ours = chat_to_responses(pair.chat.request, Policy("drop")).body
-        theirs = pair.responses.request
-        assert ours is not None
-        assert theirs is not None
-        if any(reduced(ours) != reduced(theirs) for reduced in (transcript, tools, shape)):
+        made = chat_to_responses(pair.chat.request, Policy("drop")).body
+        recorded = pair.responses.request
+        assert made is not None
+        assert recorded is not None
+        if any(reduced(made) != reduced(recorded) for reduced in (transcript, tools, shape)):
             different.add((pair.chat.id, pair.responses.id))
     known = {pair for pair in different if DIFFERENT & set(pair)}
     with capsys.disabled():

@@ -15,7 +15,7 @@ from adapter import Finished, Turn, read
 from tests.support import answer_forms, corpus, oracle
 from tests.support.http import SDK, helpers_of, needs
 
-# Recordings that are no answer, and what is raised.
+# Recordings without an answer, and the errors for them.
 NO_ANSWER = {
     534: openai.APIError,  # background runs, still queued or in progress
     546: openai.APIError,
@@ -24,9 +24,9 @@ NO_ANSWER = {
     3989: openai.APIError,  # the quota, in mid-stream
     6168: openai.APIError,  # an error chunk
 }
-A_DOUBLES = "N239"  # a test double's stream: events that no API sends
+TEST_DOUBLE = "N239"  # its stream has events that no API sends
 
-# Pairs whose two sides say different things: the model called a tool on one side only, or spent its tokens on thoughts.
+# Pairs with different answers: a tool call on one side only, or only reasoning on one side.
 ANOTHER_ANSWER: dict[corpus.Part, set[tuple[int | str, int | str]]] = {
     1: {(1146, 1170), (1504, 1506)},
     2: {("N166", "N170"), ("N276", "N280"), ("N236", "N240")},
@@ -61,7 +61,7 @@ def read_all(api: str) -> dict[int, Turn[Any] | Exception]:
     for recording in replies(api):
         try:
             out[recording.id] = turn_of(recording, tools=tools_of(recording))
-        except Exception as error:  # noqa: BLE001 - the test says which are right
+        except Exception as error:  # noqa: BLE001 - the test checks which are expected
             out[recording.id] = error
     return out
 
@@ -99,7 +99,7 @@ def test_responses_streams_equal_their_results(capsys: pytest.CaptureFixture[str
 
 
 @corpus.needs_corpus
-def test_responses_say_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+def test_turns_of_responses_equal_their_contents(capsys: pytest.CaptureFixture[str]) -> None:
     turns, count = read_all("responses"), 0
     for recording in replies("responses"):
         response = body(recording)
@@ -120,20 +120,31 @@ def test_responses_say_what_they_say(capsys: pytest.CaptureFixture[str]) -> None
             recording.id
         )
         usage = turn.usage
-        counts = usage and (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, usage.reasoning_tokens)  # fmt: skip
+        counts = usage and (
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.total_tokens,
+            usage.cached_tokens,
+            usage.reasoning_tokens,
+        )
         assert counts == seen.usage, recording.id
         web = [c for c in turn.citations if c.type == "url_citation"]
         assert [(c.start_index, c.end_index, c.url, c.title) for c in web] == list(
             seen.citations
         ), recording.id
-        listed = [note for item in response["output"] for part in item.get("content") or () for note in part.get("annotations") or ()]  # fmt: skip
+        listed = [
+            annotation
+            for item in response["output"]
+            for part in item.get("content") or ()
+            for annotation in part.get("annotations") or ()
+        ]
         assert len(turn.citations) == len(listed), recording.id
         count += 1
-    report("recorded Responses that say what they say", count, capsys)
+    report("recorded Responses equal to their turns", count, capsys)
 
 
-def said(deltas: Iterator[dict[str, Any]]) -> tuple[str, str, dict[Any, list[str]]]:
-    """Put deltas together, plainly."""
+def accumulated(deltas: Iterator[dict[str, Any]]) -> tuple[str, str, dict[Any, list[str]]]:
+    """Join deltas to text, refusal and calls."""
     text, refusal, calls = "", "", dict[Any, list[str]]()
     for delta in deltas:
         text += delta.get("content") or (delta.get("audio") or {}).get("transcript") or ""
@@ -151,7 +162,7 @@ def said(deltas: Iterator[dict[str, Any]]) -> tuple[str, str, dict[Any, list[str
 
 
 @corpus.needs_corpus
-def test_chat_says_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_turns_of_chat_replies_equal_their_contents(capsys: pytest.CaptureFixture[str]) -> None:
     turns, count = read_all("chat"), 0
     for recording in replies("chat"):
         turn = turns[recording.id]
@@ -174,7 +185,7 @@ def test_chat_says_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
             one["tool_calls"] = [
                 {**call, "index": n} for n, call in enumerate(one.get("tool_calls") or ())
             ]
-        text, refusal, calls = said(iter(inner))
+        text, refusal, calls = accumulated(iter(inner))
         assert (turn.text, turn.refusal) == (text, refusal or None), recording.id
         assert [[c.name, c.arguments] for c in turn.tool_calls] == list(calls.values()), (
             recording.id
@@ -192,21 +203,25 @@ def test_chat_says_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
             recording.id
         )
         count += 1
-    report("recorded chat replies that say what they say", count, capsys)
+    report("recorded chat replies equal to their turns", count, capsys)
     assert count > 1000
 
 
 @corpus.needs_corpus
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_through_the_sdk(api: str, capsys: pytest.CaptureFixture[str]) -> None:
-    # Every seventh: the SDK's own reading takes its time.
+    # Every seventh: reading with the SDK is slow.
     some = [r for r in replies(api) if r.id not in NO_ANSWER][::7]
     some = [r for r in some if len(json.dumps(body(r))) < 60_000]
-    upstream = answer_forms.Upstream(*(json.dumps(r.response).encode() if r.sse is None else corpus.sse_bytes(r) for r in some))  # fmt: skip
+    bodies = (
+        json.dumps(r.response).encode() if r.sse is None else corpus.sse_bytes(r) for r in some
+    )
+    upstream = answer_forms.Upstream(*bodies)
     client = answer_forms.client(upstream)
     for recording in some:
         call = client.chat.completions.create if api == "chat" else client.responses.create
-        result = call(model="m", stream=recording.sse is not None, **{"messages": []} if api == "chat" else {"input": "…"})  # fmt: skip
+        conversation: Any = {"messages": []} if api == "chat" else {"input": "…"}
+        result = call(model="m", stream=recording.sse is not None, **conversation)
         turn: Turn[Any]
         if recording.sse is None:
             turn = read(result, tools=tools_of(recording))
@@ -239,7 +254,7 @@ def test_pairs_agree_in_structure(capsys: pytest.CaptureFixture[str], part: corp
     differing: set[tuple[int | str, int | str]] = set()
     for pair in corpus.pairs(part):
         sides = pair.chat, pair.responses
-        if any(side.status >= 400 or side.id == A_DOUBLES for side in sides):
+        if any(side.status >= 400 or side.id == TEST_DOUBLE for side in sides):
             errors += 1
             continue
         turns = [turn_of(side, tools=tools_of(side)) for side in sides]
@@ -257,7 +272,7 @@ def test_pairs_agree_in_structure(capsys: pytest.CaptureFixture[str], part: corp
 
 
 def _is_strict(recording: corpus.Recording, turn: Turn[Any] | Exception) -> bool:
-    """Tell whether the SDK parses this recording's calls: functions alone, and all of them strict."""
+    """Return whether the SDK parses this recording's calls: all tools are strict functions."""
     tools = tools_of(recording)
     if (
         not tools
@@ -298,7 +313,7 @@ def test_arguments_are_parsed_as_the_sdk_parses_them(capsys: pytest.CaptureFixtu
 
 @corpus.needs_corpus
 def test_history_is_what_the_translation_makes_of_it() -> None:
-    # The items of a chat turn are those that the same message becomes on its way to the Responses API.
+    # A chat turn's items are those that the translation makes of its message.
     for recording in replies("chat"):
         turn = read_all("chat")[recording.id]
         if isinstance(turn, Exception) or any(

@@ -1,4 +1,4 @@
-"""Laws that hold for every request and every answer."""
+"""Properties that hold for every request and every answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def problems(body: dict[str, Any]) -> list[str]:
 @needs_current_types
 @settings(slow, max_examples=examples(200))
 @given(chat_requests())
-def test_any_request_moves_valid_or_stays(body: dict[str, Any]) -> None:
+def test_any_request_is_held_or_translated_to_a_valid_one(body: dict[str, Any]) -> None:
     before = copy.deepcopy(body)
     translation = chat_to_responses(body)
     assert body == before, "the caller's body was changed"
@@ -58,7 +58,7 @@ def test_any_request_moves_valid_or_stays(body: dict[str, Any]) -> None:
 @needs_current_types
 @settings(slow, max_examples=examples(50))
 @given(chat_requests())
-def test_dropping_says_so_and_leaves_a_valid_body(body: dict[str, Any]) -> None:
+def test_dropped_values_have_entries_and_the_body_is_valid(body: dict[str, Any]) -> None:
     held = chat_to_responses(body).held
     try:
         translation = chat_to_responses(body, Policy("drop"))
@@ -68,8 +68,8 @@ def test_dropping_says_so_and_leaves_a_valid_body(body: dict[str, Any]) -> None:
     assert translation.body is not None or translation.held[0].path == "messages"
     if translation.body is not None:
         assert problems(translation.body) == []
-        noted = {entry.path for entry in translation.losses}
-        assert {entry.path for entry in held} <= noted, "something was dropped without a word"
+        entered = {entry.path for entry in translation.losses}
+        assert {entry.path for entry in held} <= entered, "something was dropped without an entry"
 
 
 @settings(slow, max_examples=examples(50))
@@ -79,12 +79,17 @@ def test_contradictory_requests_never_crash(body: dict[str, Any]) -> None:
     assert (translation.body is None) == bool(translation.held)
 
 
+KEYS = [
+    "role", "content", "type", "text", "tool_calls", "id", "function", "name", "arguments",
+    "tool_call_id", "x",
+]  # fmt: skip
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["role", "content", "type", "text", "tool_calls", "id", "function", "name", "arguments", "tool_call_id", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @settings(slow, max_examples=examples(50))
@@ -118,7 +123,7 @@ def test_a_longer_conversation_begins_with_the_shorter_one(
     assert len(second["input"]) > count
 
 
-# Answers: random output items, rendered as a result and as a stream.
+# Answers: random output items, as a result and as a stream.
 
 _part = st.one_of(
     st.builds(lambda text: {"type": "output_text", "text": text, "annotations": []}, texts),
@@ -148,7 +153,7 @@ _items = st.lists(st.one_of(_message, _call, _reasoning), max_size=5)
 
 
 def render(items: list[dict[str, Any]], cut: int) -> list[dict[str, Any]]:
-    """Write a stream's events the way the service does, with deltas of `cut` characters."""
+    """Return a stream's events in the form of the service, with deltas of `cut` characters."""
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": {"id": "resp_1", "created_at": 1, "model": "m"}}
     ]
@@ -210,11 +215,11 @@ def response(items: list[dict[str, Any]], status: str) -> dict[str, Any]:
     }
 
 
-class Loose:
-    """A chunk's JSON, read by attribute as the SDK's objects are."""
+class AttributeJson:
+    """A chunk's JSON with access by attribute, as for the SDK's objects."""
 
     def __init__(self, value: dict[str, Any]) -> None:
-        self.__dict__.update({key: loosened(inner) for key, inner in value.items()})
+        self.__dict__.update({key: wrapped(inner) for key, inner in value.items()})
         self.model_extra = value
 
     def __getattr__(self, name: str) -> Any:
@@ -224,10 +229,10 @@ class Loose:
         return self.model_extra
 
 
-def loosened(value: Any) -> Any:
+def wrapped(value: Any) -> Any:
     if isinstance(value, dict):
-        return Loose(value)
-    return [loosened(inner) for inner in value] if isinstance(value, list) else value
+        return AttributeJson(value)
+    return [wrapped(inner) for inner in value] if isinstance(value, list) else value
 
 
 @settings(slow, max_examples=examples(50))
@@ -238,7 +243,7 @@ def loosened(value: Any) -> Any:
     st.booleans(),
     st.booleans(),
 )
-def test_a_stream_says_what_the_result_says(
+def test_a_stream_equals_the_result(
     items: list[dict[str, Any]], cut: int, status: str, json_format: bool, bare: bool
 ) -> None:
     items = [
@@ -247,11 +252,11 @@ def test_a_stream_says_what_the_result_says(
     ]
     whole = response(items, status)
     asked = ReplyContext(stream=True, include_usage=True, json_format=json_format)
-    result = oracle.of_completion(Loose(response_to_completion(whole, asked).body))
+    result = oracle.of_completion(AttributeJson(response_to_completion(whole, asked).body))
     machine, reader = ChunksFromEvents(asked), oracle.Reader()
     end = {"type": f"response.{status}", "response": whole | ({"output": []} if bare else {})}
     for event in [*render(items, cut), end]:
         for chunk in machine.feed(event):
-            reader.take(Loose(chunk))
+            reader.take(AttributeJson(chunk))
     machine.close()
     assert reader.seen() == result

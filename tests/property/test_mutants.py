@@ -1,6 +1,6 @@
-"""Recorded streams with one fault each: an error, or just the answer that the terminal event lists; never another one.
+"""Recorded streams with one fault each give an error or the terminal event's answer, never another.
 
-By default a sample; `MUTANTS=50000` runs that many, and `MUTANTS=all` every one.
+By default a sample; `MUTANTS=50000` runs that many, `MUTANTS=all` every mutant.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LONG = 400  # events; longer streams would take most of the time
 
 @cache
 def streams() -> tuple[Recorded, ...]:
-    """Give the streams that are changed: for the sample a few short ones, of the servers that differ most."""
+    """Return the streams to change: for the sample short ones, of the servers that differ most."""
     if COUNT != FEW:
         found = [one for one in (*of_cassettes(CASSETTES), *of_corpus()) if len(one.events) <= LONG]
         return tuple({json.dumps(one.events[2:-1], sort_keys=True): one for one in found}.values())
@@ -59,18 +59,18 @@ def sample(count: str) -> Iterator[Mutant]:
     if count == "all":
         yield from everything
         return
-    # Evenly over the kinds of fault, as far as there are enough.
+    # Evenly over the kinds of fault, if there are enough.
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in everything:
         kinds[mutant.kind].append(mutant)
-    chance = random.Random(20)
-    for mine in kinds.values():
-        chance.shuffle(mine)
+    generator = random.Random(20)
+    for group in kinds.values():
+        generator.shuffle(group)
     left = int(count)
-    for done, mine in enumerate(sorted(kinds.values(), key=len)):
+    for done, group in enumerate(sorted(kinds.values(), key=len)):
         share = left // (len(kinds) - done)
-        yield from mine[:share]
-        left -= len(mine[:share])
+        yield from group[:share]
+        left -= len(group[:share])
 
 
 def test_there_are_streams_to_change() -> None:
@@ -103,24 +103,24 @@ def _wire(events: Events) -> list[bytes]:
 def _read(stream: Recorded, pieces: list[bytes], *, as_bytes: bool) -> oracle.Seen | None:
     """Read a stream as a client would; None for an error."""
     made = chat_to_responses(_asked(stream))
-    relay = StreamTranslator(made.reply_context, made.paths, on_bug_raise=True)
-    relay.as_bytes = as_bytes
-    frames = [frame for piece in pieces for frame in relay.feed(piece)]
+    translator = StreamTranslator(made.reply_context, made.paths, on_bug_raise=True)
+    translator.as_bytes = as_bytes
+    frames = [frame for piece in pieces for frame in translator.feed(piece)]
     try:
-        relay.close()
+        translator.close()
     except TranslationError:
         return None
-    if relay.failed:
+    if translator.failed:
         return None
     reader = oracle.Reader()
-    for block in relay.encode(frames).split(b"\n\n"):
+    for block in translator.encode(frames).split(b"\n\n"):
         if block and block != b"data: [DONE]":
             reader.take(json.loads(block.removeprefix(b"data: "), object_hook=_Read))
     return reader.seen()
 
 
 class _Read(dict[str, Any]):
-    """A chunk's JSON, as the SDK's objects are read: building those would take most of the time."""
+    """A chunk's JSON with access by attribute: building SDK objects would take most of the time."""
 
     __getattr__ = dict.get
 
@@ -134,11 +134,11 @@ def _outcome(mutant: Mutant) -> str:
     listed = expected(events)
     pieces = _wire(events)
     seen = [_read(mutant.stream, pieces, as_bytes=as_bytes) for as_bytes in (False, True)]
-    assert seen[0] == seen[1], "the two ways differ"
+    assert seen[0] == seen[1], "chunks and bytes differ"
     if seen[0] is None:
         return "error"
     plain = _plain(mutant.stream)
-    # A terminal event that lists nothing says nothing: then it is what the stream was before.
+    # If the terminal event lists no output, the original stream is the reference.
     as_json = oracle.is_json(mutant.stream.response)
     if agree(seen[0], plain, as_json=as_json):
         same = listed is None or agree(seen[0], listed, as_json=as_json)

@@ -1,6 +1,6 @@
 """Read the tool calls of a history, to find remembered turns (docs/mapping.md#reasoning).
 
-A turn is found by its first call's id, if the id is unguessable: whoever sends it has received it.
+A turn is found by its first call's id, if it is unguessable: only a recipient can send it.
 The user message before the calls and each call's id, name and arguments must then be unchanged. A
 guessable id proves nothing. Turns with such ids are remembered only in a conversation that the
 application has named, where all user messages and calls up to the turn must be the same

@@ -145,7 +145,7 @@ class Call(Item):
 
     @property
     def complete(self) -> bool:
-        """Return whether the whole call was delivered: finished, or with arguments that are JSON."""
+        """Return whether the whole call was delivered: it is finished, or its text is JSON."""
         if not self.opened or self.dropped:
             return False
         return self.done is not None or (not self.custom and _is_json("".join(self.delivered)))

@@ -1,4 +1,4 @@
-"""The short ways say what the long ones say: whole answers read without the machinery, requests written by an encoder that is kept."""
+"""The fast paths give the same results as the general ones (docs/performance.md#fast-paths)."""
 
 from __future__ import annotations
 
@@ -27,93 +27,109 @@ from tests.support.loopback import Loopback
 __all__ = ["sdk"]
 
 Json = dict[str, Any]
-ASKED = {
-    "plain": ReplyContext(), "stop": ReplyContext(stop=("ell",)), "JSON": ReplyContext(json_format=True), "logprobs": ReplyContext(logprobs=True), "legacy": ReplyContext(legacy_functions=True),
-}  # fmt: skip
+CONTEXTS = {
+    "plain": ReplyContext(),
+    "stop": ReplyContext(stop=("ell",)),
+    "JSON": ReplyContext(json_format=True),
+    "logprobs": ReplyContext(logprobs=True),
+    "legacy": ReplyContext(legacy_functions=True),
+}
 
 
-def said(whole: Json, asked: ReplyContext) -> Any:
-    """Translate a reply; give the completion and the ledger, or the error."""
+def translated(whole: Json, context: ReplyContext) -> Any:
+    """Translate a reply; return the completion and the ledger, or the error."""
     try:
-        made = response_to_completion(whole, asked)
-    except (
-        AdapterError,
-        AttributeError,
-        TypeError,
-    ) as error:  # the last two are for the ways in to handle
+        made = response_to_completion(whole, context)
+    except (AdapterError, AttributeError, TypeError) as error:  # callers handle the last two
         return type(error), str(error)
     return deep(made.body), made.losses
 
 
-def both_ways(whole: Json, asked: ReplyContext) -> None:
-    short = said(whole, asked)
+def check_both_paths(whole: Json, context: ReplyContext) -> None:
+    fast = translated(whole, context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(response_to_chat, "_collect_plain", lambda *_: None)
-        assert short == said(whole, asked)
+        assert fast == translated(whole, context)
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", CONTEXTS)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_every_case(case: Any, name: str) -> None:
-    both_ways(case.input, ASKED[name])
+    check_both_paths(case.input, CONTEXTS[name])
 
 
 _texts = st.sampled_from(["", "Hello", "Hi.\n\nHello"])
 _parts: st.SearchStrategy[Any] = st.one_of(
     st.fixed_dictionaries(
         {"type": st.just("output_text"), "text": _texts | st.none() | st.just(7)},
-        optional={"annotations": st.sampled_from([[], None, {}, [{"type": "file_path", "file_id": "f", "index": 0}]]), "logprobs": st.just([])},
+        optional={
+            "annotations": st.sampled_from(
+                [[], None, {}, [{"type": "file_path", "file_id": "f", "index": 0}]]
+            ),
+            "logprobs": st.just([]),
+        },
     ),
     st.fixed_dictionaries({"type": st.just("refusal"), "refusal": _texts}),
     st.sampled_from([{"type": "odd"}, {}, None, "text"]),
-)  # fmt: skip
+)
 _phases = st.sampled_from([None, "commentary", "final_answer", ""])
 _items = st.one_of(
     st.fixed_dictionaries(
-        {"type": st.just("message"), "content": st.lists(_parts, max_size=2) | st.none()}, optional={"phase": _phases}
+        {"type": st.just("message"), "content": st.lists(_parts, max_size=2) | st.none()},
+        optional={"phase": _phases},
     ),
     st.sampled_from(
         [
             {"type": "reasoning", "summary": []},
             {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
-            {"type": "web_search_call"}, {"type": "mcp_approval_request"}, {}, None,
+            {"type": "web_search_call"},
+            {"type": "mcp_approval_request"},
+            {},
+            None,
         ]
     ),
-)  # fmt: skip
+)
 
 
 @given(
     st.lists(_items, max_size=3),
-    st.sampled_from(sorted(ASKED)),
+    st.sampled_from(sorted(CONTEXTS)),
     st.sampled_from(["completed", "incomplete", None]),
 )
-def test_whatever_comes(output: list[Any], name: str, status: str | None) -> None:
-    both_ways(response(*output, status=status), ASKED[name])
+def test_any_output(output: list[Any], name: str, status: str | None) -> None:
+    check_both_paths(response(*output, status=status), CONTEXTS[name])
 
 
 @corpus.needs_corpus
-def test_most_recorded_answers_go_the_short_way() -> None:
-    short = count = 0
+def test_most_recorded_answers_take_the_fast_path() -> None:
+    fast = count = 0
     for recording in corpus.select(api="responses"):
         if isinstance(recording.response, dict) and isinstance(
             recording.response.get("output"), list
         ):
-            both_ways(recording.response, ASKED["plain"])
-            short += (
-                response_to_chat._collect_plain(recording.response["output"], ASKED["plain"])
+            check_both_paths(recording.response, CONTEXTS["plain"])
+            fast += (
+                response_to_chat._collect_plain(recording.response["output"], CONTEXTS["plain"])
                 is not None
             )
             count += 1
-    assert short > count / 4 > 100
+    assert fast > count / 4 > 100
 
 
 # JSON
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(), max_size=4), inner, max_size=3)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @given(_json)
@@ -121,17 +137,17 @@ def test_requests_are_written_as_the_standard_library_writes_them(value: Any) ->
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         assert json_codec.dumps(value) == text.encode()
-    except UnicodeEncodeError:  # half a pair
+    except UnicodeEncodeError:  # a lone surrogate
         assert json_codec.dumps(value) == json.dumps(value, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
-def test_what_json_has_no_word_for(value: float) -> None:
+def test_values_that_json_cannot_represent(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_codec.dumps({"a": value})
 
 
-def test_what_holds_itself() -> None:
+def test_a_value_that_contains_itself() -> None:
     value: list[Any] = []
     value.append(value)
     with pytest.raises(ValueError, match="nested too deeply"):
@@ -149,7 +165,7 @@ supported = needs(SUPPORTED, "stream reader that the client way_in can help")
 
 
 @supported
-def test_a_stream_holds_no_chunk_that_it_gave(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_stream_keeps_no_reference_to_its_chunks(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [hanging(answer()[:5])]
 
     async def take(stream: Any) -> list[Any]:
@@ -165,7 +181,7 @@ def test_a_stream_holds_no_chunk_that_it_gave(sdk: Sdk, loopback: Loopback) -> N
     sdk.run(stream.close())
 
 
-def test_nobody_else_reads_a_reply_that_is_being_read(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_reply_that_is_being_read_cannot_be_read_again(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [hanging(answer()[:5])]
 
     async def take(stream: Any) -> Any:

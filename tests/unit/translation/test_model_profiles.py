@@ -1,11 +1,9 @@
-"""What is known of models: the table of names, a caller's own facts over it, and what the translation does with them."""
+"""Profiles of models: built-in facts, a caller's facts, and their use in the translation."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import datetime as dt
-import pickle
 from typing import Any
 
 import openai
@@ -34,7 +32,7 @@ from tests.support.ways_in import CHAT_COMPLETION, Reply, WayIn, both, each_way_
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 BOTH = "both"
 
-# name: where it is served, tools on Chat, named_choice_stops, logprobs_key
+# name: APIs that serve it, tools on Chat, named_choice_stops, logprobs_key
 NAMES: dict[str, tuple[str, str, bool, bool]] = {
     "gpt-3.5-turbo": (BOTH, "free", True, True),
     "gpt-4": (BOTH, "free", True, True),
@@ -89,16 +87,16 @@ NAMES: dict[str, tuple[str, str, bool, bool]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_names(name: str) -> None:
     served, tools, stops, key = NAMES[name]
-    family = BUILT_IN_PROFILES.profile(name)
-    where = "responses" if family.responses_only else "chat" if family.chat_only else BOTH
-    assert (where, family.tools_on_chat, family.named_choice_stops, family.logprobs_key) == (
+    profile = BUILT_IN_PROFILES.profile(name)
+    where = "responses" if profile.responses_only else "chat" if profile.chat_only else BOTH
+    assert (where, profile.tools_on_chat, profile.named_choice_stops, profile.logprobs_key) == (
         served,
         tools,
         stops,
         key,
     )
-    assert not (family.responses_only and family.chat_only)
-    assert bool(family.sources) == (name not in ("llama-3", ""))
+    assert not (profile.responses_only and profile.chat_only)
+    assert bool(profile.sources) == (name not in ("llama-3", ""))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_shutdowns(name: str) -> None:
     assert BUILT_IN_PROFILES.shutdown(name) == SHUTDOWNS[name]
 
 
-def test_every_fact_has_a_source_and_says_something() -> None:
+def test_every_fact_has_a_source_and_a_field() -> None:
     assert all(fact.source and fact.known() for fact in BUILT_IN_FACTS)
     assert all(name == name.lower() for fact in BUILT_IN_FACTS for name in fact.names)
     assert all(dt.date.fromisoformat(fact.shutdown) for fact in BUILT_IN_FACTS if fact.shutdown)
@@ -162,16 +160,16 @@ def test_every_fact_has_a_source_and_says_something() -> None:
     assert len(dated) == len(set(dated)), "a name with two dates"
 
 
-def test_a_fact_speaks_of_what_a_family_has() -> None:
+def test_a_fact_has_the_fields_of_a_profile() -> None:
     assert {one.name for one in dataclasses.fields(ModelFact)} - {"names", "source"} == set(FIELDS)
     assert ModelProfile() == ModelProfile(
         **{name: getattr(ModelProfile(), name) for name in FIELDS}
     )
 
 
-# Which way a call can go
+# Calls that only the Responses API can answer
 
-ONE_WAY = [
+RESPONSES_ONLY = [
     ("gpt-5.4", True, "high", True),
     ("gpt-5.4", True, None, False),
     ("gpt-5.4", True, "none", False),
@@ -189,8 +187,8 @@ ONE_WAY = [
 ]
 
 
-@pytest.mark.parametrize(("model", "tools", "effort", "expected"), ONE_WAY)
-def test_37_one_way(model: Any, tools: bool, effort: Any, expected: bool) -> None:
+@pytest.mark.parametrize(("model", "tools", "effort", "expected"), RESPONSES_ONLY)
+def test_37_responses_only(model: Any, tools: bool, effort: Any, expected: bool) -> None:
     assert (
         bool(BUILT_IN_PROFILES.responses_only_reason(model, tools=tools, effort=effort)) == expected
     )
@@ -239,7 +237,7 @@ def test_37_azure_refuses_tools_from_a_later_model_on(
     )
 
 
-def test_37_what_a_caller_says_of_tools_holds_on_azure_as_well() -> None:
+def test_37_a_callers_fact_about_tools_also_applies_on_azure() -> None:
     both = ModelProfiles.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
     assert both.responses_only_reason("gpt-5.4", tools=True, effort=None, azure=lambda: True)
     azure = ModelProfiles.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
@@ -254,7 +252,7 @@ CUSTOM = {"type": "custom", "custom": {"name": "c"}}
 
 
 @pytest.mark.parametrize(
-    ("more", "one_way"),
+    ("more", "responses_only"),
     [
         ({"tools": [CUSTOM], "reasoning_effort": "high"}, False),
         ({"tools": [CUSTOM, FUNCTION], "reasoning_effort": "high"}, True),
@@ -268,15 +266,15 @@ CUSTOM = {"type": "custom", "custom": {"name": "c"}}
 )
 @each_way_in
 def test_37_a_call_that_cannot_be_carried_stays_on_chat_where_chat_takes_it(
-    way_in: WayIn, more: dict[str, Any], one_way: bool
+    way_in: WayIn, more: dict[str, Any], responses_only: bool
 ) -> None:
-    """`seed` has no place on the Responses API: the call stays, unless Chat refuses it."""
+    """`seed` holds the call on Chat, unless Chat can't answer it: then it is refused."""
     seen = way_in.create(
         {"model": "gpt-5.4", "messages": MESSAGES, "seed": 1, **more}, both(Reply.of_json(ANSWER))
     )
     assert seen.decision is not None
-    assert seen.decision.reason == ("refused" if one_way else "unsupported")
-    assert seen.paths == ([] if one_way else ["/v1/chat/completions"])
+    assert seen.decision.reason == ("refused" if responses_only else "unsupported")
+    assert seen.paths == ([] if responses_only else ["/v1/chat/completions"])
 
 
 @pytest.mark.parametrize(
@@ -298,9 +296,13 @@ def test_37_on_azure(base: str, version: str | None, model: str) -> None:
 
     query = {} if version is None else {"api-version": version}
     client = adapter.OpenAI(
-        base_url=base.replace("gpt-5.4", model), api_key="key", default_query=query, max_retries=0,
-        http_client=http.Client(transport=http.MockTransport(answer)), settings=adapter.Settings(backend="responses", hosts=["*"]),
-    )  # fmt: skip
+        base_url=base.replace("gpt-5.4", model),
+        api_key="key",
+        default_query=query,
+        max_retries=0,
+        http_client=http.Client(transport=http.MockTransport(answer)),
+        settings=adapter.Settings(backend="responses", hosts=["*"]),
+    )
     call: Any = {
         "model": model,
         "messages": MESSAGES,
@@ -322,141 +324,14 @@ def test_37_on_azure(base: str, version: str | None, model: str) -> None:
 @pytest.mark.parametrize(
     "override", [{"tools_on_chat": "free"}, {"tools_on_chat": "without effort"}]
 )
-def test_37_one_way_by_a_callers_own_facts(override: dict[str, Any]) -> None:
+def test_37_responses_only_by_a_callers_facts(override: dict[str, Any]) -> None:
     facts = ModelProfiles.from_mapping({"gpt-5.6*": override})
     assert BUILT_IN_PROFILES.responses_only_reason("gpt-5.6", tools=True, effort=None)
     assert facts.responses_only_reason("gpt-5.6", tools=True, effort=None) is None
     assert facts.responses_only_reason("gpt-5.7", tools=True, effort=None) is not None
 
 
-# A caller's own facts
-
-
-def test_what_an_override_leaves_out_stays_as_it_is() -> None:
-    facts = ModelProfiles.from_mapping(
-        {"gpt-4o*": {"named_choice_stops": False, "source": "seen here"}}
-    )
-    family, built_in = facts.profile("gpt-4o"), BUILT_IN_PROFILES.profile("gpt-4o")
-    assert (
-        dataclasses.replace(family, named_choice_stops=True, sources=built_in.sources) == built_in
-    )
-    assert family.sources[0] == "seen here"
-    assert facts.profile("gpt-5") == BUILT_IN_PROFILES.profile("gpt-5")
-
-
-def test_the_first_override_that_says_it_counts() -> None:
-    facts = ModelProfiles.from_mapping(
-        {
-            "my-*": {"logprobs_key": False},
-            "my-model": {"logprobs_key": True, "chat_only": True},
-            "*": {"shutdown": "2030-01-01"},
-        }
-    )
-    family = facts.profile("my-model")
-    assert (family.logprobs_key, family.chat_only, family.shutdown) == (False, True, "2030-01-01")
-    assert facts.shutdown("gpt-4o") == "2030-01-01"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name"),
-    [
-        ("vendor/model*", "Vendor/Model-1"),
-        ("model*", "vendor/model-1"),
-        ("FT:gpt-4o:org*", "ft:gpt-4o:org::id"),
-        ("gpt-4o", "ft:gpt-4o:org::id"),
-    ],
-)
-def test_an_override_knows_names_as_they_are_written(pattern: str, name: str) -> None:
-    assert ModelProfiles.from_mapping({pattern: {"chat_only": True}}).profile(name).chat_only
-
-
-def test_an_override_can_take_back() -> None:
-    facts = ModelProfiles.from_mapping(
-        {
-            "gpt-5-pro": {"chat_only": True},
-            "gpt-audio": {"responses_only": True},
-            "gpt-4o": {"shutdown": ""},
-            "o1-pro": {"responses_only": False},
-        }
-    )
-    assert (facts.profile("gpt-5-pro").chat_only, facts.profile("gpt-5-pro").responses_only) == (
-        True,
-        False,
-    )
-    assert (facts.profile("gpt-audio").chat_only, facts.profile("gpt-audio").responses_only) == (
-        False,
-        True,
-    )
-    assert facts.shutdown("gpt-4o") is None
-    assert not facts.profile("o1-pro").responses_only
-
-
-def test_dates_of_a_settings_file() -> None:
-    assert (
-        ModelProfiles.from_mapping({"m": {"shutdown": dt.date(2027, 1, 2)}}).shutdown("m")
-        == "2027-01-02"
-    )
-
-
-WRONG: dict[str, tuple[Any, str]] = {
-    "no table": ([], r"^models: "),
-    "empty name": ({"": {}}, r"^models\.: "),
-    "facts no table": ({"gpt-4o": "chat_only"}, r"^models\.gpt-4o: "),
-    "near field": (
-        {"gpt-4o": {"chatonly": True}},
-        r"^models\.gpt-4o\.chatonly: .*did you mean chat_only\?",
-    ),
-    "far field": ({"gpt-4o": {"colour": True}}, r"^models\.gpt-4o\.colour: [^?]*$"),
-    "names": ({"gpt-4o": {"names": ["x"]}}, r"^models\.gpt-4o\.names: "),
-    "sources": ({"gpt-4o": {"sources": ["x"]}}, r"^models\.gpt-4o\.sources: "),
-    "number": ({"gpt-*": {"chat_only": 1}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
-    "null": ({"gpt-*": {"chat_only": None}}, r"^models\.gpt-\*\.chat_only: expected true or false"),
-    "near value": (
-        {"m": {"tools_on_chat": "nevr"}},
-        r"^models\.m\.tools_on_chat: .*did you mean 'never'\?",
-    ),
-    "list value": ({"m": {"tools_on_chat": ["never"]}}, r"^models\.m\.tools_on_chat: "),
-    "efforts": ({"m": {"refused_efforts": "none"}}, r"^models\.m\.refused_efforts: "),
-    "an effort": ({"m": {"refused_efforts": ["none", 1]}}, r"^models\.m\.refused_efforts: "),
-    "date": ({"m": {"shutdown": "next year"}}, r"^models\.m\.shutdown: "),
-    "month": ({"m": {"shutdown": "2027-13-01"}}, r"^models\.m\.shutdown: "),
-    "source": ({"m": {"source": 1}}, r"^models\.m\.source: "),
-    "both ways": ({"m": {"chat_only": True, "responses_only": True}}, r"^models\.m\.chat_only: "),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_facts_name_the_setting(case: str) -> None:
-    given, pattern = WRONG[case]
-    with pytest.raises(ValueError, match=pattern):
-        ModelProfiles.from_mapping(given)
-
-
-def test_facts_are_values() -> None:
-    mapping = {"m": {"refused_efforts": ["none"], "chat_only": True}}
-    before = copy.deepcopy(mapping)
-    one, other = ModelProfiles.from_mapping(mapping), ModelProfiles.from_mapping(mapping)
-    assert mapping == before
-    one.profile("gpt-4o")
-    assert one == other != BUILT_IN_PROFILES
-    assert hash(one) == hash(other)
-    assert ModelProfiles() == BUILT_IN_PROFILES
-    assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
-    assert Policy(models=one) == Policy(models=other) != Policy()
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        one.overrides = ()  # type: ignore[misc]
-
-
-def test_looking_up_is_remembered_and_bounded() -> None:
-    facts = ModelProfiles()
-    assert facts.profile("gpt-4o") is facts.profile("gpt-4o")
-    for number in range(5000):
-        facts.profile(f"made-up-{number}")
-    assert len(facts._cache) <= 512
-    assert facts.profile("gpt-4o") == BUILT_IN_PROFILES.profile("gpt-4o")
-
-
-# What the translation does with them
+# Profiles in the translation
 
 CHAT_ONLY = [name for name, (served, *_) in NAMES.items() if served == "chat"]
 ONLY = "the model is served on Chat Completions only"

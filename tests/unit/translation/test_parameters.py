@@ -1,4 +1,4 @@
-"""The table of parameters: it knows what the SDK knows, and the translation does what it says."""
+"""The table of parameters: complete by the SDK's types, and followed by the translation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.typeddicts import keys_of, needs_current_types
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 LEAST: dict[str, Any] = {"model": "gpt-4.1", "store": False, "input": MESSAGES}
 
-# The API's own defaults, which change nothing: null for everything, and these.
+# The API's defaults, which have no effect: null for every parameter, and these.
 NEUTRAL: tuple[tuple[str, Any], ...] = (
     *((name, None) for name in CHAT_PARAMETERS if name not in {"messages", "model"}),
     ("frequency_penalty", 0),
@@ -30,7 +30,7 @@ NEUTRAL: tuple[tuple[str, Any], ...] = (
     ("stream", False),
 )
 
-# Values next to neutral ones that do something.
+# Values close to neutral ones that have an effect.
 SOMETHING: tuple[tuple[str, Any], ...] = (
     ("frequency_penalty", 0.1),
     ("logit_bias", {"1": 1}),
@@ -63,30 +63,28 @@ def test_early_sdks_have_no_key_that_is_unknown_here() -> None:
     assert keys_of(chat.CompletionCreateParamsStreaming) <= CHAT_PARAMETERS.keys()
 
 
-def test_every_rule_stands_under_its_own_name() -> None:
-    assert {name: rule.name for name, rule in CHAT_PARAMETERS.items()} == {
+def test_every_row_has_its_own_name() -> None:
+    assert {name: row.name for name, row in CHAT_PARAMETERS.items()} == {
         name: name for name in CHAT_PARAMETERS
     }
 
 
-def test_what_is_converted_has_a_converter_and_nothing_else_has() -> None:
+def test_every_converted_parameter_has_a_converter_and_no_other_has() -> None:
     assert CONVERTERS.keys() == {
-        name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.CONVERT
+        name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.CONVERT
     }
 
 
-def test_what_has_no_target_is_refused_or_done_here_and_nothing_else_is() -> None:
-    without = {name: rule for name, rule in CHAT_PARAMETERS.items() if not rule.target}
-    refused = {
-        name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.REFUSE
-    }
-    assert {name for name, rule in without.items() if rule.support != "emulated"} == refused
+def test_parameters_without_a_target_are_refused_or_emulated() -> None:
+    without = {name: row for name, row in CHAT_PARAMETERS.items() if not row.target}
+    refused = {name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.REFUSE}
+    assert {name for name, row in without.items() if row.support != "emulated"} == refused
     assert without.keys() - refused == {"n", "stop"}
 
 
-def test_the_fates_are_counted() -> None:
-    fates = [rule.support for rule in CHAT_PARAMETERS.values()]
-    assert {fate: fates.count(fate) for fate in set(fates)} == {
+def test_the_number_of_parameters_by_support() -> None:
+    supports = [row.support for row in CHAT_PARAMETERS.values()]
+    assert {support: supports.count(support) for support in set(supports)} == {
         "exact": 23,
         "emulated": 6,
         "lossy": 3,
@@ -96,7 +94,7 @@ def test_the_fates_are_counted() -> None:
 
 @pytest.mark.parametrize(("name", "value"), NEUTRAL)
 @pytest.mark.parametrize("policy", ["chat", "error", "drop"])
-def test_neutral_values_neither_hold_nor_lose(policy: Any, name: str, value: Any) -> None:
+def test_neutral_values_add_no_hold_and_no_loss(policy: Any, name: str, value: Any) -> None:
     made = chat_to_responses(
         {"model": "gpt-4.1", "messages": MESSAGES, name: value}, Policy(policy)
     )
@@ -117,9 +115,9 @@ def test_other_values_of_the_same_parameters_do(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY]
+    "name", [name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.COPY]
 )
-def test_what_is_copied_arrives_as_it_is_under_the_targets_name(name: str) -> None:
+def test_copied_values_arrive_unchanged_at_their_target(name: str) -> None:
     value: Any = True if name == "stream" else "anything"
     made = chat_to_responses({"model": "gpt-4.1", "messages": MESSAGES, name: value}).body
     found: Any = made
@@ -129,4 +127,4 @@ def test_what_is_copied_arrives_as_it_is_under_the_targets_name(name: str) -> No
 
 
 def test_every_parameter_has_a_note_for_the_reader() -> None:
-    assert not [name for name, rule in CHAT_PARAMETERS.items() if not rule.note.endswith(".")]
+    assert not [name for name, row in CHAT_PARAMETERS.items() if not row.note.endswith(".")]

@@ -1,6 +1,6 @@
-"""Every policy for everything that can't be carried: what leaves, what is raised, what stands in the ledger.
+"""Each policy for everything that can't be carried: the request, the error, the ledger.
 
-`pytest -s` prints the table. A parameter that is new in translation/rules.py must be covered here.
+`pytest -s` prints the table. A new parameter in `translation/parameters.py` must be covered here.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ POLICIES = ("chat", "error", "drop")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Something that can't be carried.
+    """A call with a value that can't be carried.
 
-    `parameter` is the name that a policy knows it by, `path` where the ledger finds it. `dropped` is a call that leaves as this one
-    does where the policy is `drop`; None where leaving it out would change what the caller said: then that is as good as `error`,
-    or, for the model, as `chat`.
+    `parameter`: its name in a policy. `path`: in the ledger. `dropped`: a call that gives the same
+    request as this one with the policy `drop`; None if leaving the value out would change the
+    conversation: then `drop` means `error`, or for the model `chat`.
     """
 
     id: str
@@ -73,39 +73,84 @@ CASES = (
     _simple("stream_options", {"odd": 1}, "stream_options.odd"),
     _simple("top_logprobs", 2),
     _simple("web_search_options", {}),
-    Case("max_tokens", "max_tokens", {**CALL, "max_tokens": 3}, "max_tokens", {**CALL, "max_tokens": 16}),
     Case(
-        "max_completion_tokens", "max_completion_tokens", {**CALL, "max_completion_tokens": 15},
-        "max_completion_tokens", {**CALL, "max_completion_tokens": 16},
+        "max_tokens",
+        "max_tokens",
+        {**CALL, "max_tokens": 3},
+        "max_tokens",
+        {**CALL, "max_tokens": 16},
+    ),
+    Case(
+        "max_completion_tokens",
+        "max_completion_tokens",
+        {**CALL, "max_completion_tokens": 15},
+        "max_completion_tokens",
+        {**CALL, "max_completion_tokens": 16},
     ),
     Case("model", "model", {**CALL, "model": "gpt-4o-search-preview"}, "model"),
     Case("functions", "functions", {**CALL, "functions": [FUNCTION], "tools": [TOOL]}, "functions"),
-    Case("function_call", "function_call", {**CALL, "tools": [TOOL], "tool_choice": "auto", "function_call": "none"}, "function_call"),
-    Case("response_format", "response_format", {**CALL, "response_format": {"type": "odd"}}, "response_format.type"),
     Case(
-        "response_format, no schema", "response_format",
-        {**CALL, "response_format": {"type": "json_schema", "json_schema": {"name": "s"}}}, "response_format.json_schema.schema",
+        "function_call",
+        "function_call",
+        {**CALL, "tools": [TOOL], "tool_choice": "auto", "function_call": "none"},
+        "function_call",
+    ),
+    Case(
+        "response_format",
+        "response_format",
+        {**CALL, "response_format": {"type": "odd"}},
+        "response_format.type",
+    ),
+    Case(
+        "response_format, no schema",
+        "response_format",
+        {**CALL, "response_format": {"type": "json_schema", "json_schema": {"name": "s"}}},
+        "response_format.json_schema.schema",
     ),
     _message("a role", "messages", "messages[1].role", {"role": "odd", "content": "x"}, None),
-    _message("a part", "messages", "messages[1].content[0]", {"role": "user", "content": [{"type": "odd"}]}, None),
+    _message(
+        "a part",
+        "messages",
+        "messages[1].content[0]",
+        {"role": "user", "content": [{"type": "odd"}]},
+        None,
+    ),
     _message("a name", "name", "messages[1].name", {**HI, "name": "Ann"}, HI),
     _message(
-        "an earlier audio", "audio", "messages[1].audio",
-        {"role": "assistant", "content": "x", "audio": {"id": "a"}}, {"role": "assistant", "content": "x"},
+        "an earlier audio",
+        "audio",
+        "messages[1].audio",
+        {"role": "assistant", "content": "x", "audio": {"id": "a"}},
+        {"role": "assistant", "content": "x"},
     ),
     _message(
-        "audio in a message", "input_audio", "messages[1].content[1]",
-        {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]},
+        "audio in a message",
+        "input_audio",
+        "messages[1].content[1]",
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "x"},
+                {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+            ],
+        },
         {"role": "user", "content": [{"type": "text", "text": "x"}]},
     ),
     _message(
-        "a breakpoint", "prompt_cache_breakpoint", "messages[1].content[0].prompt_cache_breakpoint",
-        {"role": "assistant", "content": [{"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
+        "a breakpoint",
+        "prompt_cache_breakpoint",
+        "messages[1].content[0].prompt_cache_breakpoint",
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
+            ],
+        },
         {"role": "assistant", "content": [{"type": "text", "text": "x"}]},
     ),
-)  # fmt: skip
+)
 
-# What has a counterpart for each of its values, or an error of the API's own.
+# Parameters that are always carried; for invalid values the API has its own errors.
 ALWAYS_CARRIED = {"logprobs", "store", "tool_choice", "tools"}
 EMULATED = ("n", "stop", "web_search_options")
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
@@ -113,22 +158,21 @@ each_policy = pytest.mark.parametrize("policy", POLICIES)
 
 
 def test_every_parameter_is_covered() -> None:
-    copied = {name for name, rule in CHAT_PARAMETERS.items() if rule.conversion is Conversion.COPY}
-    known = (
-        CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
-    ) - DEFAULT_POLICIES.keys()  # those are in test_message_fields
+    copied = {name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.COPY}
+    # Names with a default policy are covered by the tests of message fields.
+    known = (CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS) - DEFAULT_POLICIES.keys()
     expected = (known - ALWAYS_CARRIED - copied) | {"model"}
     assert {case.parameter for case in CASES} == expected
     assert len({case.id for case in CASES}) == len(CASES)
 
 
 def answer(sent: Sent) -> Reply:
-    """Answer on either API."""
+    """Answer a request to either API."""
     return Reply.of_json(completion() if sent.path == CHAT else response())
 
 
 def _outcome(case: Case, policy: str) -> str:
-    """Say what a policy comes to: `chat`, `error` or `drop`."""
+    """Return the effect of a policy: `chat`, `error` or `drop`."""
     if policy == "drop" and case.dropped is None:
         return "chat" if case.parameter == "model" else "error"
     return policy
@@ -147,8 +191,10 @@ def _check(case: Case, policy: str, seen: Seen) -> None:
         assert seen.sent == []
         assert isinstance(seen.error, openai.BadRequestError)
         assert (seen.error.code, seen.error.param, seen.error.type) == (
-            "unsupported_by_responses", case.path, "invalid_request_error",
-        )  # fmt: skip
+            "unsupported_by_responses",
+            case.path,
+            "invalid_request_error",
+        )
         assert isinstance(seen.error.body, dict)
         assert seen.error.body["message"].startswith(f"{case.path}: ")
         assert decision == ("responses", "responses", "refused")
@@ -170,7 +216,7 @@ def _translated(body: Json) -> Any:
 
 
 def _call(settings: Settings, body: Json, using: AbstractContextManager[Any] | None = None) -> Seen:
-    """Call with settings that can be of any kind."""
+    """Call with these settings, inside a context if one is given."""
     seen = Seen()
 
     def handle(request: Any) -> Any:
@@ -179,9 +225,12 @@ def _call(settings: Settings, body: Json, using: AbstractContextManager[Any] | N
         return http.Response(200, json=json.loads(answer(sent).parts[0]))
 
     client = adapter.OpenAI(
-        base_url="https://api.test/v1", api_key="key", max_retries=0, settings=settings,
+        base_url="https://api.test/v1",
+        api_key="key",
+        max_retries=0,
+        settings=settings,
         http_client=http.Client(transport=http.MockTransport(handle)),
-    )  # fmt: skip
+    )
     with client, using or nullcontext():
         try:
             seen.value = result = client.chat.completions.create(**arguments(body))
@@ -206,43 +255,54 @@ RULE = {"match": {"model": "gpt-*"}}
 Made = tuple[Settings, AbstractContextManager[Any] | None]
 WAYS: dict[str, Callable[[str, str], Made]] = {
     "by parameter": lambda name, policy: (
-        Settings(backend="responses", unsupported=_other(policy), unsupported_parameters={name: policy}), None,
+        Settings(
+            backend="responses", unsupported=_other(policy), unsupported_parameters={name: policy}
+        ),
+        None,
     ),
     "by a rule": lambda _, policy: (
-        Settings(backend="responses", unsupported=_other(policy), rules=[{**RULE, "unsupported": policy}]), None,
+        Settings(
+            backend="responses", unsupported=_other(policy), rules=[{**RULE, "unsupported": policy}]
+        ),
+        None,
     ),
     "by a rule, by parameter": lambda name, policy: (
         Settings(
-            backend="responses", unsupported_parameters={name: _other(policy)},
+            backend="responses",
+            unsupported_parameters={name: _other(policy)},
             rules=[{**RULE, "unsupported_parameters": {name: policy}}],
-        ), None,
+        ),
+        None,
     ),
     "by use()": lambda _, policy: (
-        Settings(backend="responses", unsupported=_other(policy)), adapter.use(unsupported=policy),  # type: ignore[arg-type]
+        Settings(backend="responses", unsupported=_other(policy)),
+        adapter.use(unsupported=policy),  # type: ignore[arg-type]
     ),
-}  # fmt: skip
+}
 DROPPING: dict[str, Callable[[str], Made]] = {
     "by drop": lambda name: (Settings(backend="responses", unsupported="error", drop=[name]), None),
     "by a rule's drop": lambda name: (
-        Settings(backend="responses", unsupported="error", rules=[{**RULE, "drop": [name]}]), None,
+        Settings(backend="responses", unsupported="error", rules=[{**RULE, "drop": [name]}]),
+        None,
     ),
     "by use(drop)": lambda name: (
-        Settings(backend="responses", unsupported_parameters={name: "error"}), adapter.use(drop=[name]),
+        Settings(backend="responses", unsupported_parameters={name: "error"}),
+        adapter.use(drop=[name]),
     ),
-}  # fmt: skip
+}
 
 
 @each_policy
 @pytest.mark.parametrize("way", tier.pick(list(WAYS), ["by a rule, by parameter", "by use()"]))
 @each_case
-def test_other_ways_to_say_it(case: Case, way: str, policy: str) -> None:
+def test_other_ways_to_set_it(case: Case, way: str, policy: str) -> None:
     settings, using = WAYS[way](case.parameter, policy)
     _check(case, policy, _call(settings, case.input, using))
 
 
 @pytest.mark.parametrize("way", DROPPING)
 @each_case
-def test_the_short_form(case: Case, way: str) -> None:
+def test_drop_is_the_short_form(case: Case, way: str) -> None:
     settings, using = DROPPING[way](case.parameter)
     _check(case, "drop", _call(settings, case.input, using))
 
@@ -260,7 +320,7 @@ def test_a_policy_for_something_else_does_not_count(case: Case, policy: str) -> 
 @each_policy
 @pytest.mark.parametrize("name", EMULATED)
 @each_way_in
-def test_what_is_emulated_has_no_need_of_a_policy(way_in: WayIn, name: str, policy: str) -> None:
+def test_emulated_parameters_need_no_policy(way_in: WayIn, name: str, policy: str) -> None:
     case = next(case for case in CASES if case.id == name)
     seen = way_in.create(case.input, answer, unsupported=policy, emulate=(name,))
     seen.reraise()
@@ -272,7 +332,7 @@ def test_what_is_emulated_has_no_need_of_a_policy(way_in: WayIn, name: str, poli
 
 
 @pytest.mark.parametrize("name", EMULATED)
-def test_emulating_one_is_no_word_on_the_others(name: str) -> None:
+def test_emulating_one_parameter_does_not_affect_others(name: str) -> None:
     for case in CASES:
         if case.id in EMULATED and case.id != name:
             _check(case, "chat", _call(Settings(backend="responses", emulate=[name]), case.input))
@@ -280,9 +340,11 @@ def test_emulating_one_is_no_word_on_the_others(name: str) -> None:
 
 @each_policy
 @each_case
-def test_one_way_models_are_refused_where_others_stay_on_chat(case: Case, policy: str) -> None:
+def test_responses_only_models_are_refused_where_others_stay_on_chat(
+    case: Case, policy: str
+) -> None:
     if case.parameter == "model":
-        pytest.skip("the model is what it is about")
+        pytest.skip("the case is about the model")
     seen = _call(
         Settings(backend="responses", unsupported=policy), {**case.input, "model": "gpt-5-pro"}
     )
@@ -347,11 +409,9 @@ def _rows() -> Iterator[str]:
         cells = []
         for policy in POLICIES:
             seen = _call(Settings(backend="responses", unsupported=policy), case.input)
-            went = (
-                ", ".join(sent.path.removeprefix("/v1/") for sent in seen.sent)
-                or f"400, param {seen.error.param}"
-            )  # type: ignore[union-attr]
-            cells.append(f"{went}; {', '.join(action for _, action in seen.ledger)}")
+            paths = ", ".join(sent.path.removeprefix("/v1/") for sent in seen.sent)
+            result = paths or f"400, param {seen.error.param}"  # type: ignore[union-attr]
+            cells.append(f"{result}; {', '.join(action for _, action in seen.ledger)}")
         emulated = ""
         if case.id in EMULATED:
             seen = _call(Settings(backend="responses", emulate=[case.id]), case.input)
@@ -363,5 +423,5 @@ def _rows() -> Iterator[str]:
 
 def test_the_table() -> None:
     rows = list(_rows())
-    print("\n" + "\n".join(rows))  # for whoever runs it with -s
+    print("\n" + "\n".join(rows))
     assert len(rows) == len(CASES) + 2

@@ -1,4 +1,4 @@
-"""What is remembered of a reply, and where it goes: the pure part, for any history (docs/mapping.md#reasoning)."""
+"""Remembered turns and their insertion, for any history (docs/mapping.md#reasoning)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ arguments = st.sampled_from(["{}", '{"a":1}', "no json"])
 
 @st.composite
 def outputs(draw: st.DrawFn) -> list[Item]:
-    """Draw a reply that ends with calls."""
+    """Draw the output of a reply that ends with calls."""
     made: list[Item] = []
     if draw(st.booleans()):
         text = draw(words.filter(bool))
@@ -76,7 +76,7 @@ def outputs(draw: st.DrawFn) -> list[Item]:
 
 
 def message_of(output: list[Item]) -> Item:
-    """Write what a chat history keeps of an output."""
+    """Return the message of a chat history for an output."""
     text = "".join(
         part["text"] for item in output if item["type"] == "message" for part in item["content"]
     )
@@ -103,7 +103,7 @@ users = words.filter(bool).map(lambda text: {"role": "user", "content": text})
 
 
 def steps(*, guessable: bool) -> Any:
-    """Draw what happens in a conversation: the user says something, or the model calls tools."""
+    """Draw the steps of a conversation: user messages, and outputs with tool calls."""
     drawn = st.lists(st.one_of(users, outputs()), min_size=1, max_size=8)
     return drawn if guessable else drawn.map(_with_random_ids)
 
@@ -125,7 +125,7 @@ conversations = st.one_of(
     st.tuples(st.just(True), steps(guessable=True)),
     st.tuples(st.booleans(), steps(guessable=False)),
 )
-"""Whether the conversation has a name, and what happens in it."""
+"""Whether the conversation is named, and its steps."""
 
 
 def _translated(messages: list[Item]) -> Any:
@@ -133,7 +133,7 @@ def _translated(messages: list[Item]) -> Any:
 
 
 def _expected(output: list[Item]) -> list[Item]:
-    """Write the items of an output as they are to stand in the next request."""
+    """Return the items of an output as the next request must have them."""
     out = []
     for item in output:
         if item["type"] == "reasoning":
@@ -155,10 +155,10 @@ def _expected(output: list[Item]) -> list[Item]:
     return out
 
 
-def _by_own_id(item: Item, plain: Any) -> Item:
-    """Give an item the caller's own id, where the request has another."""
-    own = plain.asked.call_ids.get(item.get("call_id"))
-    return item if own is None else {**item, "call_id": own}
+def _with_callers_id(item: Item, plain: Any) -> Item:
+    """Return an item with the caller's id, if the request has another."""
+    call_id = plain.asked.call_ids.get(item.get("call_id"))
+    return item if call_id is None else {**item, "call_id": call_id}
 
 
 def _history(plain: Any, *, named: bool = False) -> Any:
@@ -170,10 +170,10 @@ def _history(plain: Any, *, named: bool = False) -> Any:
 
 
 @given(conversations)
-def test_a_history_that_comes_back_as_it_was_is_whole_again(
+def test_an_unchanged_history_gets_all_its_reasoning(
     conversation: tuple[bool, list[Any]],
 ) -> None:
-    """Turn by turn, as an application does it: in a named conversation whatever the ids, in any other with random ones."""
+    """Turn by turn: in a named conversation with any ids, in any other with random ones."""
     named, steps = conversation
     messages: list[Item] = [{"role": "user", "content": "Go."}]
     expected: list[Item] = [{"role": "user", "content": "Go."}]
@@ -184,13 +184,13 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(
             expected.append(step)
             continue
         plain = _translated(messages)
-        memo = _history(plain, named=named).memo(step)
-        light = _history(plain, named=named)
-        light.let_go()  # as a stream's does
-        assert light.memo(step) == memo
-        assert memo is not None
-        assert memo.name not in memory
-        memory[memo.name] = parse_turn(json.loads(json.dumps(memo.turn.to_json())))
+        entry = _history(plain, named=named).make_entry(step)
+        released = _history(plain, named=named)
+        released.release()  # as streams do
+        assert released.make_entry(step) == entry
+        assert entry is not None
+        assert entry.name not in memory
+        memory[entry.name] = parse_turn(json.loads(json.dumps(entry.turn.to_json())))
         message = message_of(step)
         messages += [message, *answers_to(message)]
         outputs = [
@@ -200,29 +200,32 @@ def test_a_history_that_comes_back_as_it_was_is_whole_again(
         expected += [*_expected(step), *outputs]
     plain = _translated(messages)
     before = copy.deepcopy(plain.body["input"])
-    items, origins, put, names, losses = insert_turns(
+    items, origins, inserted, names, losses = insert_turns(
         plain.body["input"], plain.index.items, _history(plain, named=named), memory
     )
-    assert [_by_own_id(item, plain) for item in items] == expected
+    assert [_with_callers_id(item, plain) for item in items] == expected
     assert losses == ()
     assert sorted(names or memory) == sorted(memory)
     assert plain.body["input"] == before, "the input is never changed"
     assert len(origins) == len(items)
-    assert [items[k]["type"] for k in put] == ["reasoning"] * len(put)
-    assert [origin for k, origin in enumerate(origins) if k not in put] == list(plain.index.items)
+    assert [items[k]["type"] for k in inserted] == ["reasoning"] * len(inserted)
+    others = [origin for k, origin in enumerate(origins) if k not in inserted]
+    assert others == list(plain.index.items)
 
 
 @given(conversations)
-def test_without_a_name_guessable_ids_carry_nothing(conversation: tuple[bool, list[Any]]) -> None:
+def test_guessable_ids_are_not_remembered_without_a_named_conversation(
+    conversation: tuple[bool, list[Any]],
+) -> None:
     messages: list[Item] = [{"role": "user", "content": "Go."}]
     for step in conversation[1]:
         if isinstance(step, dict):
             messages.append(step)
             continue
         plain = _translated(messages)
-        memo = _history(plain).memo(step)
+        entry = _history(plain).make_entry(step)
         first = next(item["call_id"] for item in step if item["type"] == "function_call")
-        assert (memo is None) is (len(first) < 16)
+        assert (entry is None) is (len(first) < 16)
         message = message_of(step)
         messages += [message, *answers_to(message)]
 
@@ -231,46 +234,46 @@ CHANGES = ["user", "id", "name", "arguments", "removed"]
 
 
 @given(st.booleans(), st.booleans(), st.data())
-def test_what_differs_in_a_call_or_the_words_before_gets_nothing(
+def test_a_changed_call_or_user_message_gets_no_reasoning(
     named: bool, guessable: bool, data: st.DataObject
 ) -> None:
     output = data.draw(outputs())
     output = output if guessable else _with_random_ids([output])[0]
     plain = _translated([{"role": "user", "content": "Go."}])
-    memo = _history(plain, named=named).memo(output)
-    if memo is None:
+    entry = _history(plain, named=named).make_entry(output)
+    if entry is None:
         assert guessable
         assert not named
         return
     message = message_of(output)
     k = data.draw(st.integers(0, len(message["tool_calls"]) - 1))
-    words = "Go."
+    asked = "Go."
     match change := data.draw(st.sampled_from(CHANGES)):
         case "user":
-            words = "Go!"
+            asked = "Go!"
         case "id":
             message["tool_calls"][k]["id"] += "x"
         case "removed":
             del message["tool_calls"][k]
         case key:
             message["tool_calls"][k]["function"][key] += " "
-    plain = _translated([{"role": "user", "content": words}, message, *answers_to(message)])
-    found = {memo.name: memo.turn}
+    plain = _translated([{"role": "user", "content": asked}, message, *answers_to(message)])
+    found = {entry.name: entry.turn}
     back = insert_turns(plain.body["input"], plain.index.items, _history(plain, named=named), found)
     assert (back.items, back.inserted, back.names) == (plain.body["input"], (), ())
-    # Where it is found, by the first call's id, or by all up to the first call, it is known that there was more to it.
-    found_again = memo.name in _history(plain, named=named).names
+    # Its name is known from the first call, so a change after that is reported as a loss.
+    found_again = entry.name in _history(plain, named=named).names
     assert guessable or found_again is not (k == 0 and change in ("id", "removed"))
-    known = found_again and memo.turn.holds
+    known = found_again and entry.turn.has_content
     assert [loss.path for loss in back.losses] == (["messages[1]"] if known else [])
 
 
 @given(outputs())
-def test_sizes_are_near_the_truth(output: list[Item]) -> None:
+def test_the_size_is_at_least_half_of_the_json(output: list[Item]) -> None:
     plain = _translated([{"role": "user", "content": "Go."}])
-    memo = _history(plain, named=True).memo(output)
-    assert memo is not None
-    assert memo.turn.size >= len(json.dumps(memo.turn.to_json())) / 2
+    entry = _history(plain, named=True).make_entry(output)
+    assert entry is not None
+    assert entry.turn.size >= len(json.dumps(entry.turn.to_json())) / 2
 
 
 def test_families() -> None:
@@ -305,27 +308,26 @@ def test_reasoning_in_plain_text_counts_too() -> None:
     assert RememberedTurn(("a",), ((item,),), None, (None,)).size > 10**6
 
 
-def test_a_name_in_front_of_the_models_words_costs_no_continuity() -> None:
+def test_an_emulated_name_does_not_prevent_the_insertion() -> None:
     policy = Policy(emulate=frozenset({"name"}))
-    said = {
+    text = {
         "type": "message",
         "phase": "final_answer",
         "content": [{"type": "output_text", "text": "Looking."}],
     }
     call = {"type": "function_call", "call_id": random_id(1), "name": "f", "arguments": "{}"}
-    thought = {"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}
-    output = [thought, said, call]
+    reasoning = {"type": "reasoning", "summary": [], "encrypted_content": "AAAA"}
+    output = [reasoning, text, call]
     messages: list[Item] = [{"role": "user", "content": "Go.", "name": "Bob"}]
-    memo = _history(chat_to_responses({"model": "gpt-5", "messages": messages}, policy)).memo(
-        output
-    )
-    assert memo is not None
+    plain: Any = chat_to_responses({"model": "gpt-5", "messages": messages}, policy)
+    entry = _history(plain).make_entry(output)
+    assert entry is not None
     message = {**message_of(output), "name": "Ann"}
-    plain: Any = chat_to_responses(
+    plain = chat_to_responses(
         {"model": "gpt-5", "messages": [*messages, message, *answers_to(message)]}, policy
     )
     back = insert_turns(
-        plain.body["input"], plain.index.items, _history(plain), {memo.name: memo.turn}
+        plain.body["input"], plain.index.items, _history(plain), {entry.name: entry.turn}
     )
     assert [item.get("type", "message") for item in back.items] == [
         "message", "reasoning", "message", "function_call", "function_call_output",

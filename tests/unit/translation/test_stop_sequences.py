@@ -1,4 +1,4 @@
-"""The cut at a stop sequence: where it falls, what is held back, and what it costs."""
+"""The cut at a stop sequence: its position, what is held back, and the cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapter.translation.objects.message_text import TextPiece
 from adapter.translation.replies.stop_sequences import StopCutter
 from tests.support.depth import examples
 
-# Few letters, so that sequences overlap, nest and begin within themselves; one of two bytes, one of four.
+# Few letters, so that sequences overlap and nest; one has two bytes, one has four.
 LETTERS = "abü👋"
 words = st.text(LETTERS, min_size=1, max_size=6)
 stops = st.lists(words, min_size=1, max_size=4).map(tuple)
@@ -22,7 +22,7 @@ texts = st.one_of(st.text(LETTERS, max_size=30), st.lists(words, max_size=8).map
 
 
 def reference(text: str, sequences: Sequence[str]) -> int | None:
-    """Where a text is cut."""
+    """Return where a text must be cut."""
     return min((text.find(one) for one in sequences if one in text), default=None)
 
 
@@ -34,7 +34,7 @@ def tokens(text: str) -> list[dict[str, Any]]:
 
 
 def run(sequences: Sequence[str], pieces: Sequence[TextPiece]) -> tuple[str, list[str], StopCutter]:
-    """Feed pieces one by one, the end with the last of them."""
+    """Feed pieces one by one, and then the end."""
     cut = StopCutter(tuple(sequences))
     out: list[TextPiece] = []
     for piece in pieces:
@@ -45,7 +45,7 @@ def run(sequences: Sequence[str], pieces: Sequence[TextPiece]) -> tuple[str, lis
 
 
 def split(data: st.DataObject, text: str) -> list[str]:
-    """Cut a text up in any way."""
+    """Split a text anywhere."""
     places = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=12)) | {0, len(text)})
     return [text[a:b] for a, b in pairwise(places)]
 
@@ -63,7 +63,7 @@ def test_any_split_gives_the_reference_cut(
 
 @settings(max_examples=examples(150))
 @given(stops, texts)
-def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: str) -> None:
+def test_no_more_is_held_back_than_needed(sequences: tuple[str, ...], text: str) -> None:
     cut, shown = StopCutter(sequences), ""
     for end in range(1, len(text) + 1):
         shown += "".join(piece.text for piece in cut.feed([TextPiece(text[end - 1])]))
@@ -78,7 +78,7 @@ def test_no_more_is_held_back_than_has_to_be(sequences: tuple[str, ...], text: s
 
 @settings(max_examples=examples(50))
 @given(stops, texts)
-def test_a_match_is_known_as_soon_as_nothing_can_beat_it(
+def test_a_match_is_final_as_soon_as_no_earlier_one_is_possible(
     sequences: tuple[str, ...], text: str
 ) -> None:
     cut = StopCutter(sequences)
@@ -102,17 +102,17 @@ def test_a_match_is_known_as_soon_as_nothing_can_beat_it(
 @given(stops, st.lists(st.text(LETTERS, min_size=1, max_size=3), max_size=12), st.data())
 @example(("l",), ["He", "l", "lo"], None)
 def test_logprobs_go_with_their_text(
-    sequences: tuple[str, ...], spelled: list[str], data: st.DataObject | None
+    sequences: tuple[str, ...], encoded: list[str], data: st.DataObject | None
 ) -> None:
     """Whole tokens up to the cut, however they are grouped into deltas."""
-    text = "".join(spelled)
+    text = "".join(encoded)
     at = reference(text, sequences)
     expected, length = [], 0
-    for token in spelled:
+    for token in encoded:
         length += len(token)
         if at is None or length <= at:
             expected.append(token)
-    groups = split(data, spelled) if data else [spelled]  # type: ignore[arg-type]
+    groups = split(data, encoded) if data else [encoded]  # type: ignore[arg-type]
     entries = [[{"token": one, "bytes": list(one.encode())} for one in group] for group in groups]
     pieces = [TextPiece("".join(group), made) for group, made in zip(groups, entries, strict=True)]
     shown, kept, _ = run(sequences, [piece for piece in pieces if piece.text])
@@ -121,7 +121,7 @@ def test_logprobs_go_with_their_text(
 
 
 @pytest.mark.parametrize(
-    ("spelled", "kept"),
+    ("encoded", "kept"),
     [
         pytest.param([b"\xf0\x9f", b"\x91\x8b", b"!"], 3, id="a-character-over-two-tokens"),
         pytest.param([b"\xf0\x9f\x91\x8b", b"!", b"more", b"much"], 4, id="longer-than-the-text"),
@@ -130,8 +130,8 @@ def test_logprobs_go_with_their_text(
         pytest.param([b"", b"\xf0\x9f\x91\x8b!"], 2, id="an-empty-token"),
     ],
 )
-def test_tokens_that_fit_badly(spelled: list[bytes | None], kept: int) -> None:
-    entries = [{"token": "x", "bytes": None if one is None else list(one)} for one in spelled]
+def test_tokens_that_fit_badly(encoded: list[bytes | None], kept: int) -> None:
+    entries = [{"token": "x", "bytes": None if one is None else list(one)} for one in encoded]
     shown, tokens_, _ = run(
         ("?",), [TextPiece("👋!", entries), TextPiece("?", [{"token": "?", "bytes": [63]}])]
     )
@@ -142,7 +142,7 @@ def test_tokens_that_fit_badly(spelled: list[bytes | None], kept: int) -> None:
 TABLE: dict[str, tuple[tuple[str, ...], str, int | None]] = {
     "none": (("x",), "abc", None),
     "first of several": (("c", "b"), "abc", 1),
-    "longer beats one inside it": (("abcd", "bc"), "xabcdx", 1),
+    "a longer one over one inside it": (("abcd", "bc"), "xabcdx", 1),
     "longer that fails": (("abcd", "bc"), "xabcx", 2),
     "longer at the very end": (("abcd", "bc"), "xabc", 2),
     "same start": (("ab", "abc"), "xabc", 1),
@@ -173,7 +173,7 @@ def test_a_sequence_does_not_reach_over_an_interruption() -> None:
     assert cut.position == 8
 
 
-def test_a_match_that_waits_is_decided_by_an_interruption() -> None:
+def test_an_interruption_decides_a_pending_match() -> None:
     cut = StopCutter(("abcd", "bc"))
     assert cut.feed([TextPiece("xabc")]) == [TextPiece("x")]
     assert cut.feed([], last=True) == [TextPiece("a")]
@@ -186,7 +186,7 @@ def test_without_sequences_pieces_pass_as_they_are() -> None:
     assert StopCutter(()).feed(pieces) is pieces
 
 
-# Costs: shapes that make simple ways of searching quadratic. With 200,000 characters those take minutes.
+# Costs: inputs for which a naive search is quadratic; with 200,000 characters it takes minutes.
 
 LONG = 200_000
 SLOW: dict[str, tuple[tuple[str, ...], list[str]]] = {
@@ -200,7 +200,7 @@ SLOW: dict[str, tuple[tuple[str, ...], list[str]]] = {
 
 
 class Counted(str):
-    """A text that counts how often a character, or a part of it, was taken."""
+    """A text that counts accesses to its characters and slices."""
 
     __slots__ = ()
     looks = 0
@@ -222,6 +222,6 @@ def test_every_character_is_looked_at_a_few_times_at_most(case: str) -> None:
 
 @pytest.mark.slow
 def test_many_tokens() -> None:
-    spelled = tokens("ab👋" * 30_000)
-    shown, kept, _ = run(("x" * 1000,), [TextPiece("ab👋" * 30_000, spelled)])
+    encoded = tokens("ab👋" * 30_000)
+    shown, kept, _ = run(("x" * 1000,), [TextPiece("ab👋" * 30_000, encoded)])
     assert (len(shown), len(kept)) == (90_000, 90_000)

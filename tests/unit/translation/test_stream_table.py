@@ -1,4 +1,4 @@
-"""The table of stream events: each event that the SDK knows is handled or knowingly left alone; others are counted."""
+"""The table of stream events: every type of the SDK is handled or ignored; others are counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openai.types.responses import ResponseStreamEvent
 from adapter.translation import ChunksFromEvents
 from adapter.translation.streams.events_to_chunks import IGNORED, TABLE, State
 
-# On the wire, of some servers, and in no type of the SDK.
+# Sent by some servers, and in no type of the SDK.
 UNTYPED = frozenset({"keepalive", "response.cancelled", "response.done", "response.error"})
 TERMINAL = frozenset(
     {"response.completed", "response.incomplete", "response.failed", "error"}
@@ -22,7 +22,7 @@ HANDLED = frozenset(kind for _, kind in TABLE)
 
 
 def members(union: Any) -> list[Any]:
-    """Walk a union, however it is wrapped, down to its classes."""
+    """Return the classes of a union, however it is wrapped."""
     if typing_extensions.get_origin(union) is typing.Annotated:
         union = typing_extensions.get_args(union)[0]
     arguments = typing_extensions.get_args(union)
@@ -34,7 +34,7 @@ def types_of(event: Any) -> list[str]:
     return list(typing_extensions.get_args(event.model_fields["type"].annotation))
 
 
-# Names in the types of the first SDKs that never were on the wire; later ones write `code_interpreter_call_code`.
+# Misspelt in the types of the first SDKs; later ones have `code_interpreter_call_code`.
 MISSPELT = frozenset(
     {"response.code_interpreter_call.code.delta", "response.code_interpreter_call.code.done"}
 )
@@ -45,9 +45,7 @@ SDK = (
 
 def test_the_walk_finds_the_union() -> None:
     assert {"response.created", "response.output_text.delta", "response.completed", "error"} <= SDK
-    assert (
-        len(SDK) >= 30
-    )  # in the first SDK with the Responses API; 59 and the steering events in 3.54
+    assert len(SDK) >= 30  # in the first SDK with the Responses API; 59 and more in 3.54
 
 
 @pytest.mark.parametrize("kind", sorted(SDK | UNTYPED))

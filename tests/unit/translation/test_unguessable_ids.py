@@ -1,4 +1,4 @@
-"""Which call ids nobody can guess: tables of what servers give, of what people and programs write, and of what chance makes."""
+"""Unguessable call ids: tables of ids of servers, people and programs, and random ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNGUESSABLE = {
 }
 
 GUESSABLE = {
-    "nothing": "",
+    "empty": "",
     "a counter": "call_0",
     "a digit": "1",
     "a padded counter": "call_000000000000000000000001",
@@ -88,14 +88,14 @@ def test_guessable(case: str) -> None:
 
 @pytest.mark.parametrize("call_id", ["{}", "call_{}", "call_{}_0", "{}-{}"])
 @pytest.mark.parametrize("tool", ["mcp__srv_a8Fk29xQ0zLmP3vR__look", "q7Xv29xQ0zLmP3vRkT5w"])
-def test_a_tools_name_counts_for_nothing(tool: str, call_id: str) -> None:
+def test_a_tools_name_does_not_count_as_random(tool: str, call_id: str) -> None:
     made = call_id.format(tool, tool)
     assert is_unguessable(made)
     assert not is_unguessable(made, tool)
 
 
 @pytest.mark.parametrize("tool", ["a", "f", "1"])
-def test_a_short_name_stands_in_an_id_by_chance(tool: str) -> None:
+def test_a_short_tool_name_may_occur_in_a_random_id(tool: str) -> None:
     random.seed(7)
     made = [f"call-{uuid.UUID(int=random.getrandbits(128), version=4)}-0" for _ in range(300)]
     assert sum(not is_unguessable(one, tool) for one in made) <= 3
@@ -105,7 +105,7 @@ def test_a_short_name_stands_in_an_id_by_chance(tool: str) -> None:
 @pytest.mark.parametrize(
     "odd", ["\0" * 40, "🜂" * 40, "\ud800" * 40, "é" * 40, "-" * 40, "call_" + "\n" * 30]
 )
-def test_odd_characters_are_no_chance(odd: str) -> None:
+def test_odd_characters_are_guessable(odd: str) -> None:
     assert not is_unguessable(odd)
 
 
@@ -122,11 +122,11 @@ RANDOM: dict[str, tuple[Callable[[], str], int]] = {
         40,
     ),
 }
-"""Makes ids, and how many of 3,000 may be taken for guessable: above what was measured with any of fifty seeds."""
+"""Functions that make ids, and how many of 3,000 may be refused: above the most of 50 seeds."""
 
 
 @pytest.mark.parametrize("kind", RANDOM)
-def test_chance_is_seldom_taken_for_a_rule(kind: str) -> None:
+def test_random_ids_are_rarely_refused(kind: str) -> None:
     random.seed(7)
     make, most = RANDOM[kind]
     assert sum(not is_unguessable(make()) for _ in range(3000)) <= most
@@ -144,8 +144,8 @@ def _call_ids(value: Any) -> Iterator[str]:
 
 
 @needs_corpus
-def test_what_the_api_really_gives() -> None:
-    """Every `call_` and 24 letters and digits that was recorded, and none of the shorter ones."""
+def test_recorded_ids() -> None:
+    """All recorded ids of `call_` and 24 letters and digits pass, and no shorter ones."""
     found = {
         one
         for row in corpus.select(api="responses")
