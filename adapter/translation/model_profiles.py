@@ -238,7 +238,7 @@ class ModelProfiles:
             # A fact about OpenAI's Chat applies to Azure's as well, unless it gives another.
             if "tools_on_chat" in new and "azure_tools_on_chat" not in known:
                 new.setdefault("azure_tools_on_chat", new["tools_on_chat"])
-            # A model is served on one API at least: one of these fields sets the other.
+            # A model is served on one API at least, so each of these fields excludes the other.
             if new.get("responses_only"):
                 new["chat_only"] = False
             elif new.get("chat_only"):
