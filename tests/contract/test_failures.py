@@ -119,8 +119,16 @@ def error_of(code: Any, kind: Any) -> Json:
 
 
 def failed(error: Any = None, **more: Any) -> Json:
-    return {"id": "resp_1", "object": "response", "created_at": 1, "status": "failed", "model": "m", "output": [],
-            "error": error, **more}  # fmt: skip
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "failed",
+        "model": "m",
+        "output": [],
+        "error": error,
+        **more,
+    }
 
 
 def flat(error: Json) -> Json:
@@ -158,8 +166,13 @@ def bare(error: Json) -> Json:
 
 
 CREATED: Json = {"type": "response.created", "response": failed() | {"status": "in_progress"}}
-TEXT: Json = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
-              "delta": "Hel"}  # fmt: skip
+TEXT: Json = {
+    "type": "response.output_text.delta",
+    "item_id": "msg_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "Hel",
+}
 
 
 def wire(events: Iterable[Json]) -> list[bytes]:

@@ -257,28 +257,65 @@ BLOCKED = {
 # What servers say of a model that they serve on Chat Completions only, or something much like it.
 UNSERVED = {
     "OpenAI": api(
-        400, "model_not_found", "The requested model 'm' is not supported with the Responses API.", param="model"
+        400,
+        "model_not_found",
+        "The requested model 'm' is not supported with the Responses API.",
+        param="model",
     ),
     "OpenAI, 404": api(
-        404, None, "This model is only supported in v1/chat/completions and not in v1/responses.", param="model"
+        404,
+        None,
+        "This model is only supported in v1/chat/completions and not in v1/responses.",
+        param="model",
     ),
-    "Copilot": api(400, "unsupported_api_for_model", 'model "m" is not accessible via the /responses endpoint'),
+    "Copilot": api(
+        400, "unsupported_api_for_model", 'model "m" is not accessible via the /responses endpoint'
+    ),
     "Copilot, by its words": api(400, None, "model m does not support Responses API."),
     "Azure": Reply.of_json(
-        {"error": {"code": "OperationNotSupported", "message": "The responses operation does not work with the "
-                   "specified model, m. Please choose different model and try again."}}, 400),
-    "Azure, by its words": Reply.of_json({"error": {"code": "BadRequest", "message": "The responses operation does not "
-                                                    "work with the specified model, m."}}, 400),
+        {
+            "error": {
+                "code": "OperationNotSupported",
+                "message": "The responses operation does not work with the "
+                "specified model, m. Please choose different model and try again.",
+            }
+        },
+        400,
+    ),
+    "Azure, by its words": Reply.of_json(
+        {
+            "error": {
+                "code": "BadRequest",
+                "message": "The responses operation does not work with the specified model, m.",
+            }
+        },
+        400,
+    ),
     "Azure Foundry": api(400, None, "The requested operation is unsupported.", type=""),
     "Azure Foundry's models": api(400, None, "This model is not supported by Responses API"),
-    "Bedrock": api(400, "validation_error", "The model 'm' does not support the '/openai/v1/responses' API"),
+    "Bedrock": api(
+        400, "validation_error", "The model 'm' does not support the '/openai/v1/responses' API"
+    ),
     "Bedrock, 404": api(404, "not_found", "The model doesn't exist or doesn't support this API"),
     "Bedrock, a route": api(400, None, "model `m` isn't supported on this route"),
-    "vLLM": Reply.of_json({"error": {"message": "The model does not support Responses API", "type": "BadRequestError",
-                                     "param": None, "code": 400}}, 400),
-    "vLLM, newer": api(501, 501, "The model does not support Responses API", type="NotImplementedError"),
+    "vLLM": Reply.of_json(
+        {
+            "error": {
+                "message": "The model does not support Responses API",
+                "type": "BadRequestError",
+                "param": None,
+                "code": 400,
+            }
+        },
+        400,
+    ),
+    "vLLM, newer": api(
+        501, 501, "The model does not support Responses API", type="NotImplementedError"
+    ),
     "any-llm": Reply.of_json({"detail": "Provider 'p' does not support the Responses API"}, 400),
-    "a gateway": api(404, None, "Responses API is not supported for model m. Use /v1/chat/completions instead."),
+    "a gateway": api(
+        404, None, "Responses API is not supported for model m. Use /v1/chat/completions instead."
+    ),
     "a gateway, text": page(400, "unsupported endpoint: /v1/responses", "text/plain"),
     "on Responses": api(400, None, "This model isn't served on Responses."),
     "not with such models": api(400, None, "The Responses API does not support this model."),
@@ -288,7 +325,9 @@ UNSERVED = {
     "none": api(400, None, "No Responses API support for model m"),
     "no support": api(400, None, "Model 'm' has no Responses API support."),
     "incompatible": api(400, None, "The model m is incompatible with the Responses API."),
-    "not there": api(404, "model_not_found", "The model `m` does not exist in the Responses API", param="model"),
+    "not there": api(
+        404, "model_not_found", "The model `m` does not exist in the Responses API", param="model"
+    ),
     "OpenRouter": api(404, 404, "No endpoints found that support the Responses API for model m"),
     "a provider": api(422, None, "Provider p does not support responses"),
     "elsewhere": api(400, None, "Model m must be called through the chat completions API"),
@@ -297,24 +336,43 @@ UNSERVED = {
     "a code in humps": api(400, "ResponsesNotSupported", "No."),
     "a code of a model": api(400, "model_not_supported_for_responses", "No."),
     "a code of an endpoint": api(404, "endpoint_not_supported_for_model", "No."),
-    "a list": Reply.of_json([{"error": {"code": 400, "message": "Model m only supports chat completions."}}], 400),
+    "a list": Reply.of_json(
+        [{"error": {"code": 400, "message": "Model m only supports chat completions."}}], 400
+    ),
 }  # fmt: skip
 
 # What sounds like it.
 SERVED = {
     "a param": api(400, None, "The model does not support this API", param="tools[0].type"),
-    "messages": api(400, "unsupported_parameter", "Unsupported parameter: 'messages'. In the Responses API, this "
-                    "parameter has moved to 'input'."),
-    "audio": api(400, None, "Audio input is not supported in the Responses API", param="input[0].content[1]"),
-    "a model that isn't": api(400, "model_not_found", "The requested model 'm' does not exist.", param="model"),
+    "messages": api(
+        400,
+        "unsupported_parameter",
+        "Unsupported parameter: 'messages'. In the Responses API, this "
+        "parameter has moved to 'input'.",
+    ),
+    "audio": api(
+        400, None, "Audio input is not supported in the Responses API", param="input[0].content[1]"
+    ),
+    "a model that isn't": api(
+        400, "model_not_found", "The requested model 'm' does not exist.", param="model"
+    ),
     "images": api(400, "invalid_value", "This model does not support image_url content."),
-    "effort": api(400, "unsupported_value", "'minimal' is not supported with the 'm' model.", param="reasoning.effort"),
+    "effort": api(
+        400,
+        "unsupported_value",
+        "'minimal' is not supported with the 'm' model.",
+        param="reasoning.effort",
+    ),
     "structured": api(400, None, "The model does not support structured responses."),
     "streams": api(400, None, "Streaming responses are not available for this model."),
     "background": api(400, None, "background mode is not supported for the Responses API"),
-    "a parameter": api(400, "unsupported_parameter", "The Responses API does not support the parameter 'seed'."),
+    "a parameter": api(
+        400, "unsupported_parameter", "The Responses API does not support the parameter 'seed'."
+    ),
     "n": api(400, None, "n is not supported by the Responses API"),
-    "an earlier response": api(400, "previous_response_not_found", "Previous response with id 'resp_1' not found."),
+    "an earlier response": api(
+        400, "previous_response_not_found", "Previous response with id 'resp_1' not found."
+    ),
     "a response's format": api(400, "response_format_not_supported", "This model has no JSON."),
     "nothing": api(400, None, "The model gave no responses"),
     "500": api(500, None, "The model does not support Responses API"),
@@ -580,7 +638,13 @@ def test_another_base_url_is_asked_for_itself(sdk: Sdk, loopback: Loopback) -> N
         "Native hello",
         "Hello there",
     ] * 2
-    assert paths(loopback) == ["/old/responses", "/old/chat/completions", "/new/responses", "/old/chat/completions", "/new/responses"]  # fmt: skip
+    assert paths(loopback) == [
+        "/old/responses",
+        "/old/chat/completions",
+        "/new/responses",
+        "/old/chat/completions",
+        "/new/responses",
+    ]
 
 
 def test_another_client_of_the_same_base_url_knows_it(loopback: Loopback) -> None:
@@ -690,12 +754,17 @@ BROKEN = {
     "a page's worth of nothing": Reply.of_sse(opening()),
     "a reset": Reply.of_sse(opening(), reset=True),
     "failed": Reply.of_sse(
-        [*opening(), b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"y"}}}\n\n']
+        [
+            *opening(),
+            b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"y"}}}\n\n',
+        ],
     ),
     "failed at once": Reply.of_sse(
-        [b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"invalid_prompt","message":"y"}}}\n\n']
+        [
+            b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"invalid_prompt","message":"y"}}}\n\n'
+        ]
     ),
-}  # fmt: skip
+}
 FAILED = {
     "failed": Reply.of_json(
         response(status="failed", error={"code": "server_error", "message": "y"})
@@ -871,7 +940,8 @@ def test_the_first_reply_leaves_its_connection_free(
 def test_the_reply_is_chats_own(sdk: Sdk, loopback: Loopback, case: str) -> None:
     first = {"missing": Answer(404), "blocked": Answer(403), "rejected": error(400)}[case]
     own = Answer(
-        200, (("content-type", "application/json"), ("x-request-id", "req_c"), ("x-Odd", " yes")), [b'{ "id" : "chatcmpl-1" }\n'],
+        200, (("content-type", "application/json"), ("x-request-id", "req_c"), ("x-Odd", " yes")),
+        [b'{ "id" : "chatcmpl-1" }\n'],
         gzip=True,
     )  # fmt: skip
     plain = sdk.client(loopback, plain=True)
@@ -905,8 +975,10 @@ def test_observers_are_told_once(sdk: Sdk, loopback: Loopback) -> None:
 
 
 ODD = (
-    b"", b"null", b"1", b'"x"', b"[]", b"[[]]", b"{}", b"\xff\xfe", b'{"error":null}', b'{"error":{}}', b'{"error":[]}',
-    b'{"error":{"message":null}}', b'{"error":{"message":1,"code":[]}}', b'{"detail":[{"msg":"x"}]}', b"{" * 100,
+    b"", b"null", b"1", b'"x"', b"[]", b"[[]]", b"{}", b"\xff\xfe", b'{"error":null}',
+    b'{"error":{}}', b'{"error":[]}',
+    b'{"error":{"message":null}}', b'{"error":{"message":1,"code":[]}}',
+    b'{"detail":[{"msg":"x"}]}', b"{" * 100,
 )  # fmt: skip
 
 

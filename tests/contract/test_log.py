@@ -39,13 +39,31 @@ SECRET: dict[str, Any] = {
     "messages": [
         {"role": "system", "content": CANARY},
         {"role": "user", "content": [{"type": "text", "text": CANARY}], "name": CANARY},
-        {"role": "assistant", "content": CANARY, "tool_calls": [
-            {"id": f"call_{CANARY}", "type": "function", "function": {"name": "f", "arguments": f'{{"a": "{CANARY}"}}'}},
-        ]},
+        {
+            "role": "assistant",
+            "content": CANARY,
+            "tool_calls": [
+                {
+                    "id": f"call_{CANARY}",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": f'{{"a": "{CANARY}"}}'},
+                },
+            ],
+        },
         {"role": "tool", "tool_call_id": f"call_{CANARY}", "content": CANARY},
     ],
-    "tools": [{"type": "function", "function": {"name": "f", "description": CANARY, "parameters": {"type": "object", "title": CANARY}}}],
-    "metadata": {"a": CANARY}, "user": CANARY, "prompt_cache_key": CANARY, "stop": [CANARY], "seed": 7,
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "description": CANARY,
+                "parameters": {"type": "object", "title": CANARY},
+            },
+        }
+    ],
+    "metadata": {"a": CANARY}, "user": CANARY, "prompt_cache_key": CANARY, "stop": [CANARY],
+    "seed": 7,
     "extra_headers": {"x-mine": CANARY}, "extra_query": {"q": CANARY},
 }  # fmt: skip
 SEARCH = {
@@ -82,11 +100,22 @@ LOGGED: dict[str, tuple[Settings, list[Reply]]] = {
     "dropped connection": (DROPPING, [Reply.drop()]),
 }
 STREAM_LOGGED: dict[str, tuple[Settings, list[bytes]]] = {
-    "dropped": (DROPPING, [*events(CANARY)[:-1], event("response.completed", response=SAYING | {"output": [message_item(CANARY), SEARCH]})]),
+    "dropped": (
+        DROPPING,
+        [
+            *events(CANARY)[:-1],
+            event(
+                "response.completed", response=SAYING | {"output": [message_item(CANARY), SEARCH]}
+            ),
+        ],
+    ),
     "cut": (DROPPING, events(CANARY)[:-1]),
     "contradiction": (DROPPING, [*events(CANARY, "x")[:-1], ending("other " + CANARY)]),
     "garbage": (DROPPING, [*events(CANARY)[:-1], f"data: {CANARY}\n\n".encode()]),
-    "unknown": (DROPPING, [event("response.something.new", delta=CANARY, item={CANARY: 1}), *events(CANARY)]),
+    "unknown": (
+        DROPPING,
+        [event("response.something.new", delta=CANARY, item={CANARY: 1}), *events(CANARY)],
+    ),
 }  # fmt: skip
 
 

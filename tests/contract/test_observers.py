@@ -40,8 +40,14 @@ __all__ = ["impatient", "sdk"]
 
 WAYS = tier.pick(("client", "install", "transport"), ("client", "transport"))
 CANARY = "canary-4711"
-USAGE_CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [],
-               "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}}  # fmt: skip
+USAGE_CHUNK = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "gpt-4o",
+    "choices": [],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+}
 
 
 @dataclass(frozen=True)
@@ -79,31 +85,104 @@ TOKENS = {"prompt_tokens": 5, "completion_tokens": 3}
 NO_TOKENS = {"prompt_tokens": None, "completion_tokens": None}
 OFF = {"backend": "chat"}
 CASES: dict[str, Case] = {
-    "responses": Case(both, {"asked": "responses", "backend": "responses", "reason": "settings", "status": 200, "stream": False,
-                             "model": "gpt-4o", "error": None, "held": (), **TOKENS}),
-    "responses, streamed": Case(both, {"backend": "responses", "status": 200, "stream": True, **TOKENS}, more={"stream": True}),
-    "chat": Case(both, {"asked": "chat", "backend": "chat", "reason": "settings", "status": 200, "model": "gpt-4o", **TOKENS}, OFF),
+    "responses": Case(
+        both,
+        {
+            "asked": "responses",
+            "backend": "responses",
+            "reason": "settings",
+            "status": 200,
+            "stream": False,
+            "model": "gpt-4o",
+            "error": None,
+            "held": (),
+            **TOKENS,
+        },
+    ),
+    "responses, streamed": Case(
+        both,
+        {"backend": "responses", "status": 200, "stream": True, **TOKENS},
+        more={"stream": True},
+    ),
+    "chat": Case(
+        both,
+        {
+            "asked": "chat",
+            "backend": "chat",
+            "reason": "settings",
+            "status": 200,
+            "model": "gpt-4o",
+            **TOKENS,
+        },
+        OFF,
+    ),
     "chat, compressed": Case(_zipped, {"backend": "chat", "status": 200, **TOKENS}, OFF),
-    "chat, streamed": Case(both, {"backend": "chat", "status": 200, "stream": True, **NO_TOKENS}, OFF, {"stream": True}),
-    "chat, streamed with usage": Case(_chat_usage, {"backend": "chat", "stream": True, "prompt_tokens": 7, "completion_tokens": 2},
-                                      OFF, {"stream": True}),
-    "held": Case(both, {"asked": "responses", "backend": "chat", "reason": "unsupported", "held": ("logit_bias", "seed"), "status": 200,
-                        "losses": (("logit_bias", "held"), ("seed", "held"))}, more={"seed": 1, "logit_bias": {"1": 1}}),
+    "chat, streamed": Case(
+        both, {"backend": "chat", "status": 200, "stream": True, **NO_TOKENS}, OFF, {"stream": True}
+    ),
+    "chat, streamed with usage": Case(
+        _chat_usage,
+        {"backend": "chat", "stream": True, "prompt_tokens": 7, "completion_tokens": 2},
+        OFF,
+        {"stream": True},
+    ),
+    "held": Case(
+        both,
+        {
+            "asked": "responses",
+            "backend": "chat",
+            "reason": "unsupported",
+            "held": ("logit_bias", "seed"),
+            "status": 200,
+            "losses": (("logit_bias", "held"), ("seed", "held")),
+        },
+        more={"seed": 1, "logit_bias": {"1": 1}},
+    ),
     "dropped": Case(both, {"backend": "responses", "held": (), "losses": (("seed", "dropped"),)},
                     {"backend": "responses", "drop": ["seed"]}, {"seed": 1}),
-    "refused": Case(both, {"asked": "responses", "backend": "responses", "reason": "refused", "status": 400, "held": ("seed",),
-                           "error": "BadRequestError"}, {"backend": "responses", "unsupported": "error"}, {"seed": 1}, fails=True),
-    "fell back": Case(_missing, {"asked": "responses", "backend": "chat", "reason": "missing", "status": 200, **TOKENS}),
-    "an error": Case(lambda _: error(401, "invalid_api_key"), {"backend": "responses", "status": 401, "error": "AuthenticationError",
-                                                               **NO_TOKENS}, fails=True),
-    "an error of Chat's": Case(lambda _: error(401), {"backend": "chat", "status": 401, "error": "AuthenticationError"}, OFF,
-                               fails=True),
-    "several": Case(both, {"backend": "responses", "status": 200, "prompt_tokens": 15, "completion_tokens": 9},
-                    {"backend": "responses", "emulate": ["n"]}, {"n": 3}),
+    "refused": Case(
+        both,
+        {
+            "asked": "responses",
+            "backend": "responses",
+            "reason": "refused",
+            "status": 400,
+            "held": ("seed",),
+            "error": "BadRequestError",
+        },
+        {"backend": "responses", "unsupported": "error"},
+        {"seed": 1},
+        fails=True,
+    ),
+    "fell back": Case(
+        _missing,
+        {"asked": "responses", "backend": "chat", "reason": "missing", "status": 200, **TOKENS},
+    ),
+    "an error": Case(
+        lambda _: error(401, "invalid_api_key"),
+        {"backend": "responses", "status": 401, "error": "AuthenticationError", **NO_TOKENS},
+        fails=True,
+    ),
+    "an error of Chat's": Case(
+        lambda _: error(401),
+        {"backend": "chat", "status": 401, "error": "AuthenticationError"},
+        OFF,
+        fails=True,
+    ),
+    "several": Case(
+        both,
+        {"backend": "responses", "status": 200, "prompt_tokens": 15, "completion_tokens": 9},
+        {"backend": "responses", "emulate": ["n"]},
+        {"n": 3},
+    ),
     "several, streamed": Case(both, {"backend": "responses", "status": 200, "stream": True},
                               {"backend": "responses", "emulate": ["n"]}, {"n": 3, "stream": True}),
-    "a stream that fails": Case(lambda _: Reply.of_sse([*opening(), delta("Hi"), event("error", code="x", message="m")]),
-                                {"backend": "responses", "status": 200, "error": "APIError"}, more={"stream": True}, fails=True),
+    "a stream that fails": Case(
+        lambda _: Reply.of_sse([*opening(), delta("Hi"), event("error", code="x", message="m")]),
+        {"backend": "responses", "status": 200, "error": "APIError"},
+        more={"stream": True},
+        fails=True,
+    ),
 }  # fmt: skip
 
 

@@ -78,8 +78,13 @@ def by_turn(*answers: Any) -> Callable[[Asked], Answer]:
 
 def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
     """Answer number k, with an id, a text and a usage of its own."""
-    usage = {"input_tokens": 5, "output_tokens": 10**k, "total_tokens": 5 + 10**k,
-             "input_tokens_details": {"cached_tokens": k}, "output_tokens_details": {"reasoning_tokens": 2 * k}}  # fmt: skip
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 10**k,
+        "total_tokens": 5 + 10**k,
+        "input_tokens_details": {"cached_tokens": k},
+        "output_tokens_details": {"reasoning_tokens": 2 * k},
+    }
     made = response(*(output or [message_item(f"answer {k}")]), id=f"resp_{k}", usage=usage)
     if not streaming or output:  # a stream may be answered by a whole Response
         return Reply.of_json(made)
@@ -112,7 +117,8 @@ def choices_of(seen: Seen) -> dict[int, dict[str, Any]]:
             said = choice["message"]
             calls = "".join(call["function"]["arguments"] for call in said.get("tool_calls") or [])
             found[choice["index"]] = {
-                "text": said.get("content") or "", "refusal": said.get("refusal") or "", "calls": calls, "end": choice["finish_reason"],
+                "text": said.get("content") or "", "refusal": said.get("refusal") or "",
+                "calls": calls, "end": choice["finish_reason"],
             }  # fmt: skip
         return found
     for chunk in seen.chunks_json():
@@ -232,7 +238,14 @@ STREAM_FAULTS: dict[str, Reply] = {
     "an error at once": Reply.of_sse([STREAM_ERROR]),
     "an error": Reply.of_sse([*opening(), delta("a"), STREAM_ERROR]),
     "a failed response": Reply.of_sse(
-        [*opening(), delta("a"), event("response.failed", response=response(status="failed", error={"code": "server_error", "message": "y"}))]
+        [
+            *opening(),
+            delta("a"),
+            event(
+                "response.failed",
+                response=response(status="failed", error={"code": "server_error", "message": "y"}),
+            ),
+        ]
     ),
     "the end": Reply.of_sse([*opening(), delta("a")]),
     "a reset": Reply.of_sse([*opening(), delta("a")], reset=True),

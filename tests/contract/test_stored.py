@@ -395,9 +395,20 @@ def test_a_response_without_an_answer_raises(sdk: Sdk, loopback: Loopback, statu
 # Ids and questions that aren't ours
 
 OTHERS: dict[str, Callable[[Any], Any]] = {
-    **{f"retrieve {name!r}": lambda c, name=name: c.retrieve(name) for name in (
-        "chatcmpl-9nYZ", "resp_1", "chatcmpl-resp", "chatcmpl-resp_", "xchatcmpl-resp_1", "chatcmpl-resp_1/x", "chatcmpl-resp_ü",
-        "chatcmpl-msg_1", *(["chatcmpl-resp_1?x=1"] if SDK >= (3, 0) else []))},  # older ones let it be a query
+    **{
+        f"retrieve {name!r}": lambda c, name=name: c.retrieve(name)
+        for name in (
+            "chatcmpl-9nYZ",
+            "resp_1",
+            "chatcmpl-resp",
+            "chatcmpl-resp_",
+            "xchatcmpl-resp_1",
+            "chatcmpl-resp_1/x",
+            "chatcmpl-resp_ü",
+            "chatcmpl-msg_1",
+            *(["chatcmpl-resp_1?x=1"] if SDK >= (3, 0) else []),
+        )
+    },  # older ones let it be a query
     "delete": lambda c: c.delete("chatcmpl-9nYZ"),
     "messages": lambda c: c.messages.list("chatcmpl-9nYZ", limit=3),
     "list": lambda c: c.list(model="gpt-4o", metadata={"a": "b"}, order="desc"),
@@ -452,7 +463,10 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
                     right = raises
             elif op == "delete":
                 right = sdk.run(completions.delete(identifier)).to_dict() == {
-                    "id": identifier, "object": "chat.completion.deleted", "deleted": True}  # fmt: skip
+                    "id": identifier,
+                    "object": "chat.completion.deleted",
+                    "deleted": True,
+                }
             else:
                 (message,) = read(sdk, completions.messages.list(identifier))
                 item = recording.response["data"][0]
@@ -494,7 +508,9 @@ def answer(request: Request) -> Reply:
 
 ASK = {"model": "gpt-4o", "input": "x"}
 REST: dict[str, Callable[[Any], Any]] = {
-    "embeddings.create": lambda c: c.embeddings.create(model="e", input=["x"], encoding_format="float"),
+    "embeddings.create": lambda c: c.embeddings.create(
+        model="e", input=["x"], encoding_format="float"
+    ),
     "models.list": lambda c: c.models.list(),
     "models.retrieve": lambda c: c.models.retrieve("chat/completions"),
     "models.delete": lambda c: c.models.delete("ft:x"),
@@ -506,15 +522,21 @@ REST: dict[str, Callable[[Any], Any]] = {
     "completions.create": lambda c: c.completions.create(model="m", prompt="x"),
     "images.generate": lambda c: c.images.generate(prompt="x"),
     "audio.speech.create": lambda c: c.audio.speech.create(model="tts-1", voice="alloy", input="x"),
-    "audio.transcriptions.create": lambda c: c.audio.transcriptions.create(model="w", file=("a.wav", b"RIFF")),
+    "audio.transcriptions.create": lambda c: c.audio.transcriptions.create(
+        model="w", file=("a.wav", b"RIFF")
+    ),
     "batches.create": lambda c: c.batches.create(
         completion_window="24h", endpoint="/v1/chat/completions", input_file_id="file-1"),
     "fine_tuning.jobs.list": lambda c: c.fine_tuning.jobs.list(),
     "vector_stores.create": lambda c: c.vector_stores.create(name="x"),
-    "uploads.create": lambda c: c.uploads.create(bytes=1, filename="x", mime_type="text/plain", purpose="batch"),
+    "uploads.create": lambda c: c.uploads.create(
+        bytes=1, filename="x", mime_type="text/plain", purpose="batch"
+    ),
     "responses.create": lambda c: c.responses.create(**ASK, store=True),
     "responses.parse": lambda c: c.responses.parse(**ASK, text_format=Shape),
-    "responses.retrieve": lambda c: c.responses.retrieve("resp_1", include=["message.output_text.logprobs"]),
+    "responses.retrieve": lambda c: c.responses.retrieve(
+        "resp_1", include=["message.output_text.logprobs"]
+    ),
     "responses.delete": lambda c: c.responses.delete("resp_1"),
     "responses.cancel": lambda c: c.responses.cancel("resp_1"),
     "responses.compact": lambda c: c.responses.compact(**ASK),

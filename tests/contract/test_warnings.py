@@ -66,7 +66,9 @@ def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list
 # What kept a call there, and what would let it go
 
 DROP, BOTH = ["drop"], ["drop", "emulate"]
-HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, the path, the settings that help
+HELD: dict[
+    str, tuple[dict[str, Any], str, list[str] | None]
+] = {  # the call, the path, the settings that help
     "a message's name": (message(name="ada"), "messages[].name", BOTH),
     "seed": (body(seed=7), "seed", DROP),
     "a penalty": (body(presence_penalty=0.5), "presence_penalty", DROP),
@@ -77,15 +79,22 @@ HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {  # the call, t
     "fewest tokens": (body(max_completion_tokens=15), "max_completion_tokens", DROP),
     "web search": (body(web_search_options={}), "web_search_options", BOTH),
     "audio in": (
-        message(content=[{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]),
-        "messages[].content[]", DROP),
+        message(
+            content=[
+                {"type": "text", "text": "x"},
+                {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+            ]
+        ),
+        "messages[].content[]",
+        DROP,
+    ),
     "audio out": (body(modalities=["text", "audio"]), "modalities", DROP),
     "a role": (message(role="critic"), "messages[].role", None),
     "a part": (message(content=[{"type": "hologram"}]), "messages[].content[]", None),
     "no messages": (body(messages=[]), "messages", None),
     "a model": (body(model="gpt-4o-audio-preview"), "model", None),
     "nonsense": (body(tools="x"), "tools", None),
-}  # fmt: skip
+}
 
 
 WHOLE = [

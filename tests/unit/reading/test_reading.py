@@ -127,7 +127,8 @@ each = pytest.mark.parametrize("case", CASES)
 
 def expected(case: str) -> Turn[Any]:
     plain: dict[str, Any] = {
-        "text": "", "refusal": None, "parsed": None, "tool_calls": (), "citations": (), "reasoning_summary": None,
+        "text": "", "refusal": None, "parsed": None, "tool_calls": (), "citations": (),
+        "reasoning_summary": None,
         "finish": "stop", "usage": USAGE, "id": "resp_1", "model": "gpt-4o", "raw": None,
     }  # fmt: skip
     return Turn(**plain | CASES[case][1])
@@ -331,7 +332,12 @@ def test_events_match() -> None:
                 seen.append((name, arguments, parsed))
             case Finished(Turn(finish=finish, tool_calls=calls)):
                 seen.append((finish, len(calls)))
-    assert seen == ["Checking", ("get_weather", '{"city":"Oslo"}', None), ("get_time", '{"zone":"CET"}', None), ("tool_calls", 2)]  # fmt: skip
+    assert seen == [
+        "Checking",
+        ("get_weather", '{"city":"Oslo"}', None),
+        ("get_time", '{"zone":"CET"}', None),
+        ("tool_calls", 2),
+    ]
 
 
 def test_usage_has_chats_names_too() -> None:

@@ -53,12 +53,24 @@ OUTPUTS: dict[str, tuple[Any, Any, Any]] = {
     "empty_list": ([], "[]", "[]"),
     "number": (7, "7", "7"),
     "boolean": (True, "true", "true"),
-    "model": (Weather(celsius=1, day=date(2026, 1, 2)), '{"celsius":1,"day":"2026-01-02"}', '{"celsius":1,"day":"2026-01-02"}'),
+    "model": (
+        Weather(celsius=1, day=date(2026, 1, 2)),
+        '{"celsius":1,"day":"2026-01-02"}',
+        '{"celsius":1,"day":"2026-01-02"}',
+    ),
     "dataclass": (Point(1), '{"x":1}', '{"x":1}'),
     "decimal": ({"a": Decimal("1.5")}, '{"a":"1.5"}', '{"a":"1.5"}'),
-    "rows_with_a_type": ([{"type": "text"}, {"type": "file", "file": "a"}], '[{"type":"text"},{"type":"file","file":"a"}]', '[{"type":"text"},{"type":"file","file":"a"}]'),
+    "rows_with_a_type": (
+        [{"type": "text"}, {"type": "file", "file": "a"}],
+        '[{"type":"text"},{"type":"file","file":"a"}]',
+        '[{"type":"text"},{"type":"file","file":"a"}]',
+    ),
     "chat_parts": ([TEXT, IMAGE, FILE], [TEXT, IMAGE, FILE], [INPUT_TEXT, INPUT_IMAGE, INPUT_FILE]),
-    "input_parts": ([INPUT_TEXT, INPUT_IMAGE, INPUT_FILE], [TEXT, IMAGE, FILE], [INPUT_TEXT, INPUT_IMAGE, INPUT_FILE]),
+    "input_parts": (
+        [INPUT_TEXT, INPUT_IMAGE, INPUT_FILE],
+        [TEXT, IMAGE, FILE],
+        [INPUT_TEXT, INPUT_IMAGE, INPUT_FILE],
+    ),
     "image_without_detail": (
         [{"type": "image_url", "image_url": URL}],
         [{"type": "image_url", "image_url": URL}],
@@ -123,12 +135,24 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
     "text": (
         Said(("Hi",)),
         {"role": "assistant", "content": "Hi"},
-        [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}],
+        [
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "Hi", "annotations": []}],
+            }
+        ],
     ),
     "refusal": (
         Said(refusal=("No.",)),
         {"role": "assistant", "content": None, "refusal": "No."},
-        [{"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}],
+        [
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "refusal", "refusal": "No."}],
+            }
+        ],
     ),
     "calls": (
         Said(calls=(Called("f", ("{}",)), Called("sql", ("a",), "call_2", custom=True))),
@@ -148,7 +172,13 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
     "empty": (
         Said(),
         {"role": "assistant", "content": ""},
-        [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "", "annotations": []}]}],
+        [
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "", "annotations": []}],
+            }
+        ],
     ),
 }  # fmt: skip
 

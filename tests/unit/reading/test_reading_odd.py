@@ -106,7 +106,8 @@ TWO_SUMMARIES = {
 RAW_REASONING = {**REASONING, "content": [{"type": "reasoning_text", "text": "Hmm."}]}
 FILE = {"type": "file_citation", "file_id": "file_1", "filename": "a.pdf", "index": 3}
 CONTAINER = {
-    "type": "container_file_citation", "container_id": "cntr_1", "file_id": "file_2", "filename": "b.csv", "start_index": 1, "end_index": 2,
+    "type": "container_file_citation", "container_id": "cntr_1", "file_id": "file_2",
+    "filename": "b.csv", "start_index": 1, "end_index": 2,
 }  # fmt: skip
 APPROVAL = {
     "type": "mcp_approval_request",
@@ -118,17 +119,27 @@ APPROVAL = {
 
 RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
     "commentary_then_final": (
-        [message("Let me see.", phase="commentary"), message('{"a":1}', phase="final_answer")], {}, {"text": '{"a":1}'},
+        [message("Let me see.", phase="commentary"), message('{"a":1}', phase="final_answer")],
+        {},
+        {"text": '{"a":1}'},
     ),
     "commentary_beside_calls": (
         [message("Let me see.", phase="commentary"), function("f", "{}")],
         {},
-        {"text": "Let me see.", "finish": "tool_calls", "tool_calls": (ToolCall("call_1", "f", "{}"),)},
+        {
+            "text": "Let me see.",
+            "finish": "tool_calls",
+            "tool_calls": (ToolCall("call_1", "f", "{}"),),
+        },
     ),
     "commentary_alone": ([message("Let me see.", phase="commentary")], {}, {"text": "Let me see."}),
     "twins": ([message('{"a":1}'), message('{"a":1}')], JSON_FORMAT, {"text": '{"a":1}'}),
     "two_finals": ([message("One."), message("Two.")], {}, {"text": "One.\n\nTwo."}),
-    "two_finals_of_json": ([message('{"a":1}'), message('{"a":2}')], JSON_FORMAT, {"text": '{"a":1}'}),
+    "two_finals_of_json": (
+        [message('{"a":1}'), message('{"a":2}')],
+        JSON_FORMAT,
+        {"text": '{"a":1}'},
+    ),
     "no_output": ([], {}, {"text": ""}),
     "only_reasoning_incomplete": ([REASONING], INCOMPLETE, {"finish": "length"}),
     "incomplete_call": (
@@ -136,19 +147,34 @@ RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
         INCOMPLETE,
         {
             "finish": "length",
-            "tool_calls": (ToolCall("call_1", "f", '{"ci', problem="the answer was truncated before the arguments were complete"),),
+            "tool_calls": (
+                ToolCall(
+                    "call_1",
+                    "f",
+                    '{"ci',
+                    problem="the answer was truncated before the arguments were complete",
+                ),
+            ),
         },
     ),
     "incomplete_after_a_whole_call": (
-        [function("f", "{}")], INCOMPLETE, {"finish": "length", "tool_calls": (ToolCall("call_1", "f", "{}"),)},
+        [function("f", "{}")],
+        INCOMPLETE,
+        {"finish": "length", "tool_calls": (ToolCall("call_1", "f", "{}"),)},
     ),
-    "unknown_reason": ([message("x")], {**INCOMPLETE, "incomplete_details": {"reason": "steered"}}, {"text": "x", "finish": "length"}),
+    "unknown_reason": (
+        [message("x")],
+        {**INCOMPLETE, "incomplete_details": {"reason": "steered"}},
+        {"text": "x", "finish": "length"},
+    ),
     "two_parts": (
         [message(["Hello ", "there"], notes=[[url(0, 5)], [url(0, 5)]])],
         {},
         {
             "text": "Hello there",
-            "citations": tuple(Citation("url_citation", "https://a.example/", "A", *at) for at in ((0, 5), (6, 11))),
+            "citations": tuple(
+                Citation("url_citation", "https://a.example/", "A", *at) for at in ((0, 5), (6, 11))
+            ),
         },
     ),
     "citations_that_chat_has_not": (
@@ -163,28 +189,55 @@ RESPONSES: dict[str, tuple[list[Json], Json, Json]] = {
         },
     ),
     "citations_of_dropped_commentary": (
-        [message("So.", phase="commentary", notes=[[url(0, 2)]]), message("Yes.", phase="final_answer")], {}, {"text": "Yes."},
+        [
+            message("So.", phase="commentary", notes=[[url(0, 2)]]),
+            message("Yes.", phase="final_answer"),
+        ],
+        {},
+        {"text": "Yes."},
     ),
-    "two_summaries": ([TWO_SUMMARIES, message("x")], {}, {"text": "x", "reasoning_summary": "First.\n\nSecond."}),
-    "reasoning_itself": ([RAW_REASONING, message("x")], {}, {"text": "x", "reasoning_summary": "Hmm."}),
+    "two_summaries": (
+        [TWO_SUMMARIES, message("x")],
+        {},
+        {"text": "x", "reasoning_summary": "First.\n\nSecond."},
+    ),
+    "reasoning_itself": (
+        [RAW_REASONING, message("x")],
+        {},
+        {"text": "x", "reasoning_summary": "Hmm."},
+    ),
     "unknown_item": ([{"type": "hologram", "id": "h"}, message("x")], {}, {"text": "x"}),
     "waits_for_approval": ([APPROVAL], {}, {"text": ""}),
     "call_without_a_call_id": (
-        [function("f", "{}", None)], {}, {"finish": "tool_calls", "tool_calls": (ToolCall("fc_f", "f", "{}"),)},
+        [function("f", "{}", None)],
+        {},
+        {"finish": "tool_calls", "tool_calls": (ToolCall("fc_f", "f", "{}"),)},
     ),
-    "message_without_content": ([{"type": "message", "content": None}, function("f", "{}")], {}, {"finish": "tool_calls", "tool_calls": (ToolCall("call_1", "f", "{}"),)}),
+    "message_without_content": (
+        [{"type": "message", "content": None}, function("f", "{}")],
+        {},
+        {"finish": "tool_calls", "tool_calls": (ToolCall("call_1", "f", "{}"),)},
+    ),
     "no_usage": ([message("x")], {"usage": None}, {"text": "x", "usage": None}),
     "usage_without_details": (
-        [message("x")], {"usage": {"input_tokens": 1, "output_tokens": 2}}, {"text": "x", "usage": adapter.Usage(1, 2, 3)},
+        [message("x")],
+        {"usage": {"input_tokens": 1, "output_tokens": 2}},
+        {"text": "x", "usage": adapter.Usage(1, 2, 3)},
     ),
-    "nulls": ([message("x")], {"id": None, "model": None, "status": None}, {"text": "x", "id": "", "model": ""}),
+    "nulls": (
+        [message("x")],
+        {"id": None, "model": None, "status": None},
+        {"text": "x", "id": "", "model": ""},
+    ),
 }  # fmt: skip
 
 
 def expected(**fields: Any) -> Turn[Any]:
     plain: Json = {
-        "text": "", "refusal": None, "parsed": None, "tool_calls": (), "citations": (), "reasoning_summary": None,
-        "finish": "stop", "usage": adapter.Usage(5, 3, 8, 2, 1, 1), "id": "resp_1", "model": "gpt-4o", "raw": None,
+        "text": "", "refusal": None, "parsed": None, "tool_calls": (), "citations": (),
+        "reasoning_summary": None,
+        "finish": "stop", "usage": adapter.Usage(5, 3, 8, 2, 1, 1), "id": "resp_1",
+        "model": "gpt-4o", "raw": None,
     }  # fmt: skip
     return Turn(**plain | fields)
 
@@ -248,56 +301,165 @@ AZURE = {
 
 CHUNKS: dict[str, tuple[list[Any], Json]] = {
     "azure": ([AZURE, TEXT, STOP], {"text": "x"}),
-    "choice_without_delta": ([chunk(), {**TEXT, "choices": [{"index": 0}]}, TEXT, STOP], {"text": "x"}),
+    "choice_without_delta": (
+        [chunk(), {**TEXT, "choices": [{"index": 0}]}, TEXT, STOP],
+        {"text": "x"},
+    ),
     "choices_null": ([{**TEXT, "choices": None}, TEXT, STOP], {"text": "x"}),
     "several_choices": (
-        [{**TEXT, "choices": [{"index": 1, "delta": {"content": "no"}}, *TEXT["choices"]]}, STOP, chunk() | {"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]}],
+        [
+            {**TEXT, "choices": [{"index": 1, "delta": {"content": "no"}}, *TEXT["choices"]]},
+            STOP,
+            chunk() | {"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]},
+        ],
         {"text": "x"},
     ),
     "everything_at_once": ([chunk({"role": "assistant", "content": "x"}, "stop")], {"text": "x"}),
-    "content_in_parts": ([chunk({"content": [{"type": "text", "text": "x"}]}), STOP], {"text": "x"}),
-    "moderation_after_usage": ([TEXT, STOP, {**TEXT, "choices": [], "moderation": {}}], {"text": "x"}),
+    "content_in_parts": (
+        [chunk({"content": [{"type": "text", "text": "x"}]}), STOP],
+        {"text": "x"},
+    ),
+    "moderation_after_usage": (
+        [TEXT, STOP, {**TEXT, "choices": [], "moderation": {}}],
+        {"text": "x"},
+    ),
     "ping_first": ([{"type": "ping"}, TEXT, {"type": "ping"}, STOP], {"text": "x"}),
     "done_twice": ([TEXT, STOP, "[DONE]", "[DONE]"], {"text": "x"}),
     "finish_twice": ([TEXT, STOP, STOP], {"text": "x"}),
-    "named_choice_says_stop": ([entry(0, "{}", "g", "call_g"), STOP], {"finish": "tool_calls", "tool_calls": (G,)}),
+    "named_choice_says_stop": (
+        [entry(0, "{}", "g", "call_g"), STOP],
+        {"finish": "tool_calls", "tool_calls": (G,)},
+    ),
     "tool_calls_without_calls": ([TEXT, END], {"text": "x"}),
     "unknown_finish": ([TEXT, chunk({}, "eos")], {"text": "x", "finish": "eos"}),
     "headers_later": (
-        [chunk({"role": "assistant", "content": None}), entry(0, "", "f", "call_f"), entry(0, '{"a":1}'), entry(1, "{}", "g", "call_g"), END],
+        [
+            chunk({"role": "assistant", "content": None}),
+            entry(0, "", "f", "call_f"),
+            entry(0, '{"a":1}'),
+            entry(1, "{}", "g", "call_g"),
+            END,
+        ],
         BOTH,
     ),
     "interleaved": (
-        [entry(0, "", "f", "call_f"), entry(1, "", "g", "call_g"), entry(0, '{"a"'), entry(1, "{}"), entry(0, ":1}"), END], BOTH,
-    ),
-    "two_in_one_chunk": (
-        [chunk({"tool_calls": [{"index": 0, "id": "call_f", "function": {"name": "f", "arguments": '{"a":1}'}}, {"index": 1, "id": "call_g", "function": {"name": "g", "arguments": "{}"}}]}), END],
+        [
+            entry(0, "", "f", "call_f"),
+            entry(1, "", "g", "call_g"),
+            entry(0, '{"a"'),
+            entry(1, "{}"),
+            entry(0, ":1}"),
+            END,
+        ],
         BOTH,
     ),
-    "index_with_gaps": ([entry(1, '{"a":1}', "f", "call_f"), entry(3, "{}", "g", "call_g"), END], BOTH),
-    "no_index": ([entry(None, '{"a"', "f", "call_f"), entry(None, ":1}"), entry(None, "{}", "g", "call_g"), END], BOTH),
-    "the_same_index_for_all": ([entry(0, '{"a":1}', "f", "call_f"), entry(0, "{}", "g", "call_g"), END], BOTH),
-    "header_in_every_chunk": ([entry(0, '{"a"', "f", "call_f"), entry(0, ":1}", "f", "call_f"), entry(1, "{}", "g", "call_g"), END], BOTH),
-    "name_after_arguments": ([entry(0, '{"a"', None, "call_f"), entry(0, ":1}", "f"), entry(1, "{}", "g", "call_g"), END], BOTH),
+    "two_in_one_chunk": (
+        [
+            chunk(
+                {
+                    "tool_calls": [
+                        {
+                            "index": 0,
+                            "id": "call_f",
+                            "function": {"name": "f", "arguments": '{"a":1}'},
+                        },
+                        {"index": 1, "id": "call_g", "function": {"name": "g", "arguments": "{}"}},
+                    ]
+                }
+            ),
+            END,
+        ],
+        BOTH,
+    ),
+    "index_with_gaps": (
+        [entry(1, '{"a":1}', "f", "call_f"), entry(3, "{}", "g", "call_g"), END],
+        BOTH,
+    ),
+    "no_index": (
+        [
+            entry(None, '{"a"', "f", "call_f"),
+            entry(None, ":1}"),
+            entry(None, "{}", "g", "call_g"),
+            END,
+        ],
+        BOTH,
+    ),
+    "the_same_index_for_all": (
+        [entry(0, '{"a":1}', "f", "call_f"), entry(0, "{}", "g", "call_g"), END],
+        BOTH,
+    ),
+    "header_in_every_chunk": (
+        [
+            entry(0, '{"a"', "f", "call_f"),
+            entry(0, ":1}", "f", "call_f"),
+            entry(1, "{}", "g", "call_g"),
+            END,
+        ],
+        BOTH,
+    ),
+    "name_after_arguments": (
+        [
+            entry(0, '{"a"', None, "call_f"),
+            entry(0, ":1}", "f"),
+            entry(1, "{}", "g", "call_g"),
+            END,
+        ],
+        BOTH,
+    ),
     "arguments_as_an_object": (
-        [chunk({"tool_calls": [{"index": 0, "id": "call_g", "function": {"name": "g", "arguments": {"a": "ü"}}}]}), END],
+        [
+            chunk(
+                {
+                    "tool_calls": [
+                        {
+                            "index": 0,
+                            "id": "call_g",
+                            "function": {"name": "g", "arguments": {"a": "ü"}},
+                        }
+                    ]
+                }
+            ),
+            END,
+        ],
         {"finish": "tool_calls", "tool_calls": (ToolCall("call_g", "g", '{"a": "ü"}'),)},
     ),
     "legacy": (
-        [chunk({"function_call": {"name": "f", "arguments": ""}}), chunk({"function_call": {"arguments": "{}"}}), chunk({}, "function_call")],
+        [
+            chunk({"function_call": {"name": "f", "arguments": ""}}),
+            chunk({"function_call": {"arguments": "{}"}}),
+            chunk({}, "function_call"),
+        ],
         {"finish": "tool_calls", "tool_calls": (ToolCall("", "f", "{}", type="function_call"),)},
     ),
-    "reasoning_of_openrouter": ([chunk({"reasoning": "Hm"}), TEXT, STOP], {"text": "x", "reasoning_summary": "Hm"}),
+    "reasoning_of_openrouter": (
+        [chunk({"reasoning": "Hm"}), TEXT, STOP],
+        {"text": "x", "reasoning_summary": "Hm"},
+    ),
     "spoken": (
-        [chunk({"audio": {"id": "a", "transcript": "He"}}), chunk({"audio": {"transcript": "y"}}), chunk({"audio": {"data": "AAAA"}}), chunk({"audio": {"expires_at": 1}})],
+        [
+            chunk({"audio": {"id": "a", "transcript": "He"}}),
+            chunk({"audio": {"transcript": "y"}}),
+            chunk({"audio": {"data": "AAAA"}}),
+            chunk({"audio": {"expires_at": 1}}),
+        ],
         {"text": "Hey"},
     ),
     "no_finish_but_usage": (
-        [entry(0, "{}", "g", "call_g"), {**TEXT, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}],
+        [
+            entry(0, "{}", "g", "call_g"),
+            {
+                **TEXT,
+                "choices": [],
+                "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+            },
+        ],
         {"finish": "tool_calls", "tool_calls": (G,), "usage": adapter.Usage(1, 2, 3)},
     ),
     "usage_in_every_chunk": (
-        [{**TEXT, "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}, {**STOP, "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}],
+        [
+            {**TEXT, "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
+            {**STOP, "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}},
+        ],
         {"text": "x", "usage": adapter.Usage(1, 2, 3)},
     ),
     "more_behind_a_whole_object": (
@@ -306,11 +468,24 @@ CHUNKS: dict[str, tuple[list[Any], Json]] = {
     ),
     "no_index_and_no_ids": (
         [entry(None, '{"a":1}', "f"), entry(None, "{}", "g"), END],
-        {"finish": "tool_calls", "tool_calls": (ToolCall("", "f", '{"a":1}'), ToolCall("", "g", "{}"))},
+        {
+            "finish": "tool_calls",
+            "tool_calls": (ToolCall("", "f", '{"a":1}'), ToolCall("", "g", "{}")),
+        },
     ),
     "a_note_that_is_none": ([chunk({"content": "x", "annotations": [None]}), STOP], {"text": "x"}),
     "objects_that_are_not_the_sdks": (
-        [SimpleNamespace(id="resp_1", model="gpt-4o", choices=[SimpleNamespace(index=0, delta=SimpleNamespace(content="x"), finish_reason="stop")])],
+        [
+            SimpleNamespace(
+                id="resp_1",
+                model="gpt-4o",
+                choices=[
+                    SimpleNamespace(
+                        index=0, delta=SimpleNamespace(content="x"), finish_reason="stop"
+                    )
+                ],
+            )
+        ],
         {"text": "x"},
     ),
 }  # fmt: skip
@@ -345,31 +520,62 @@ def test_chunks_through_the_sdk(case: str) -> None:
 
 
 def completion(message: Any, finish: Any = "stop", **more: Any) -> Json:
-    return {"id": "resp_1", "object": "chat.completion", "model": "gpt-4o", "choices": [{"index": 0, "message": message, "finish_reason": finish}], **more}  # fmt: skip
+    return {
+        "id": "resp_1",
+        "object": "chat.completion",
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        **more,
+    }
 
 
 COMPLETIONS: dict[str, tuple[Json, Json]] = {
     "plain": (completion({"role": "assistant", "content": "x"}), {"text": "x"}),
     "several_choices": (
-        {**completion({"content": "x"}), "choices": [{"index": 1, "message": {"content": "no"}, "finish_reason": "length"}, {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]},
+        {
+            **completion({"content": "x"}),
+            "choices": [
+                {"index": 1, "message": {"content": "no"}, "finish_reason": "length"},
+                {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"},
+            ],
+        },
         {"text": "x"},
     ),
     "no_finish": (completion({"content": "x"}, None), {"text": "x"}),
     "no_message": (completion(None), {"text": ""}),
-    "no_object": ({k: v for k, v in completion({"content": "x"}).items() if k != "object"}, {"text": "x"}),
-    "tool_calls_null": (completion({"content": "x", "tool_calls": None, "refusal": None, "annotations": None}), {"text": "x"}),
+    "no_object": (
+        {k: v for k, v in completion({"content": "x"}).items() if k != "object"},
+        {"text": "x"},
+    ),
+    "tool_calls_null": (
+        completion({"content": "x", "tool_calls": None, "refusal": None, "annotations": None}),
+        {"text": "x"},
+    ),
     "tool_calls_empty": (completion({"content": "x", "tool_calls": []}), {"text": "x"}),
     "same_id_twice": (
-        completion({"tool_calls": [{"id": "call_0", "function": {"name": "f", "arguments": "{}"}}] * 2}, "tool_calls"),
+        completion(
+            {"tool_calls": [{"id": "call_0", "function": {"name": "f", "arguments": "{}"}}] * 2},
+            "tool_calls",
+        ),
         {"finish": "tool_calls", "tool_calls": (ToolCall("call_0", "f", "{}"),) * 2},
     ),
     "legacy": (
-        completion({"content": None, "function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
+        completion(
+            {"content": None, "function_call": {"name": "f", "arguments": "{}"}}, "function_call"
+        ),
         {"finish": "tool_calls", "tool_calls": (ToolCall("", "f", "{}", type="function_call"),)},
     ),
-    "spoken": (completion({"content": None, "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hey"}}), {"text": "Hey"}),
+    "spoken": (
+        completion(
+            {"content": None, "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hey"}}
+        ),
+        {"text": "Hey"},
+    ),
     "length_with_calls": (
-        completion({"tool_calls": [{"id": "call_g", "function": {"name": "g", "arguments": "{}"}}]}, "length"),
+        completion(
+            {"tool_calls": [{"id": "call_g", "function": {"name": "g", "arguments": "{}"}}]},
+            "length",
+        ),
         {"finish": "length", "tool_calls": (G,)},
     ),
 }  # fmt: skip
@@ -401,7 +607,8 @@ def test_interleaved_calls_of_responses() -> None:
         {"type": "response.completed", "response": response(f, g)},
     ]  # fmt: skip
     assert list(read(lines))[:-1] == [
-        ToolCallStarted("f", "call_f", 0), ToolCallStarted("g", "call_g", 1), ToolCallDelta('{"a"', "call_f", 0),
+        ToolCallStarted("f", "call_f", 0), ToolCallStarted("g", "call_g", 1),
+        ToolCallDelta('{"a"', "call_f", 0),
         ToolCallDelta("{}", "call_g", 1), ToolCallDelta(":1}", "call_f", 0),
         ToolCallDone("f", '{"a":1}', None, "call_f", 0), ToolCallDone("g", "{}", None, "call_g", 1),
     ]  # fmt: skip
@@ -418,12 +625,17 @@ def test_reasoning_in_every_way_it_streams() -> None:
     }
     lines = [
         {"type": "response.output_item.added", **at(0), "item": REASONING},
-        part(0, "summary_text", "delta", "Fir", summary_index=0), part(0, "summary_text", "delta", "st.", summary_index=0),
-        part(0, "summary_text", "done", "First.", summary_index=0), part(0, "summary_text", "done", "Second.", summary_index=1),
+        part(0, "summary_text", "delta", "Fir", summary_index=0),
+        part(0, "summary_text", "delta", "st.", summary_index=0),
+        part(0, "summary_text", "done", "First.", summary_index=0),
+        part(0, "summary_text", "done", "Second.", summary_index=1),
         part(0, "text", "delta", "never shown", content_index=0),
         {"type": "response.output_item.done", **at(0), "item": thoughts},
         {"type": "response.output_item.done", **at(1), "item": {**RAW_REASONING, "id": "rs_2"}},
-        {"type": "response.completed", "response": response(thoughts, {**RAW_REASONING, "id": "rs_2"}, message("x"))},
+        {
+            "type": "response.completed",
+            "response": response(thoughts, {**RAW_REASONING, "id": "rs_2"}, message("x")),
+        },
     ]  # fmt: skip
     *seen, text, last = read(lines)
     assert seen == [ReasoningDelta(one) for one in ("Fir", "st.", "\n\nSecond.", "\n\nHmm.")]
@@ -608,7 +820,11 @@ def test_an_sdk_stream_that_ends_early(api: str) -> None:
     )
     made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines)))
     asked: Json = {"model": "m", "stream": True}
-    stream = made.chat.completions.create(messages=[], **asked) if api == "chat" else made.responses.create(input="…", **asked)  # fmt: skip
+    stream = (
+        made.chat.completions.create(messages=[], **asked)
+        if api == "chat"
+        else made.responses.create(input="…", **asked)
+    )
     with pytest.raises(openai.APIConnectionError) as caught:
         list(read(stream))
     assert isinstance(caught.value.__cause__, adapter.StreamTruncated)
@@ -620,14 +836,25 @@ async def test_an_async_sdk_stream_that_fails(api: str) -> None:
     said = (
         answer_forms.chunks(Said(("Hi",))) if api == "chat" else answer_forms.events(Said(("Hi",)))
     )
-    failed = {"type": "response.failed", "response": {**FAILED, "error": QUOTA}} if api == "responses" else {"error": QUOTA}  # fmt: skip
-    wanted: list[tuple[list[Any], type[Exception]]] = [(said[:2], openai.APIConnectionError), ([said[0], failed], openai.APIError)]  # fmt: skip
+    failed = (
+        {"type": "response.failed", "response": {**FAILED, "error": QUOTA}}
+        if api == "responses"
+        else {"error": QUOTA}
+    )
+    wanted: list[tuple[list[Any], type[Exception]]] = [
+        (said[:2], openai.APIConnectionError),
+        ([said[0], failed], openai.APIError),
+    ]
     for lines, kind in wanted:
         made = answer_forms.client(
             answer_forms.Upstream(answer_forms.sse(lines)), openai.AsyncOpenAI
         )
         asked: Json = {"model": "m", "stream": True}
-        stream = await (made.chat.completions.create(messages=[], **asked) if api == "chat" else made.responses.create(input="…", **asked))  # fmt: skip
+        stream = await (
+            made.chat.completions.create(messages=[], **asked)
+            if api == "chat"
+            else made.responses.create(input="…", **asked)
+        )
         with pytest.raises(kind):
             [event async for event in read(stream)]
 

@@ -143,7 +143,11 @@ def test_the_sdks_streams(api: str, leave: Callable[[Any], None]) -> None:
 def test_the_sdks_helpers(api: str, leave: Callable[[Any], None]) -> None:
     upstream = answer_forms.Upstream(answer_forms.sse(LINES[api]))
     made = answer_forms.client(upstream)
-    manager = helpers_of(made).stream(model="m", messages=[]) if api == "chat" else made.responses.stream(model="m", input="…")  # fmt: skip
+    manager = (
+        helpers_of(made).stream(model="m", messages=[])
+        if api == "chat"
+        else made.responses.stream(model="m", input="…")
+    )
     leave(read(manager.__enter__()))
     assert upstream.bodies[0].closed > 0
 

@@ -68,7 +68,12 @@ class Shop:
         return order
 
 
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}  # fmt: skip
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 RAW_CHAT = {
     "type": "function",
     "function": {"name": "raw", "description": "Raw.", "parameters": SCHEMA},
@@ -105,13 +110,38 @@ def both(called: Called, **more: Any) -> list[ToolCall]:
 
 
 PARSED: dict[str, tuple[Any, str, str, Any]] = {
-    "model": (GetWeather, "GetWeather", '{"city":"Oslo","day":"2026-01-02"}', GetWeather(city="Oslo", day=date(2026, 1, 2))),
+    "model": (
+        GetWeather,
+        "GetWeather",
+        '{"city":"Oslo","day":"2026-01-02"}',
+        GetWeather(city="Oslo", day=date(2026, 1, 2)),
+    ),
     "helper": (WEATHER, "GetWeather", '{"city":"Oslo"}', GetWeather(city="Oslo")),
-    "renamed": (openai.pydantic_function_tool(GetWeather, name="w"), "w", '{"city":"Oslo"}', GetWeather(city="Oslo")),
-    "flattened_helper": (tools_for("responses", [WEATHER])[0], "GetWeather", '{"city":"Oslo"}', GetWeather(city="Oslo")),
+    "renamed": (
+        openai.pydantic_function_tool(GetWeather, name="w"),
+        "w",
+        '{"city":"Oslo"}',
+        GetWeather(city="Oslo"),
+    ),
+    "flattened_helper": (
+        tools_for("responses", [WEATHER])[0],
+        "GetWeather",
+        '{"city":"Oslo"}',
+        GetWeather(city="Oslo"),
+    ),
     "function": (get_time, "get_time", '{"zone":"CET"}', {"zone": "CET", "precise": False}),
-    "function_with_all": (get_time, "get_time", '{"zone":"CET","precise":true}', {"zone": "CET", "precise": True}),
-    "async_function": (search, "search", '{"query":"ab","unit":"celsius"}', {"query": "ab", "unit": Unit.CELSIUS, "kind": "a"}),
+    "function_with_all": (
+        get_time,
+        "get_time",
+        '{"zone":"CET","precise":true}',
+        {"zone": "CET", "precise": True},
+    ),
+    "async_function": (
+        search,
+        "search",
+        '{"query":"ab","unit":"celsius"}',
+        {"query": "ab", "unit": Unit.CELSIUS, "kind": "a"},
+    ),
     "method": (Shop().find, "find", '{"order":1}', {"order": 1}),
     "dataclass": (Point, "Point", '{"x":1,"y":2}', Point(1, 2)),
     "raw_chat": (RAW_CHAT, "raw", '{"city": "Oslo"}', {"city": "Oslo"}),
@@ -196,7 +226,21 @@ def open_ended(**a: int) -> None: ...
 def unknown(a: Callable[[], None]) -> None: ...
 
 
-@pytest.mark.parametrize("tool", [None, 7, "f", lambda a: a, {"type": "function"}, {"type": "custom", "name": 1}, positional, several, open_ended, unknown])  # fmt: skip
+@pytest.mark.parametrize(
+    "tool",
+    [
+        None,
+        7,
+        "f",
+        lambda a: a,
+        {"type": "function"},
+        {"type": "custom", "name": 1},
+        positional,
+        several,
+        open_ended,
+        unknown,
+    ],
+)
 def test_what_is_no_tool(tool: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
         read(answer_forms.response(Said()), tools=[RAW_CHAT, tool])
@@ -319,7 +363,13 @@ def helper(api: str, said: Said, *, asynchronous: bool = False, **more: Any) -> 
     return made.responses.stream(model="m", input="…", **more)
 
 
-HELPED = Said((ORDER[:5], ORDER[5:]), calls=(Called("GetWeather", ('{"city":', '"Oslo"}')), Called("raw", ('{"city":"Rome"}',), "call_2")))  # fmt: skip
+HELPED = Said(
+    (ORDER[:5], ORDER[5:]),
+    calls=(
+        Called("GetWeather", ('{"city":', '"Oslo"}')),
+        Called("raw", ('{"city":"Rome"}',), "call_2"),
+    ),
+)
 
 
 def given(api: str) -> Json:
@@ -438,7 +488,10 @@ def test_tools_for_callables() -> None:
             "description": "Get the time in a zone.",
             "parameters": {
                 "type": "object",
-                "properties": {"zone": {"title": "Zone", "type": "string"}, "precise": {"title": "Precise", "type": "boolean", "default": False}},
+                "properties": {
+                    "zone": {"title": "Zone", "type": "string"},
+                    "precise": {"title": "Precise", "type": "boolean", "default": False},
+                },
                 "required": ["zone"],
                 "additionalProperties": False,
             },

@@ -48,12 +48,34 @@ DIFFERENT: dict[str, Row] = {
     "a line": (Said(("a\nb",)), Said(("a\nb\nc",)), ["text:", "a", "b", "+ c"]),
     "nothing said": (TEXT, Said(("",)), ["text:", "- Hello there", "+"]),
     "another tool": (called(("f", "{}")), called(("g", "{}")), ["tool_calls[0].name: 'f' != 'g'"]),
-    "a value": (called(("f", '{"a": {"b": [1, 2]}}')), called(("f", '{"a": {"b": [1, 3]}}')), ["tool_calls[0].arguments.a.b[1]: 2 != 3"]),
-    "a type": (called(("f", '{"a": 1}')), called(("f", '{"a": true}')), ["tool_calls[0].arguments.a: 1 != true"]),
-    "a key": (called(("f", '{"a": 1}')), called(("f", '{"b": 1}')),
-              ["tool_calls[0].arguments.a: only in the first", "tool_calls[0].arguments.b: only in the second"]),
-    "no JSON": (called(("f", '{"a"')), called(("f", '{"a": 1}')), ["tool_calls[0].arguments:", '- {"a"', '+ {"a": 1}']),
-    "a call more": (called(("f", "{}"), ("g", "{}")), called(("f", "{}")), ["tool_calls: 2 (f, g) != 1 (f)"]),
+    "a value": (
+        called(("f", '{"a": {"b": [1, 2]}}')),
+        called(("f", '{"a": {"b": [1, 3]}}')),
+        ["tool_calls[0].arguments.a.b[1]: 2 != 3"],
+    ),
+    "a type": (
+        called(("f", '{"a": 1}')),
+        called(("f", '{"a": true}')),
+        ["tool_calls[0].arguments.a: 1 != true"],
+    ),
+    "a key": (
+        called(("f", '{"a": 1}')),
+        called(("f", '{"b": 1}')),
+        [
+            "tool_calls[0].arguments.a: only in the first",
+            "tool_calls[0].arguments.b: only in the second",
+        ],
+    ),
+    "no JSON": (
+        called(("f", '{"a"')),
+        called(("f", '{"a": 1}')),
+        ["tool_calls[0].arguments:", '- {"a"', '+ {"a": 1}'],
+    ),
+    "a call more": (
+        called(("f", "{}"), ("g", "{}")),
+        called(("f", "{}")),
+        ["tool_calls: 2 (f, g) != 1 (f)"],
+    ),
     "order": (called(("f", "{}"), ("g", "{}")), called(("g", "{}"), ("f", "{}")),
               ["tool_calls[0].name: 'f' != 'g'", "tool_calls[1].name: 'g' != 'f'"]),
 }  # fmt: skip

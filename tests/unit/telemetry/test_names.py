@@ -87,8 +87,10 @@ def test_a_hostile_name(case: str) -> None:
 
 
 NAMES = [
-    "gpt-4.1-2025-04-14", "ft:gpt-4o-mini-2024-07-18:acme::9aBc", "claude-3-5-sonnet-20241022", "@cf/meta/llama-3.1-8b", "o3",
-    "response.output_text.delta", "web_search_call", "context_length_exceeded", "us.anthropic.claude-sonnet-4-20250514-v1:0",
+    "gpt-4.1-2025-04-14", "ft:gpt-4o-mini-2024-07-18:acme::9aBc", "claude-3-5-sonnet-20241022",
+    "@cf/meta/llama-3.1-8b", "o3",
+    "response.output_text.delta", "web_search_call", "context_length_exceeded",
+    "us.anthropic.claude-sonnet-4-20250514-v1:0",
 ]  # fmt: skip
 KEYS = [
     "temperature",
@@ -163,15 +165,23 @@ def requests(name: str) -> dict[str, Json]:
         "a role": saying({**user, "role": name}),
         "a part": saying({**user, "content": [{**text, name: 1}]}),
         "a part's type": saying({**user, "content": [text, {"type": name, name: {}}]}),
-        "a call": saying(user, {"role": "assistant", "tool_calls": [{**CALLED, name: 1}]}, {"role": "tool", "tool_call_id": "call_1", "content": "x"}),
-        "a call's type": saying(user, {"role": "assistant", "tool_calls": [{**CALLED, "type": name}]}),
+        "a call": saying(
+            user,
+            {"role": "assistant", "tool_calls": [{**CALLED, name: 1}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "x"},
+        ),
+        "a call's type": saying(
+            user, {"role": "assistant", "tool_calls": [{**CALLED, "type": name}]}
+        ),
         "a tool": saying(tools=[{**tool, name: 1}]),
         "a function": saying(tools=[{"type": "function", "function": {**function, name: 1}}]),
         "a tool's type": saying(tools=[{"type": name, name: {}}]),
         "a choice's type": saying(tools=[tool], tool_choice={"type": name, name: {}}),
         "a format's type": saying(response_format={"type": name}),
         "an option of streams": saying(stream_options={name: 1}),
-        "a header": saying(extra_headers={"x-adapter-backend": "".join(c for c in name if " " <= c < "\x7f")[:100]}),
+        "a header": saying(
+            extra_headers={"x-adapter-backend": "".join(c for c in name if " " <= c < "\x7f")[:100]}
+        ),
     }  # fmt: skip
 
 
@@ -220,15 +230,38 @@ def events(name: str) -> Reply:
     item = message_item()
     whole = response(item, {"type": name or "x", name: 1}, model=name)
     sent: list[Json] = [
-        {"type": "response.created", "response": {**response(), "output": [], "status": "in_progress", "model": name}},
+        {
+            "type": "response.created",
+            "response": {**response(), "output": [], "status": "in_progress", "model": name},
+        },
         {"type": name, name: 1},
         {"type": f"response.{name}", name: 1},
         {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
-        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "Hello there"},
-        {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation_index": 0, "annotation": {"type": name}},
+        {
+            "type": "response.output_text.delta",
+            "output_index": 0,
+            "content_index": 0,
+            "item_id": "msg_1",
+            "delta": "Hello there",
+        },
+        {
+            "type": "response.output_text.annotation.added",
+            "output_index": 0,
+            "content_index": 0,
+            "annotation_index": 0,
+            "annotation": {"type": name},
+        },
         {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.output_item.added", "output_index": 1, "item": {"type": name or "x", name: 1}},
-        {"type": "response.output_item.done", "output_index": 1, "item": {"type": name or "x", name: 1}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 1,
+            "item": {"type": name or "x", name: 1},
+        },
+        {
+            "type": "response.output_item.done",
+            "output_index": 1,
+            "item": {"type": name or "x", name: 1},
+        },
         {"type": "response.completed", "response": whole},
     ]  # fmt: skip
     return Reply.of_sse([b"data: " + json.dumps(one).encode() + b"\n\n" for one in sent])

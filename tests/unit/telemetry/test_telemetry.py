@@ -48,7 +48,8 @@ def test_a_record_of_a_call() -> None:
     }
     losses = (Loss("messages[3].name", "dropped", CANARY), Loss("max_tokens", "clamped", CANARY))
     made = Record.of(
-        decision(*losses), latency=1.5, first_token=0.25, model="gpt-4o", tag="search", stream=True, azure=True, status=200,
+        decision(*losses), latency=1.5, first_token=0.25, model="gpt-4o", tag="search", stream=True,
+        azure=True, status=200,
         usage=usage,
     )  # fmt: skip
     assert made == Record(
@@ -84,11 +85,20 @@ HELD: Mapping[str, tuple[list[Loss], tuple[str, ...]]] = {
     "none": ([Loss("seed", "dropped", "")], ()),
     "one": ([held("logit_bias")], ("logit_bias",)),
     "inside": ([held("messages[0].content[1]")], ("messages[].content[]",)),
-    "a key": ([held("stream_options.include_obfuscation")], ("stream_options.include_obfuscation",)),
-    "in order, once each": ([held("stop"), held("messages[1].name"), held("n"), held("messages[2].name")], ("stop", "messages[].name", "n")),
+    "a key": (
+        [held("stream_options.include_obfuscation")],
+        ("stream_options.include_obfuscation",),
+    ),
+    "in order, once each": (
+        [held("stop"), held("messages[1].name"), held("n"), held("messages[2].name")],
+        ("stop", "messages[].name", "n"),
+    ),
     "the whole": ([held("$")], ("$",)),
     "a header": ([held("headers.authorization")], ("headers.authorization",)),
-    "beside others": ([Loss("seed", "dropped", ""), held("n"), Loss("user", "changed", "")], ("n",)),
+    "beside others": (
+        [Loss("seed", "dropped", ""), held("n"), Loss("user", "changed", "")],
+        ("n",),
+    ),
     "a key that somebody wrote": ([held(f"metadata.{CANARY}")], ("metadata.other",)),
 }  # fmt: skip
 
@@ -119,7 +129,11 @@ def test_paths(path: str) -> None:
     )
 
 
-@pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": True}], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "usage",
+    [None, {}, [], {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": True}],
+    ids=str,
+)
 def test_tokens_that_nobody_told(usage: Any) -> None:
     made = Record.of(decision(), latency=0, usage=usage)
     assert (
@@ -289,7 +303,13 @@ class Awaited:
     async def method(self, _: Record) -> None: ...
 
 
-FIT = {"function": plain, "lambda": lambda _: None, "object": Counters(), "builtin": [].append, "partial": functools.partial(plain)}  # fmt: skip
+FIT = {
+    "function": plain,
+    "lambda": lambda _: None,
+    "object": Counters(),
+    "builtin": [].append,
+    "partial": functools.partial(plain),
+}
 UNFIT: Mapping[str, tuple[Any, str]] = {
     "a string": ("print", "expected a callable, got str"),
     "None": (None, "expected a callable, got NoneType"),
@@ -336,9 +356,20 @@ def counted(*records: Record, **options: Any) -> Counters:
 
 
 SAMPLE = (
-    *[record(prompt_tokens=10, completion_tokens=5, reasoning_tokens=2, latency=0.5, first_token=0.1)] * 3,
+    *[
+        record(
+            prompt_tokens=10, completion_tokens=5, reasoning_tokens=2, latency=0.5, first_token=0.1
+        )
+    ]
+    * 3,
     record(losses=(("messages[].name", "dropped"),), latency=2.0, cached_tokens=4),
-    record(backend="chat", reason="unsupported", held=("n", "stop"), losses=(("n", "held"), ("stop", "held")), latency=4.0),
+    record(
+        backend="chat",
+        reason="unsupported",
+        held=("n", "stop"),
+        losses=(("n", "held"), ("stop", "held")),
+        latency=4.0,
+    ),
     record(status=429, error="RateLimitError", latency=0.01),
     record(status=None, error="APITimeoutError", latency=600.0),
     record(status=None, latency=0.02),

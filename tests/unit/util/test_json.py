@@ -45,8 +45,21 @@ def test_reads_not_a_number() -> None:
     assert math.isnan(fast_json.loads(b'{"a":NaN}')["a"])
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"nul", b'{"a":1}x', b"\xff\xfe", b'{"a":"\x01"}', b"01", b"[" * 100_000, b"'a'"],
-                         ids=["nothing", "half", "half a word", "more behind it", "no text", "a raw control character", "a zero in front", "no end", "quotes"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"nul", b'{"a":1}x', b"\xff\xfe", b'{"a":"\x01"}', b"01", b"[" * 100_000, b"'a'"],
+    ids=[
+        "nothing",
+        "half",
+        "half a word",
+        "more behind it",
+        "no text",
+        "a raw control character",
+        "a zero in front",
+        "no end",
+        "quotes",
+    ],
+)
 def test_what_is_no_json(text: bytes) -> None:
     for loads in (fast_json.loads, json_codec.loads):
         with pytest.raises(ValueError):  # noqa: PT011  # each has a class of its own
