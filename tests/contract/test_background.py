@@ -1,4 +1,7 @@
-"""Runs in the background: waited for where the caller asked for that and they can be asked for, else an error; never started twice."""
+"""Background runs: polled if the caller requested that and they can be, else an error.
+
+No run is started twice.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def run(status: str, **more: Any) -> dict[str, Any]:
 
 
 class Clock:
-    """A clock that moves when somebody waits; `waits` are for how long."""
+    """A clock that advances with each wait; `waits` are their lengths."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -70,7 +73,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def scripted(*replies: Reply, start: Reply | None = None) -> Callable[[Sent], Reply]:
-    """Answer the POST with a queued run, each GET with the next reply, and a cancellation with the cancelled run."""
+    """Answer the POST with a queued run, each GET with the next reply, and the cancellation."""
     coming = iter(replies)
 
     def answer(request: Sent) -> Reply:
@@ -94,7 +97,7 @@ STARTED, QUESTION, CANCELLED = ("POST", RESPONSES), ("GET", RUN), ("POST", f"{RU
 
 
 @each_way_in
-def test_a_run_is_waited_for(way_in: WayIn, clock: Clock) -> None:
+def test_a_run_is_polled(way_in: WayIn, clock: Clock) -> None:
     replies = [
         Reply.of_json(run(status))
         for status in ("queued", "in_progress", "in_progress", "completed")
@@ -115,7 +118,7 @@ def test_a_run_is_waited_for(way_in: WayIn, clock: Clock) -> None:
 
 
 @each_way_in
-def test_a_stream_that_comes_whole_is_waited_for_as_well(way_in: WayIn) -> None:
+def test_a_whole_reply_to_a_stream_is_polled(way_in: WayIn) -> None:
     seen = way_in.stream(ASKED, scripted(Reply.of_json(run("completed"))))
     seen.reraise()
     assert text_of(seen.chunks) == "Hello there"
@@ -129,7 +132,7 @@ def test_waits_grow_to_ten_seconds(clock: Clock) -> None:
 
 
 @each_way_in
-def test_when_the_calls_time_is_over_the_run_is_cancelled(way_in: WayIn, clock: Clock) -> None:
+def test_a_timeout_cancels_the_run(way_in: WayIn, clock: Clock) -> None:
     seen = way_in.create(
         {**ASKED, "timeout": 4.0}, scripted(*[Reply.of_json(run("in_progress"))] * 9)
     )
@@ -152,7 +155,7 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
 @each_way_in
-def test_trouble_on_the_way_is_waited_out(way_in: WayIn, trouble: Reply) -> None:
+def test_failed_polls_are_repeated(way_in: WayIn, trouble: Reply) -> None:
     seen = way_in.create(ASKED, scripted(trouble, Reply.of_json(run("completed"))))
     assert seen.json()["choices"][0]["message"]["content"] == "Hello there"
     assert asked_for(seen.sent) == [STARTED, QUESTION, QUESTION]
@@ -163,7 +166,7 @@ def test_trouble_on_the_way_is_waited_out(way_in: WayIn, trouble: Reply) -> None
     [("7", 7.0), ("0", 1.5), ("Mon, 30 Nov 2026 00:00:00 GMT", 1.5), ("nan", 1.5)],
 )
 @each_way_in
-def test_retry_after_is_heeded(way_in: WayIn, clock: Clock, given: str, expected: float) -> None:
+def test_retry_after_is_respected(way_in: WayIn, clock: Clock, given: str, expected: float) -> None:
     busy = Reply(503, headers=(("retry-after", given),))
     way_in.create(ASKED, scripted(busy, Reply.of_json(run("completed")))).reraise()
     assert clock.waits == [1.0, expected]
@@ -174,7 +177,7 @@ def test_retry_after_is_heeded(way_in: WayIn, clock: Clock, given: str, expected
     [(404, openai.NotFoundError), (401, openai.AuthenticationError), (302, openai.APIStatusError)],
 )
 @each_way_in
-def test_a_run_that_is_gone(way_in: WayIn, status: int, expected: type[Exception]) -> None:
+def test_a_run_that_was_deleted(way_in: WayIn, status: int, expected: type[Exception]) -> None:
     seen = way_in.create(
         ASKED, scripted(Reply.of_json({"error": {"message": "no such response"}}, status))
     )
@@ -185,7 +188,7 @@ def test_a_run_that_is_gone(way_in: WayIn, status: int, expected: type[Exception
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 @each_way_in
-def test_a_run_that_fails_fails_as_any_other(way_in: WayIn, status: str) -> None:
+def test_a_failed_run_raises_as_any_failure(way_in: WayIn, status: str) -> None:
     error = {"code": "invalid_prompt", "message": "No."}
     seen = way_in.create(ASKED, scripted(Reply.of_json(run(status, error=error))))
     assert isinstance(seen.error, openai.BadRequestError)
@@ -195,14 +198,14 @@ def test_a_run_that_fails_fails_as_any_other(way_in: WayIn, status: str) -> None
 @pytest.mark.parametrize(
     "own_id", ["", "..", "a/b", "a?b", "a b", 7, None, "x" * 600, "resp_é"], ids=repr
 )
-def test_an_id_that_is_none(own_id: Any) -> None:
+def test_invalid_ids(own_id: Any) -> None:
     start = Reply.of_json(run("queued") | {"id": own_id})
     seen = WayIn("client", asynchronous=False).create(ASKED, scripted(start=start))
     assert isinstance(seen.error, openai.BadRequestError)
     assert asked_for(seen.sent) == [STARTED]
 
 
-# Where nobody may wait
+# Without polling
 
 
 NOBODY = {
@@ -248,7 +251,7 @@ def test_a_run_that_was_cancelled_is_not_started_again(
     assert len(loopback.requests) == 1
 
 
-# Leaving
+# Callers that leave
 
 
 @pytest.fixture
@@ -363,7 +366,9 @@ def test_a_stream_that_is_read_cancels_nothing(sdk: Sdk, loopback: Loopback) -> 
     assert len(loopback.requests) == 1
 
 
-def test_a_stream_that_is_cut_names_the_run_and_leaves_it(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_truncated_stream_names_the_run_and_does_not_cancel_it(
+    sdk: Sdk, loopback: Loopback
+) -> None:
     loopback.answer = _stream_of(*_begun())
     stream = sdk.create(sdk.client(loopback), **BACKGROUND)
     with pytest.raises((*CONNECTION_ERRORS, openai.APIError)) as raised:
@@ -394,11 +399,11 @@ def test_a_stream_of_another_call_cancels_nothing(sdk: Sdk, loopback: Loopback) 
         (None, None),
     ],
 )
-def test_where_a_run_is_cancelled(path: bytes | None, expected: bytes | None) -> None:
+def test_the_path_that_cancels_a_run(path: bytes | None, expected: bytes | None) -> None:
     assert background.cancel_path("resp_1", path) == expected
 
 
-def test_the_error_says_what_can_be_asked_for() -> None:
+def test_the_error_says_what_polling_needs() -> None:
     made = background.poll_gen(run("queued"), ReplyContext(background=True), b"/v1/responses")
     with pytest.raises(StopIteration) as stop:
         next(made)

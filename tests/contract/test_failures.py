@@ -1,4 +1,4 @@
-"""Failures that upstream tells inside a 200: their status, and how often a call is sent because of it."""
+"""Failures inside a reply with status 200: their status, and how often the SDK retries the call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STATUSES: tuple[tuple[Any, Any, int], ...] = (
     ("moderation_blocked", "image_generation_user_error", 400),
     ("cyber_policy", "invalid_request", 400),
     ("bio_policy", None, 400),
-    ("misalignment_policy_violation", None, 403),  # as OpenAI's safety guide says
+    ("misalignment_policy_violation", None, 403),  # from OpenAI's safety guide
     ("invalid_prompt", None, 400),
     ("unsupported_value", None, 400),
     ("unsupported_parameter", "server_error", 400),
@@ -132,7 +132,7 @@ def failed(error: Any = None, **more: Any) -> Json:
 
 
 def flat(error: Json) -> Json:
-    """Give the event that the SDK's types describe; its own type is where the error's would be."""
+    """Return a flat error event as the SDK's types have it: no type of the error."""
     return {**error, "type": "error", "sequence_number": 2}
 
 
@@ -161,7 +161,7 @@ SHAPES: dict[str, Callable[[Any], Json]] = {
 
 
 def bare(error: Json) -> Json:
-    """Give the error itself, where an event is expected."""
+    """Return the error object itself in place of an event."""
     return dict(error)
 
 
@@ -277,7 +277,7 @@ def test_a_whole_reply_that_is_an_error(way_in: WayIn, body: Json) -> None:
 
 
 @each_way_in
-def test_an_error_beside_the_response_of_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
+def test_an_error_beside_the_response_of_an_unrequested_stream(way_in: WayIn) -> None:
     for event in (
         {"type": "response.failed", "error": DENIED},
         {"type": "response.failed", "response": failed(), "error": DENIED},
@@ -306,7 +306,7 @@ def test_a_text_with_a_code_beside_it() -> None:
     )
 
 
-def test_the_reason_stands_for_a_missing_error() -> None:
+def test_the_reason_replaces_a_missing_error() -> None:
     with pytest.raises(UpstreamFailure) as raised:
         response_to_completion(failed(incomplete_details={"reason": "content_filter"}))
     assert (raised.value.error["code"], raised.value.status) == ("content_filter", 400)
@@ -319,7 +319,7 @@ SIBLINGS = {
     "billing_hard_limit_reached": (openai.RateLimitError, 429, 3),
     "server_is_overloaded": (openai.InternalServerError, 503, 3),
 }
-# The event that tells of the failure, by the error that it tells of.
+# The event of a failure, by its error.
 TELLING = {**SHAPES, "flat": flat, "bare": bare}
 
 
@@ -387,8 +387,8 @@ def test_an_event_that_is_an_error_by_its_name(
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("code", SIBLINGS)
-def test_how_often_it_is_sent(sdk: Sdk, loopback: Loopback, code: str, streamed: bool) -> None:
-    """The SDK decides by the status, as it does for Chat."""
+def test_how_often_a_call_is_sent(sdk: Sdk, loopback: Loopback, code: str, streamed: bool) -> None:
+    """The SDK decides by the status, as for Chat."""
     kind, _, times = SIBLINGS[code]
     whole, events = failed(sibling(code)), wire([CREATED, nested(sibling(code))])
     loopback.answer = lambda _: (
@@ -399,7 +399,7 @@ def test_how_often_it_is_sent(sdk: Sdk, loopback: Loopback, code: str, streamed:
     assert len(loopback.requests) == times
 
 
-# A failure whose detail comes in another event
+# A failure whose details arrive in another event
 
 DETAIL = {"code": "content_filter", "message": "Filtered.", "param": "input[0]"}
 VAGUE: dict[str, Json] = {
@@ -474,7 +474,7 @@ ENDS = {"end": [], "DONE": [b"data: [DONE]\n\n"]}
 def test_a_vague_failure_before_any_text(way_in: WayIn, vague: str) -> None:
     for cut in CUTS.values():
         for detail in ([flat(DETAIL)], [nested(DETAIL)], [PING, flat(DETAIL)]):
-            # `created` by itself is the beginning of a stream.
+            # `created` alone begins a stream.
             seen = way_in.stream(CALL, both(Reply.of_sse(cut(wire([VAGUE[vague], *detail])))))
             assert type(seen.error) is openai.BadRequestError
             assert (seen.error.code, seen.error.param) == ("content_filter", "messages[0]")
@@ -508,7 +508,7 @@ def test_a_vague_failure_after_text(way_in: WayIn, vague: str) -> None:
 
 
 @each_way_in
-def test_a_vague_failure_in_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
+def test_a_vague_failure_in_an_unrequested_stream(way_in: WayIn) -> None:
     for events in ([as_failed(None), flat(DETAIL)], [nested(None), as_failed(DETAIL)]):
         seen = way_in.create(CALL, both(Reply.of_sse(wire([CREATED, *events]))))
         assert type(seen.error) is openai.BadRequestError

@@ -1,4 +1,7 @@
-"""Replies that send a call to Chat Completions after all (docs/decisions.md#fallback): which, how often, and what the caller sees."""
+"""Replies that send a call to Chat Completions (docs/decisions.md#fallback).
+
+Which ones, how often, and what the caller sees.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,14 @@ TOOL = {
     "type": "function",
     "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
 }
-ONE_WAY = {
+RESPONSES_ONLY = {
     "name": {**CALL, "model": "gpt-5-pro"},
     "tools": {**CALL, "model": "gpt-5.6", "tools": [TOOL]},
 }
 
 
 def api(status: int, code: object = None, message: str = "Upstream says no.", **more: Any) -> Reply:
-    """Answer in the shape of the API's errors."""
+    """Return a reply in the shape of the API's errors."""
     return Reply.of_json(
         {"error": {"message": message, "type": "some_type", "param": None, "code": code, **more}},
         status,
@@ -67,12 +70,12 @@ def page(
     text: str = "<!DOCTYPE html><html>log in</html>",
     kind: str = "text/html; charset=utf-8",
 ) -> Reply:
-    """Answer with a page."""
+    """Return a reply with an HTML page."""
     return Reply(status, (text.encode(),) if text else (), kind)
 
 
 def over(first: Reply, chat: Reply | None = None) -> Upstream:
-    """Answer `/responses` with `first`, and Chat with an answer, whole or streamed."""
+    """Answer `/responses` with `first`, and Chat with `chat` or an answer, whole or streamed."""
 
     def answer(sent: Sent) -> Reply:
         if sent.path.endswith("/responses"):
@@ -91,18 +94,18 @@ def over(first: Reply, chat: Reply | None = None) -> Upstream:
 def run(
     way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = CALL, **settings: Any
 ) -> Seen:
-    """Call once, and read all of it."""
+    """Make one call and read the whole reply."""
     return (way_in.stream if streaming else way_in.create)(body, upstream, **settings)
 
 
-def said(seen: Seen) -> str:
-    """Return what the caller was told."""
+def answer_text(seen: Seen) -> str:
+    """Return the text of the answer; raise the call's error."""
     seen.reraise()
     return text_of(seen.chunks or seen.value)
 
 
-def took(seen: Seen) -> tuple[str, str, str]:
-    """Return the decision: where the call went, where it was to go, and why."""
+def decision_of(seen: Seen) -> tuple[str, str, str]:
+    """Return the decision: the backend, the backend that the settings chose, the reason."""
     assert seen.decision is not None
     return seen.decision.backend, seen.decision.asked, seen.decision.reason
 
@@ -155,7 +158,7 @@ MISSING = {
         [{"error": {"code": 404, "message": "Not found.", "status": "NOT_FOUND"}}], 404
     ),
     "an empty list": Reply.of_json([], 404),
-    "not what it says": page(404, "gone", "application/json"),
+    "wrong content type": page(404, "gone", "application/json"),
 }
 
 PASSED_ON = {
@@ -254,7 +257,7 @@ BLOCKED = {
 }
 
 
-# What servers say of a model that they serve on Chat Completions only, or something much like it.
+# Error texts of servers for a model that they serve on Chat Completions only.
 UNSERVED = {
     "OpenAI": api(
         400,
@@ -341,7 +344,7 @@ UNSERVED = {
     ),
 }  # fmt: skip
 
-# What sounds like it.
+# Texts that resemble them.
 SERVED = {
     "a param": api(400, None, "The model does not support this API", param="tools[0].type"),
     "messages": api(
@@ -393,7 +396,7 @@ def test_a_model_that_is_not_served(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", SERVED)
-def test_what_only_sounds_like_it(case: str) -> None:
+def test_texts_that_only_resemble_it(case: str) -> None:
     reply = SERVED[case]
     head, raw = ReplyHead(reply.status, reply.content_type), b"".join(reply.parts)
     assert not lacks_model(head, raw)
@@ -413,23 +416,25 @@ def test_a_missing_endpoint_is_missing_for_all_models(case: str) -> None:
 @each_way_in
 def test_a_model_that_is_not_served_goes_to_chat(way_in: WayIn, streaming: bool, case: str) -> None:
     seen = run(way_in, streaming, over(UNSERVED[case]))
-    assert said(seen) == "Native hello"
-    assert took(seen) == ("chat", "responses", "missing")
+    assert answer_text(seen) == "Native hello"
+    assert decision_of(seen) == ("chat", "responses", "missing")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.decision is not None
     assert "this model" in seen.decision.losses[0].why
     again = run(way_in, streaming, over(UNSERVED[case]))
-    assert said(again) == "Native hello"
-    assert took(again) == ("chat", "responses", "missing")
+    assert answer_text(again) == "Native hello"
+    assert decision_of(again) == ("chat", "responses", "missing")
     assert again.ledger == seen.ledger == [("$", "held")]
     assert again.paths == [CHAT]
     another = run(way_in, False, over(Reply.of_json(response())), {**CALL, "model": "another"})
     assert another.paths == [RESPONSES]
-    assert took(another) == ("responses", "responses", "settings")
+    assert decision_of(another) == ("responses", "responses", "settings")
 
 
 @each_way_in
-def test_it_is_asked_again_after_a_while(way_in: WayIn, clock: SimpleNamespace) -> None:
+def test_an_unserved_model_is_tried_again_after_a_while(
+    way_in: WayIn, clock: SimpleNamespace
+) -> None:
     upstream = over(UNSERVED["Copilot"])
     assert run(way_in, False, upstream, fallback_expiry=5).paths == [RESPONSES, CHAT]
     clock.now += 4.9
@@ -441,7 +446,7 @@ def test_it_is_asked_again_after_a_while(way_in: WayIn, clock: SimpleNamespace) 
 
 
 @each_way_in
-def test_a_rule_gives_the_name_that_is_not_served(way_in: WayIn) -> None:
+def test_a_rule_names_the_model_that_is_not_served(way_in: WayIn) -> None:
     rules = [{"match": {"model": "alias"}, "model": "m"}]
     body = {**CALL, "model": "alias"}
     assert run(way_in, False, over(UNSERVED["Copilot"]), body, rules=rules).paths == [
@@ -453,20 +458,20 @@ def test_a_rule_gives_the_name_that_is_not_served(way_in: WayIn) -> None:
 
 
 @each_way_in
-def test_a_model_that_is_not_served_where_missing_is_not_asked_for(way_in: WayIn) -> None:
+def test_a_model_that_is_not_served_without_missing(way_in: WayIn) -> None:
     for _ in range(2):
         seen = run(way_in, False, over(UNSERVED["OpenAI"]), fallback=("blocked",))
         assert type(seen.error) is openai.BadRequestError
         assert seen.paths == [RESPONSES]
         rejected = run(way_in, False, over(UNSERVED["OpenAI"]), fallback=("rejected",))
-        assert took(rejected) == ("chat", "responses", "rejected")
+        assert decision_of(rejected) == ("chat", "responses", "rejected")
         assert rejected.paths == [RESPONSES, CHAT]
 
 
 @each_way_in
-def test_a_one_way_model_that_is_not_served_is_an_error(way_in: WayIn) -> None:
+def test_a_responses_only_model_that_is_not_served_is_an_error(way_in: WayIn) -> None:
     for _ in range(2):
-        seen = run(way_in, False, over(UNSERVED["OpenAI"]), ONE_WAY["name"])
+        seen = run(way_in, False, over(UNSERVED["OpenAI"]), RESPONSES_ONLY["name"])
         assert type(seen.error) is openai.BadRequestError
         assert seen.paths == [RESPONSES]
         assert "can't go to Chat Completions instead" in str(seen.error)
@@ -478,7 +483,7 @@ def test_a_one_way_model_that_is_not_served_is_an_error(way_in: WayIn) -> None:
     + [(case, None) for case in PASSED_ON]
     + [(case, "blocked") for case in BLOCKED],
 )
-def test_how_a_reply_is_judged(case: str, expected: str | None) -> None:
+def test_how_a_reply_is_classified(case: str, expected: str | None) -> None:
     reply = {**MISSING, **PASSED_ON, **BLOCKED}[case]
     head = ReplyHead(reply.status, reply.content_type)
     reason = (
@@ -498,14 +503,14 @@ def test_a_missing_endpoint_sends_the_call_to_chat(
     way_in: WayIn, streaming: bool, case: str
 ) -> None:
     seen = run(way_in, streaming, over(MISSING[case]))
-    assert said(seen) == "Native hello"
-    assert took(seen) == ("chat", "responses", "missing")
+    assert answer_text(seen) == "Native hello"
+    assert decision_of(seen) == ("chat", "responses", "missing")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.ledger == [("$", "held")]
     assert (seen.open, seen.open_on_return) == (0, 0)
     again = run(way_in, streaming, over(MISSING[case]))
-    assert said(again) == "Native hello"
-    assert took(again) == ("chat", "responses", "missing")
+    assert answer_text(again) == "Native hello"
+    assert decision_of(again) == ("chat", "responses", "missing")
     assert again.paths == [CHAT]
     assert again.sent[0].body == seen.sent[1].body
 
@@ -516,10 +521,10 @@ def test_a_missing_endpoint_sends_the_call_to_chat(
 def test_a_gateway_in_the_way_sends_the_call_to_chat(
     way_in: WayIn, streaming: bool, case: str
 ) -> None:
-    for _ in range(2):  # nothing is remembered: what a gateway lets through depends on the request
+    for _ in range(2):  # not remembered: a gateway may let other requests through
         seen = run(way_in, streaming, over(BLOCKED[case]))
-        assert said(seen) == "Native hello"
-        assert took(seen) == ("chat", "responses", "blocked")
+        assert answer_text(seen) == "Native hello"
+        assert decision_of(seen) == ("chat", "responses", "blocked")
         assert seen.paths == [RESPONSES, CHAT]
         assert (seen.open, seen.open_on_return) == (0, 0)
 
@@ -535,7 +540,7 @@ def test_an_answer_of_the_api_is_passed_on(way_in: WayIn, streaming: bool, case:
     seen = run(way_in, streaming, over(reply))
     assert isinstance(seen.error, openai.APIStatusError)
     assert seen.error.status_code == reply.status
-    assert took(seen) == ("responses", "responses", "settings")
+    assert decision_of(seen) == ("responses", "responses", "settings")
     assert seen.paths == [RESPONSES]
     assert seen.open == 0
     native = _plain(reply)
@@ -545,7 +550,7 @@ def test_an_answer_of_the_api_is_passed_on(way_in: WayIn, streaming: bool, case:
 
 
 def _plain(reply: Reply) -> openai.APIStatusError:
-    """Return what the SDK itself makes of a reply."""
+    """Return the exception that the SDK itself raises for a reply."""
     transport = http.MockTransport(
         lambda _: http.Response(
             reply.status,
@@ -570,14 +575,12 @@ ALL = {**MISSING, **BLOCKED, "rejected": api(400)}
 )
 @each_way
 @each_way_in
-def test_nothing_falls_back_where_that_is_not_asked_for(
-    way_in: WayIn, streaming: bool, case: str
-) -> None:
+def test_nothing_falls_back_with_fallback_off(way_in: WayIn, streaming: bool, case: str) -> None:
     seen = run(way_in, streaming, over(ALL[case]), fallback=())
     assert isinstance(seen.error, openai.APIStatusError)
     assert seen.error.status_code == ALL[case].status
     assert seen.error.body == _plain(ALL[case]).body
-    assert took(seen) == ("responses", "responses", "settings")
+    assert decision_of(seen) == ("responses", "responses", "settings")
     assert seen.paths == [RESPONSES]
     assert run(way_in, streaming, over(ALL[case]), fallback=()).paths == [RESPONSES]
     assert seen.open == 0
@@ -585,13 +588,13 @@ def test_nothing_falls_back_where_that_is_not_asked_for(
 
 @pytest.mark.parametrize("reason", ["missing", "blocked", "rejected"])
 @each_way_in
-def test_each_reason_stands_for_itself(way_in: WayIn, reason: str) -> None:
+def test_each_reason_is_enabled_by_itself(way_in: WayIn, reason: str) -> None:
     cases = {"missing": MISSING["OpenAI"], "blocked": BLOCKED["401, a page"], "rejected": api(400)}
     for other, reply in cases.items():
         missing_endpoints.clear()
         seen = run(way_in, False, over(reply), fallback=(reason,))
         assert (seen.error is None) is (other == reason)
-        assert took(seen)[0] == ("chat" if other == reason else "responses")
+        assert decision_of(seen)[0] == ("chat" if other == reason else "responses")
 
 
 # `missing`, remembered
@@ -599,7 +602,7 @@ def test_each_reason_stands_for_itself(way_in: WayIn, reason: str) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """Let the test say what time it is."""
+    """A clock that the test sets."""
     made = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(expiring_set, "time", SimpleNamespace(monotonic=lambda: made.now))
     yield made
@@ -610,7 +613,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     ("settings", "seconds"), [({}, 600.0), ({"fallback_expiry": 5}, 5.0)], ids=["default", "given"]
 )
 @each_way_in
-def test_a_missing_endpoint_is_asked_again_after_a_while(
+def test_a_missing_endpoint_is_tried_again_after_a_while(
     way_in: WayIn, clock: SimpleNamespace, settings: Any, seconds: float
 ) -> None:
     upstream = over(MISSING["Azure"])
@@ -622,11 +625,11 @@ def test_a_missing_endpoint_is_asked_again_after_a_while(
     clock.now += seconds + 1
     there = run(way_in, False, over(Reply.of_json(response())), **settings)
     assert there.paths == [RESPONSES]
-    assert said(there) == "Hello there"
-    assert took(there) == ("responses", "responses", "settings")
+    assert answer_text(there) == "Hello there"
+    assert decision_of(there) == ("responses", "responses", "settings")
 
 
-def test_another_base_url_is_asked_for_itself(sdk: Sdk, loopback: Loopback) -> None:
+def test_each_base_url_is_tried(sdk: Sdk, loopback: Loopback) -> None:
     def answer(request: Asked) -> Answer:
         if request.path == "/old/responses":
             return Answer.of_json({"detail": "Not Found"}, 404)
@@ -660,17 +663,17 @@ def test_another_client_of_the_same_base_url_knows_it(loopback: Loopback) -> Non
     assert paths(loopback) == [RESPONSES, CHAT, CHAT]
 
 
-def test_a_call_that_was_chosen_for_chat_is_not_one_that_fell_back() -> None:
+def test_a_call_routed_to_chat_is_not_a_fallback() -> None:
     way_in = WAYS_IN[0]
     run(way_in, False, over(MISSING["Go"]))
-    assert took(run(way_in, False, over(MISSING["Go"]), backend="chat")) == (
+    assert decision_of(run(way_in, False, over(MISSING["Go"]), backend="chat")) == (
         "chat",
         "chat",
         "settings",
     )
 
 
-def test_where_missing_is_not_asked_for_what_others_found_does_not_count() -> None:
+def test_without_missing_remembered_endpoints_are_ignored() -> None:
     way_in = WAYS_IN[0]
     run(way_in, False, over(MISSING["Go"]))
     assert run(way_in, False, over(MISSING["Go"]), fallback=("blocked",)).paths == [RESPONSES]
@@ -688,11 +691,11 @@ def test_only_so_many_base_urls_are_remembered() -> None:
 
 @each_way
 @each_way_in
-def test_a_refused_request_that_chat_takes_is_a_suspect(way_in: WayIn, streaming: bool) -> None:
+def test_a_refused_request_that_chat_accepts_is_a_suspect(way_in: WayIn, streaming: bool) -> None:
     refused = api(400, "unknown_parameter", param="input[0].wrong")
     seen = run(way_in, streaming, over(refused), fallback=("rejected",))
-    assert said(seen) == "Native hello"
-    assert took(seen) == ("chat", "responses", "rejected")
+    assert answer_text(seen) == "Native hello"
+    assert decision_of(seen) == ("chat", "responses", "rejected")
     assert seen.paths == [RESPONSES, CHAT]
     assert seen.decision is not None
     assert [loss.why.partition(":")[0] for loss in seen.decision.losses] == ["translation-suspect"]
@@ -709,7 +712,7 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, strea
     )
     assert isinstance(seen.error, openai.BadRequestError)
     assert (seen.error.code, seen.error.param) == ("chat_says_so", "messages[0].content")
-    assert took(seen) == ("chat", "responses", "rejected")
+    assert decision_of(seen) == ("chat", "responses", "rejected")
     assert seen.decision is not None
     assert [loss.why for loss in seen.decision.losses] == [
         "the Responses API refused the request, and so did Chat Completions"
@@ -723,7 +726,10 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, strea
     [
         (
             200,
-            "translation-suspect: the Responses API refused the request, Chat Completions accepted it",
+            (
+                "translation-suspect: the Responses API refused the request, "
+                "Chat Completions accepted it"
+            ),
         ),
         (400, "the Responses API refused the request, and so did Chat Completions"),
         (401, "the Responses API refused the request, and so did Chat Completions"),
@@ -731,12 +737,12 @@ def test_where_chat_refuses_as_well_its_own_error_is_raised(way_in: WayIn, strea
         (500, "the Responses API refused the request"),
     ],
 )
-def test_what_the_ledger_says_of_a_second_opinion(status: int, why: str) -> None:
+def test_the_ledger_has_the_outcome_of_the_retry_on_chat(status: int, why: str) -> None:
     assert loss_of_retry(ReplyHead(status, "")).why == why
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_retry_of_a_rejected_call_is_told_as_it_ends(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_retry_of_a_rejected_call_is_logged_as_it_ends(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [error(400), error(500), Answer.of_json(completion())]
     client = sdk.client(
         loopback, adapter.Settings(backend="responses", fallback=["rejected"]), max_retries=2
@@ -751,17 +757,23 @@ def test_a_retry_of_a_rejected_call_is_told_as_it_ends(sdk: Sdk, loopback: Loopb
 
 BROKEN = {
     "an error": Reply.of_sse([*opening(), b'data: {"type":"error","code":"x","message":"y"}\n\n']),
-    "a page's worth of nothing": Reply.of_sse(opening()),
+    "no answer": Reply.of_sse(opening()),
     "a reset": Reply.of_sse(opening(), reset=True),
     "failed": Reply.of_sse(
         [
             *opening(),
-            b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"y"}}}\n\n',
+            (
+                b'data: {"type":"response.failed","response":{"status":"failed",'
+                b'"error":{"code":"server_error","message":"y"}}}\n\n'
+            ),
         ],
     ),
     "failed at once": Reply.of_sse(
         [
-            b'data: {"type":"response.failed","response":{"status":"failed","error":{"code":"invalid_prompt","message":"y"}}}\n\n'
+            (
+                b'data: {"type":"response.failed","response":{"status":"failed",'
+                b'"error":{"code":"invalid_prompt","message":"y"}}}\n\n'
+            )
         ]
     ),
 }
@@ -784,7 +796,7 @@ EVERYTHING = ("missing", "blocked", "rejected")
 def test_a_stream_that_has_begun_never_falls_back(way_in: WayIn, case: str) -> None:
     seen = run(way_in, True, over(BROKEN[case]), fallback=EVERYTHING)
     assert isinstance(seen.error, (openai.APIError, *CONNECTION_ERRORS))
-    assert took(seen)[0] == "responses"
+    assert decision_of(seen)[0] == "responses"
     assert seen.paths == [RESPONSES]
 
 
@@ -793,26 +805,26 @@ def test_a_stream_that_has_begun_never_falls_back(way_in: WayIn, case: str) -> N
 def test_a_reply_that_says_200_never_falls_back(way_in: WayIn, case: str) -> None:
     seen = run(way_in, False, over(FAILED[case]), fallback=EVERYTHING)
     assert isinstance(seen.error, openai.APIError)
-    assert took(seen)[0] == "responses"
+    assert decision_of(seen)[0] == "responses"
     assert seen.paths == [RESPONSES]
     assert seen.open == 0
 
 
-# One-way models
+# Responses-only models
 
 
 @pytest.mark.parametrize(
     "case", ["OpenAI", "Azure", "Go", "nginx 405", "302", "401, a page", "200, a page", "rejected"]
 )
-@pytest.mark.parametrize("body", ONE_WAY)
+@pytest.mark.parametrize("body", RESPONSES_ONLY)
 @each_way
 @each_way_in
-def test_one_way_models_never_go_to_chat(
+def test_responses_only_models_never_go_to_chat(
     way_in: WayIn, streaming: bool, body: str, case: str
 ) -> None:
     reply = ALL[case]
     for _ in range(2):
-        seen = run(way_in, streaming, over(reply), ONE_WAY[body], fallback=EVERYTHING)
+        seen = run(way_in, streaming, over(reply), RESPONSES_ONLY[body], fallback=EVERYTHING)
         assert isinstance(seen.error, openai.APIStatusError)
         assert seen.error.status_code == (reply.status if reply.status >= 400 else 502)
         assert "the call can't go to Chat Completions instead" in str(seen.error)
@@ -825,17 +837,17 @@ def test_one_way_models_never_go_to_chat(
                 native.param,
                 native.type,
             )
-        assert took(seen)[:2] == ("responses", "responses")
+        assert decision_of(seen)[:2] == ("responses", "responses")
         assert seen.paths == [RESPONSES]
         assert seen.open == 0
 
 
-def test_a_one_way_model_asks_a_server_that_others_found_wanting() -> None:
+def test_a_responses_only_model_ignores_remembered_endpoints() -> None:
     for way_in in WAYS_IN:
         missing_endpoints.clear()
         run(way_in, False, over(MISSING["Go"]))
-        seen = run(way_in, False, over(Reply.of_json(response())), ONE_WAY["name"])
-        assert said(seen) == "Hello there"
+        seen = run(way_in, False, over(Reply.of_json(response())), RESPONSES_ONLY["name"])
+        assert answer_text(seen) == "Hello there"
         assert seen.paths == [RESPONSES]
 
 
@@ -875,7 +887,7 @@ def test_a_fallback_after_a_retry(sdk: Sdk, loopback: Loopback) -> None:
 
 @pytest.mark.parametrize("status", [307, 308])
 @pytest.mark.parametrize("streamed", [False, True], ids=["create", "stream"])
-def test_a_fallback_after_a_redirect_goes_to_chat_where_that_led(
+def test_a_fallback_after_a_redirect_goes_to_the_new_host(
     sdk: Sdk, loopback: Loopback, status: int, streamed: bool
 ) -> None:
     def answer(request: Asked) -> Answer:
@@ -893,7 +905,7 @@ def test_a_fallback_after_a_redirect_goes_to_chat_where_that_led(
     assert paths(loopback) == [RESPONSES, "/v2/responses", "/v2/chat/completions"]
 
 
-def test_a_redirect_to_nowhere_in_particular_ends_there(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_redirect_to_another_path_has_no_fallback(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = [Answer.redirect("/elsewhere"), Answer.of_json({"detail": "Not Found"}, 404)]
     with pytest.raises(openai.NotFoundError):
         sdk.create(sdk.client(loopback))
@@ -910,7 +922,7 @@ def test_a_redirect_to_nowhere_in_particular_ends_there(sdk: Sdk, loopback: Loop
         (b"/v1?a=/chat/completions", None),
     ],
 )
-def test_the_way_back(path: bytes, expected: bytes | None) -> None:
+def test_the_path_of_chat(path: bytes, expected: bytes | None) -> None:
     assert chat_path_of(path) == expected
 
 
@@ -945,9 +957,9 @@ def test_the_reply_is_chats_own(sdk: Sdk, loopback: Loopback, case: str) -> None
         gzip=True,
     )  # fmt: skip
     plain = sdk.client(loopback, plain=True)
-    ours = sdk.client(loopback, adapter.Settings(backend="responses", fallback=EVERYTHING))
+    adapted = sdk.client(loopback, adapter.Settings(backend="responses", fallback=EVERYTHING))
     replies = []
-    for client, answers in ((plain, [own]), (ours, [first, own])):
+    for client, answers in ((plain, [own]), (adapted, [first, own])):
         loopback.answer = answers
         raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL))
         replies.append((raw.status_code, raw.headers.raw, raw.content))
@@ -960,7 +972,7 @@ def test_the_reply_is_chats_own(sdk: Sdk, loopback: Loopback, case: str) -> None
     )
 
 
-def test_observers_are_told_once(sdk: Sdk, loopback: Loopback) -> None:
+def test_observers_get_one_record(sdk: Sdk, loopback: Loopback) -> None:
     records: list[Any] = []
     loopback.answer = [Answer(404), Answer.of_json(completion())]
     sdk.create(
@@ -971,7 +983,7 @@ def test_observers_are_told_once(sdk: Sdk, loopback: Loopback) -> None:
     ] == [("chat", "responses", "missing", 200, 5)]
 
 
-# The judgement itself
+# The classification itself
 
 
 ODD = (
@@ -983,7 +995,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("raw", ODD)
-def test_no_reply_is_too_odd_to_judge(raw: bytes) -> None:
+def test_odd_replies_are_classified(raw: bytes) -> None:
     for status in (200, 302, 400, 401, 403, 404, 405):
         for kind in ("", "application/json", "text/html", "text/plain"):
             assert classify(ReplyHead(status, kind), raw) in (
@@ -1001,7 +1013,7 @@ def test_what_the_sdk_retries_is_left_to_it() -> None:
     ] == retried
 
 
-def test_a_good_reply_is_not_read_before_its_time() -> None:
+def test_a_successful_reply_is_not_read_early() -> None:
     assert not needs_body(ReplyHead(200, "application/json"))
     assert not needs_body(ReplyHead(200, "text/event-stream"))
     assert not needs_body(ReplyHead(204, ""))

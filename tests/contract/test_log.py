@@ -168,12 +168,19 @@ def test_the_line_names_what_changed(
     caplog.set_level(logging.INFO, "adapter")
     sdk.create(sdk.client(loopback, DROPPING), **SECRET)
     (line,) = [record.getMessage() for record in _own(caplog)]
-    for part in ("asked=responses", "backend=responses", "messages[1].name dropped", "stop dropped", "seed dropped", "output[2] dropped",
-                 f"settings={DROPPING.hash}"):  # fmt: skip
+    for part in (
+        "asked=responses",
+        "backend=responses",
+        "messages[1].name dropped",
+        "stop dropped",
+        "seed dropped",
+        "output[2] dropped",
+        f"settings={DROPPING.hash}",
+    ):
         assert part in line
 
 
-def test_calls_that_nothing_is_asked_of_are_not_logged(
+def test_calls_with_backend_chat_are_not_logged(
     sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = both
@@ -195,7 +202,7 @@ def test_retries_share_one_line(
 
 
 def test_a_refused_value_is_not_shown(sdk: Sdk, loopback: Loopback) -> None:
-    """Keep values out of our error texts, wherever they stand."""
+    """Error texts of the adapter contain no values, at any path."""
     client = sdk.client(loopback, Settings(backend="responses", unsupported="error"))
     for more in (
         {"stop": CANARY},
@@ -207,7 +214,7 @@ def test_a_refused_value_is_not_shown(sdk: Sdk, loopback: Loopback) -> None:
         assert CANARY not in str(raised.value)
 
 
-def test_upstreams_own_words_are_passed_on_and_not_logged(
+def test_upstreams_error_text_is_passed_on_and_not_logged(
     sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(request: Request) -> Reply:

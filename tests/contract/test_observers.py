@@ -1,4 +1,4 @@
-"""Observers: one frozen record for every call, through every way in, whatever becomes of it."""
+"""Observers: one frozen record for every call, through every way in, whatever its outcome."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ USAGE_CHUNK = {
 
 @dataclass(frozen=True)
 class Case:
-    """A call, what answers it, and what its record says."""
+    """A call, its upstream, and the expected fields of its record."""
 
     answer: Callable[[Request], Reply]
-    said: dict[str, Any]
+    fields: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=lambda: {"backend": "responses"})
     more: dict[str, Any] = field(default_factory=dict)
     fails: bool = False
@@ -187,7 +187,7 @@ CASES: dict[str, Case] = {
 
 
 def made(one: Sdk, server: Loopback, way: str, settings: Settings) -> Any:
-    """Make a client whose calls go through the adapter in one of three ways."""
+    """Make a client that uses the adapter in one of three ways."""
     if way == "client":
         return one.client(server, settings)
     if way == "install":
@@ -200,7 +200,7 @@ def made(one: Sdk, server: Loopback, way: str, settings: Settings) -> Any:
 
 
 def call(one: Sdk, client: Any, **more: Any) -> Any:
-    """Make a call and read its reply to the end."""
+    """Make a call and read its whole reply."""
     result = one.create(client, **more)
     return one.list(result) if more.get("stream") else result
 
@@ -219,10 +219,10 @@ def test_one_record_a_call(sdk: Sdk, loopback: Loopback, way: str, case: str) ->
         call(sdk, client, **one.more)
     assert len(seen) == 1
     (record,) = seen
-    said = dict(one.said)
-    if way == "transport" and said.get("status", 0) >= 400:
-        said["error"] = None  # nobody there knows what the library makes of it
-    assert {name: getattr(record, name) for name in said} == said
+    expected = dict(one.fields)
+    if way == "transport" and expected.get("status", 0) >= 400:
+        expected["error"] = None  # a transport doesn't see the exception
+    assert {name: getattr(record, name) for name in expected} == expected
     assert 0 <= record.latency < 60
     assert (
         (record.first_token is not None) == (record.stream and record.error is None)
@@ -253,7 +253,7 @@ def test_records_are_frozen_and_without_contents(sdk: Sdk, loopback: Loopback) -
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("backend", ["chat", "responses"])
 def test_retries_are_one_call(sdk: Sdk, loopback: Loopback, backend: str) -> None:
-    """Our own clients know where a call ends; a transport sees requests."""
+    """The adapter's clients know when a call ends; a transport only sees requests."""
     replies = iter([error(500), error(500), None])
 
     def answer(request: Request) -> Reply:
@@ -261,7 +261,8 @@ def test_retries_are_one_call(sdk: Sdk, loopback: Loopback, backend: str) -> Non
 
     loopback.answer = answer
     seen: list[Record] = []
-    client = sdk.client(loopback, Settings(backend=backend, observers=[seen.append]), max_retries=2)  # type: ignore[arg-type]
+    settings = Settings(backend=backend, observers=[seen.append])  # type: ignore[arg-type]
+    client = sdk.client(loopback, settings, max_retries=2)
     sdk.create(client)
     assert [(one.status, one.error) for one in seen] == [(200, None)]
     assert len(loopback.requests) == 3
@@ -298,7 +299,8 @@ def test_a_stream_left_early(sdk: Sdk, loopback: Loopback, way: str, backend: st
     begun = chat_events()[:2] if backend == "chat" else events()[:-1]
     loopback.answer = lambda _: Reply.of_sse([*begun, HOLD])
     seen: list[Record] = []
-    client = made(sdk, loopback, way, Settings(backend=backend, observers=[seen.append]))  # type: ignore[arg-type]
+    settings = Settings(backend=backend, observers=[seen.append])  # type: ignore[arg-type]
+    client = made(sdk, loopback, way, settings)
     stream = sdk.create(client, stream=True)
     sdk.run(anext(aiter(stream)) if sdk.mode == "async" else next(iter(stream)))
     assert seen == []
@@ -324,7 +326,7 @@ async def test_a_cancelled_call(loopback: Loopback) -> None:
     assert [one.error for one in seen] == ["CancelledError"]
 
 
-def test_an_observer_that_raises_is_dropped(
+def test_an_observer_that_raises_is_removed(
     sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = both
@@ -358,15 +360,15 @@ def test_counters_over_many_calls(sdk: Sdk, loopback: Loopback) -> None:
         {"extra_headers": {"x-adapter-backend": "chat"}},
     ):
         call(sdk, client, **more)
-    taken = counters.snapshot()
-    assert taken["calls"] == 5
-    assert taken["held"] == {"seed": 1}
-    assert taken["reasons"] == {"settings": 3, "unsupported": 1, "header": 1}
+    figures = counters.snapshot()
+    assert figures["calls"] == 5
+    assert figures["held"] == {"seed": 1}
+    assert figures["reasons"] == {"settings": 3, "unsupported": 1, "header": 1}
     assert "seed" in str(counters)
 
 
 def test_replies_stay_as_they_are(sdk: Sdk, loopback: Loopback) -> None:
-    """Watching a reply of Chat's changes nothing of it."""
+    """Observing a reply of Chat doesn't change it."""
     loopback.answer = _zipped
     results = []
     for observers in ([], [Counters()]):

@@ -1,4 +1,7 @@
-"""One tool loop, written once: on both APIs, natively and through the adapter, streamed and not, it holds the same conversation."""
+"""One tool loop for both APIs: the same conversation natively and through the adapter.
+
+Streamed and not.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,11 @@ Api = Literal["chat", "responses"]
 Way = Literal["whole", "streamed", "in turns"]
 
 
-class Talk:
-    """A conversation; `ask` makes the next request's arguments, `hear` takes a turn and says whether the model waits for more."""
+class Conversation:
+    """A conversation: `request` makes the next request, `receive` adds a turn.
+
+    `receive` returns whether the model waits for tool results.
+    """
 
     def __init__(self, api: Api, way: Way) -> None:
         self.api, self.way = api, way
@@ -32,12 +38,12 @@ class Talk:
         self.transcript: list[dict[str, Any]] = []
         self.turns = 0
 
-    def say(self, question: str) -> None:
+    def add_question(self, question: str) -> None:
         message = {"role": "user", "content": question}
         self.history.append(message)
         self.transcript.append(message)
 
-    def ask(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": "tiny", "tools": tools_for(self.api, flips.TOOLS)}
         body |= (
             {"messages": self.history}
@@ -47,7 +53,7 @@ class Talk:
         streamed = self.way == "streamed" or (self.way == "in turns" and self.turns % 3 == 2)
         return body | ({"stream": True} if streamed else {})
 
-    def hear(self, turn: Turn[Any]) -> bool:
+    def receive(self, turn: Turn[Any]) -> bool:
         self.turns += 1
         results = [tool_result(call, ANSWERS[call.name]) for call in turn.tool_calls]
         for entry in (turn, *results):
@@ -74,37 +80,37 @@ def finished(events: list[Any]) -> Turn[Any]:
 
 
 def hold(client: Any, api: Api, way: Way, questions: Sequence[str] = flips.QUESTIONS) -> str:
-    talk = Talk(api, way)
+    conversation = Conversation(api, way)
     for question in questions:
-        talk.say(question)
+        conversation.add_question(question)
         more = True
         while more:
-            body = talk.ask()
+            body = conversation.request()
             result = method(client, api)(**body)
             read_ = read(result, tools=flips.TOOLS)
-            more = talk.hear(finished(list(read_)) if body.get("stream") else read_)
-    return flips.state(talk.transcript)
+            more = conversation.receive(finished(list(read_)) if body.get("stream") else read_)
+    return flips.state(conversation.transcript)
 
 
 async def hold_async(
     client: Any, api: Api, way: Way, questions: Sequence[str] = flips.QUESTIONS
 ) -> str:
-    talk = Talk(api, way)
+    conversation = Conversation(api, way)
     for question in questions:
-        talk.say(question)
+        conversation.add_question(question)
         more = True
         while more:
-            body = talk.ask()
+            body = conversation.request()
             sent = method(client, api)(**body)
             result = await sent if inspect.isawaitable(sent) else sent
             read_ = read(result, tools=flips.TOOLS)
-            more = talk.hear(
+            more = conversation.receive(
                 finished([event async for event in read_]) if body.get("stream") else read_
             )
-    return flips.state(talk.transcript)
+    return flips.state(conversation.transcript)
 
 
-# The SDK itself on either API, and our client with the flag off and on.
+# The SDK itself on either API, and the adapter's client with the flag off and on.
 ARMS: dict[str, tuple[Any, Api, str, dict[str, Any]]] = {
     "native_chat": (openai.OpenAI, "chat", "chat", {}),
     "native_responses": (openai.OpenAI, "responses", "responses", {}),
@@ -126,7 +132,7 @@ def client(
 
 @pytest.fixture(scope="module")
 def transcript() -> str:
-    """Give the conversation as it is without the reader: the SDK's own, on its own API."""
+    """Return the conversation without the reader: with the SDK, on Chat."""
     with (
         use_cassette(flips.cassette("chat")),
         client(openai.OpenAI, {}, http_client=HTTP.Client(verify=False)) as sdk,
@@ -156,7 +162,7 @@ async def test_on_cassettes_async(arm: str, transcript: str) -> None:
 
 @pytest.fixture(scope="module")
 def beginning(transcript: str) -> str:
-    """Give the conversation up to the second question: a real server takes half a second for each turn."""
+    """Return the conversation up to the second question; a real server is slow."""
     messages = json.loads(transcript)
     second = [n for n, message in enumerate(messages) if message["role"] == "user"][1]
     assert second == 6

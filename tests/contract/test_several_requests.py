@@ -1,4 +1,4 @@
-"""`n` emulated: as many requests as answers are wanted, in threads or in tasks, and nothing of them stays behind."""
+"""Emulated `n`: that many requests, in threads or tasks, merged into one; nothing is left over."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ def _no_thread_is_left() -> Any:
     assert quiet(), "a thread is still at work"
 
 
-def in_turn(*replies: Any) -> Upstream:
-    """Give the k-th request the k-th reply, the last one to all that follow."""
+def one_after_another(*replies: Any) -> Upstream:
+    """Answer the k-th request with the k-th reply, and later ones with the last."""
     numbers = itertools.count()
     return lambda _: replies[min(next(numbers), len(replies) - 1)]
 
 
-def by_turn(*answers: Any) -> Callable[[Asked], Answer]:
-    """Do so on the loopback."""
+def loopback_one_after_another(*answers: Any) -> Callable[[Asked], Answer]:
+    """Do the same on the loopback server."""
     numbers = itertools.count()
     return lambda _: answers[min(next(numbers), len(answers) - 1)]
 
 
 def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
-    """Answer number k, with an id, a text and a usage of its own."""
+    """Return reply number k, with its own id, text and usage."""
     usage = {
         "input_tokens": 5,
         "output_tokens": 10**k,
@@ -86,7 +86,7 @@ def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
         "output_tokens_details": {"reasoning_tokens": 2 * k},
     }
     made = response(*(output or [message_item(f"answer {k}")]), id=f"resp_{k}", usage=usage)
-    if not streaming or output:  # a stream may be answered by a whole Response
+    if not streaming or output:  # a whole Response may answer a stream
         return Reply.of_json(made)
     begun = event(
         "response.created", response={**made, "status": "in_progress", "output": [], "usage": None}
@@ -104,20 +104,22 @@ def numbered(k: int, *output: Any, streaming: bool = False) -> Reply:
 def run(
     way_in: WayIn, streaming: bool, upstream: Upstream, body: Any = ASKED, **settings: Any
 ) -> Seen:
-    """Call once, with emulation, and read all of it."""
+    """Make one call with emulation and read the whole reply."""
     return (way_in.stream if streaming else way_in.create)(body, upstream, **{**ON, **settings})
 
 
 def choices_of(seen: Seen) -> dict[int, dict[str, Any]]:
-    """Return what each choice of a result, or of a stream, says."""
+    """Return the contents of each choice of a result or a stream."""
     seen.reraise()
     found: dict[int, dict[str, Any]] = {}
     if not seen.chunks:
         for choice in seen.json()["choices"]:
-            said = choice["message"]
-            calls = "".join(call["function"]["arguments"] for call in said.get("tool_calls") or [])
+            message = choice["message"]
+            calls = "".join(
+                call["function"]["arguments"] for call in message.get("tool_calls") or []
+            )
             found[choice["index"]] = {
-                "text": said.get("content") or "", "refusal": said.get("refusal") or "",
+                "text": message.get("content") or "", "refusal": message.get("refusal") or "",
                 "calls": calls, "end": choice["finish_reason"],
             }  # fmt: skip
         return found
@@ -152,16 +154,16 @@ OUTPUTS: dict[str, list[tuple[Any, ...]]] = {
 @pytest.mark.parametrize("case", OUTPUTS)
 @each_way
 @each_way_in
-def test_it_equals_that_many_single_calls(way_in: WayIn, streaming: bool, case: str) -> None:
+def test_the_result_equals_n_single_calls(way_in: WayIn, streaming: bool, case: str) -> None:
     replies = [numbered(k, *output, streaming=streaming) for k, output in enumerate(OUTPUTS[case])]
     body = {**ASKED, "stream_options": {"include_usage": True}} if streaming else ASKED
     single = {key: value for key, value in body.items() if key != "n"}
-    singles = [run(way_in, streaming, in_turn(reply), single) for reply in replies]
-    seen = run(way_in, streaming, in_turn(*replies), body)
+    singles = [run(way_in, streaming, one_after_another(reply), single) for reply in replies]
+    seen = run(way_in, streaming, one_after_another(*replies), body)
 
     found = choices_of(seen)
     assert sorted(found) == [0, 1, 2]
-    # Which of the requests is answered first, nobody can say.
+    # The order in which the requests are answered isn't defined.
     assert sorted(map(str, found.values())) == sorted(str(choices_of(one)[0]) for one in singles)
     parts = seen.chunks_json() if streaming else [seen.json()]
     ids = {part["id"] for part in parts}
@@ -181,7 +183,7 @@ def test_it_equals_that_many_single_calls(way_in: WayIn, streaming: bool, case: 
 
 @each_way_in
 def test_the_helper(way_in: WayIn) -> None:
-    upstream = in_turn(*[numbered(k, streaming=True) for k in range(N)])
+    upstream = one_after_another(*[numbered(k, streaming=True) for k in range(N)])
     seen = way_in.helper(ASKED, upstream, **ON)
     seen.reraise()
     assert sorted(choice.message.content for choice in seen.value.choices) == [
@@ -194,14 +196,14 @@ def test_the_helper(way_in: WayIn) -> None:
 
 
 class Answered(pydantic.BaseModel):
-    """What `parse` is to give."""
+    """The type for `parse`."""
 
     k: int
 
 
 @each_way_in
 def test_parse(way_in: WayIn) -> None:
-    upstream = in_turn(*[numbered(k, message_item(f'{{"k":{k}}}')) for k in range(N)])
+    upstream = one_after_another(*[numbered(k, message_item(f'{{"k":{k}}}')) for k in range(N)])
     seen = way_in.parse({**ASKED, "response_format": Answered}, upstream, **ON)
     seen.reraise()
     assert sorted(choice.message.parsed.k for choice in seen.value.choices) == [0, 1, 2]
@@ -216,7 +218,7 @@ def test_one_and_many(way_in: WayIn, streaming: bool) -> None:
         assert len(seen.sent) == n
 
 
-# Failures: the first one is the caller's
+# Failures: the first one is raised
 
 SAYS_NO = {"error": {"message": "No.", "type": "some_type", "param": None, "code": "some_code"}}
 STREAM_ERROR = b'data: {"type":"error","code":"x","message":"y","param":null}\n\n'
@@ -270,14 +272,14 @@ def _error(seen: Seen) -> tuple[Any, ...]:
     [*((False, case) for case in WHOLE_FAULTS), *((True, case) for case in STREAM_FAULTS)],
 )
 @each_way_in
-def test_one_that_fails_is_what_a_single_call_shows(
+def test_a_failure_is_that_of_a_single_call(
     way_in: WayIn, streaming: bool, case: str, place: int
 ) -> None:
     bad = (STREAM_FAULTS if streaming else WHOLE_FAULTS)[case]
     replies = [numbered(k, streaming=streaming) for k in range(N)]
     replies[place] = bad
-    alone = run(way_in, streaming, in_turn(bad), CALL)
-    seen = run(way_in, streaming, in_turn(*replies))
+    alone = run(way_in, streaming, one_after_another(bad), CALL)
+    seen = run(way_in, streaming, one_after_another(*replies))
     assert _error(seen) == _error(alone)
     assert seen.value is None
     assert quiet()
@@ -289,13 +291,13 @@ def test_one_that_fails_is_what_a_single_call_shows(
 
 @each_way
 @each_way_in
-def test_all_that_fail_are_closed(way_in: WayIn, streaming: bool) -> None:
+def test_all_failed_replies_are_closed(way_in: WayIn, streaming: bool) -> None:
     for bad in (
         Reply.of_json(SAYS_NO, 400),
         Reply(307, (b"moved",), "", ()),
         Reply(304, (b"",), ""),
     ):
-        seen = run(way_in, streaming, in_turn(bad))
+        seen = run(way_in, streaming, one_after_another(bad))
         assert isinstance(seen.error, openai.APIStatusError)
         assert quiet()
         assert seen.open == 0
@@ -305,12 +307,12 @@ def test_all_that_fail_are_closed(way_in: WayIn, streaming: bool) -> None:
 
 
 def emulating(sdk: Sdk, loopback: Loopback, **more: Any) -> Any:
-    """Make a client that emulates n."""
+    """Make a client that emulates `n`."""
     return sdk.client(loopback, more.pop("settings", EMULATING), **more)
 
 
 def left(sdk: Sdk) -> list[str]:
-    """Name the tasks that are still there."""
+    """Return the names of the remaining tasks."""
     if sdk._runner is None:
         return [] if quiet() else [thread.name for thread in busy()]
     return [
@@ -321,12 +323,12 @@ def left(sdk: Sdk) -> list[str]:
 
 
 def released(server: Loopback) -> bool:
-    """Wait for the server to see that all connections were hung up."""
+    """Wait until the server has seen the end of all connections."""
     return server.wait_for(lambda one: one.open_connections == 0)
 
 
 def idle(client: Any) -> bool:
-    """Tell whether no connection of a client is in use."""
+    """Return whether no connection of a client is in use."""
     pool = client._client._transport._pool
     return all(connection.is_idle() for connection in pool.connections) and not pool._requests
 
@@ -352,7 +354,7 @@ def test_a_failure_does_not_wait_for_a_slow_one(
         "opening": hanging(opening()[:1]),
         "head only": hanging([]),
     }[slow]
-    loopback.answer = by_turn(waits, waits, FAULTS[case])
+    loopback.answer = loopback_one_after_another(waits, waits, FAULTS[case])
     client = emulating(sdk, loopback, timeout=20)
     begun = time.monotonic()
     with pytest.raises((openai.APIError, *CONNECTION_ERRORS)):
@@ -361,7 +363,7 @@ def test_a_failure_does_not_wait_for_a_slow_one(
     if sdk.mode == "async":
         assert left(sdk) == []
         assert loopback.wait_for(lambda one: one.open_connections <= 1)
-    loopback.close()  # a thread can't be interrupted: it ends with what it waits for
+    loopback.close()  # a thread can't be interrupted: it ends when its wait does
     assert left(sdk) == []
     assert LEFT_OPEN or idle(client)
 
@@ -369,7 +371,9 @@ def test_a_failure_does_not_wait_for_a_slow_one(
 @each_way
 def test_a_timeout_of_one(sdk: Sdk, loopback: Loopback, streaming: bool) -> None:
     good = Answer.of_sse(events()) if streaming else Answer.of_json(response())
-    loopback.answer = by_turn(good, Answer(200, parts=[HOLD], framing="chunked"), good)
+    loopback.answer = loopback_one_after_another(
+        good, Answer(200, parts=[HOLD], framing="chunked"), good
+    )
     client = emulating(sdk, loopback, timeout=0.6)
     with pytest.raises((openai.APITimeoutError, http.ReadTimeout)):
         sdk.stream(client, n=N) if streaming else sdk.create(client, n=N)
@@ -399,9 +403,7 @@ LEAVING: dict[str, int | None] = {"unread": 0, "after one": 1, "after some": 4}
 
 
 @pytest.mark.parametrize("how", ["close", "dropped", "exception"])
-@pytest.mark.parametrize(
-    "after", tier.pick(list(LEAVING), ["after one"])
-)  # it takes two seconds each
+@pytest.mark.parametrize("after", tier.pick(list(LEAVING), ["after one"]))  # each takes two seconds
 def test_leaving_early(sdk: Sdk, loopback: Loopback, after: str, how: str) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
     client = emulating(sdk, loopback, timeout=2)
@@ -429,14 +431,14 @@ def test_leaving_early(sdk: Sdk, loopback: Loopback, after: str, how: str) -> No
                     raise KeyError
         del stream
         gc.collect()
-        await asyncio.sleep(0.05)  # the loop closes what was dropped
+        await asyncio.sleep(0.05)  # the loop closes abandoned generators
 
     sdk.run(leave()) if sdk.mode == "async" else leave_sync()
     gc.collect()
     assert left(sdk) == []
     assert released(loopback)
     assert idle(client)
-    assert _fds() <= before + N  # the loopback's own ends, as the loop frees them
+    assert _fds() <= before + N  # the server's ends of the connections
 
 
 @pytest.mark.parametrize("when", ["head", "body", "stream"])
@@ -472,7 +474,7 @@ def test_a_cancelled_task(loopback: Loopback, when: str) -> None:
     sdk.close()
 
 
-def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback: Loopback) -> None:
+def test_closing_a_stream_elsewhere_wakes_its_reader(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: hanging(events()[:5])
     client = emulating(sdk, loopback, timeout=20)
     stream = sdk.create(client, n=N, stream=True)
@@ -491,9 +493,7 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
         reader.start()
         time.sleep(0.2)
         begun = time.monotonic()
-        with contextlib.suppress(
-            ValueError
-        ):  # a generator that is being read can't be closed by another thread
+        with contextlib.suppress(ValueError):  # another thread can't close a running generator
             stream.close()
         reader.join(5)
         assert not reader.is_alive()
@@ -522,7 +522,7 @@ def test_a_stream_that_somebody_else_closes_wakes_its_reader(sdk: Sdk, loopback:
 @each_way
 def test_a_retry_repeats_the_whole(sdk: Sdk, loopback: Loopback, streaming: bool) -> None:
     good = Answer.of_sse(events()) if streaming else Answer.of_json(response())
-    loopback.answer = by_turn(error(503), good)
+    loopback.answer = loopback_one_after_another(error(503), good)
     client = emulating(sdk, loopback, max_retries=2)
     result = sdk.stream(client, n=N) if streaming else sdk.create(client, n=N)
     if streaming:
@@ -535,7 +535,7 @@ def test_a_retry_repeats_the_whole(sdk: Sdk, loopback: Loopback, streaming: bool
 
 
 def text_of_choice(choice: Any) -> str:
-    """Return what a choice says."""
+    """Return the text of a choice."""
     return choice.message.content or ""
 
 
@@ -558,7 +558,7 @@ def test_redirects(sdk: Sdk, loopback: Loopback, streaming: bool, status: int) -
     assert idle(client)
 
 
-def test_redirects_of_one_alone(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_redirect_of_one_request(sdk: Sdk, loopback: Loopback) -> None:
     numbers = itertools.count()
     loopback.answer = lambda request: (
         Answer.redirect("/v2/responses")
@@ -575,7 +575,7 @@ def test_redirects_of_one_alone(sdk: Sdk, loopback: Loopback) -> None:
 
 @pytest.mark.parametrize(("most", "path"), [(2, CHAT), (3, RESPONSES), (None, RESPONSES)])
 @each_way
-def test_more_than_the_pool_can_hold_stays_on_chat(
+def test_more_than_the_pool_allows_stays_on_chat(
     sdk: Sdk, loopback: Loopback, streaming: bool, most: int | None, path: str
 ) -> None:
     def answer(request: Asked) -> Answer:
@@ -602,9 +602,7 @@ def test_more_than_the_pool_can_hold_stays_on_chat(
     ]
 
 
-def test_a_pool_that_is_just_large_enough_never_waits_for_itself(
-    sdk: Sdk, loopback: Loopback
-) -> None:
+def test_a_pool_of_exactly_n_does_not_deadlock(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: Answer.of_sse(events())
     kind = sdk.pick(http.Client, http.AsyncClient)
     client = emulating(
@@ -659,7 +657,7 @@ def test_contextvars_reach_the_requests(way_in: WayIn) -> None:
     var.reset(token)
 
 
-# Ways to ask for it, and what it goes together with
+# Settings that enable it, and combinations
 
 
 def test_by_settings_rule_and_use(sdk: Sdk, loopback: Loopback) -> None:
@@ -686,10 +684,10 @@ def test_by_settings_rule_and_use(sdk: Sdk, loopback: Loopback) -> None:
     ("policy", "expected"), [("chat", CHAT), ("error", None), ("drop", RESPONSES)]
 )
 @each_way_in
-def test_what_happens_where_it_is_not_emulated(
-    way_in: WayIn, policy: str, expected: str | None
-) -> None:
-    upstream = lambda sent: Reply.of_json(completion()) if sent.path == CHAT else numbered(0)  # noqa: E731
+def test_without_emulation(way_in: WayIn, policy: str, expected: str | None) -> None:
+    def upstream(sent: Sent) -> Reply:
+        return Reply.of_json(completion()) if sent.path == CHAT else numbered(0)
+
     seen = run(way_in, False, upstream, emulate=(), unsupported=policy)
     assert seen.paths == ([expected] if expected else [])
     if expected is None:
@@ -701,7 +699,7 @@ def test_what_happens_where_it_is_not_emulated(
 @each_way
 @each_way_in
 def test_together_with_stop(way_in: WayIn, streaming: bool) -> None:
-    upstream = in_turn(*[numbered(k, streaming=streaming) for k in range(N)])
+    upstream = one_after_another(*[numbered(k, streaming=streaming) for k in range(N)])
     seen = run(way_in, streaming, upstream, {**ASKED, "stop": "wer"}, emulate=("n", "stop"))
     assert [(one["text"], one["end"]) for one in choices_of(seen).values()] == [("ans", "stop")] * N
     assert quiet()
@@ -715,7 +713,11 @@ def test_together_with_stop(way_in: WayIn, streaming: bool) -> None:
 @each_way_in
 def test_together_with_a_fallback(way_in: WayIn, place: str, reply: Reply) -> None:
     missing_endpoints.clear()
-    first = in_turn(numbered(0), reply, numbered(1)) if place == "one" else in_turn(reply)
+    first = (
+        one_after_another(numbered(0), reply, numbered(1))
+        if place == "one"
+        else one_after_another(reply)
+    )
     seen = run(
         way_in,
         False,
@@ -736,7 +738,7 @@ def test_together_with_a_fallback(way_in: WayIn, place: str, reply: Reply) -> No
 
 
 @each_way
-def test_what_observers_and_the_log_are_told(
+def test_one_record_and_one_log_line(
     sdk: Sdk, loopback: Loopback, streaming: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     records: list[Any] = []
@@ -754,7 +756,7 @@ def test_what_observers_and_the_log_are_told(
     assert len(caplog.records) == 1
 
 
-def test_a_fallback_is_told_as_one(
+def test_a_fallback_is_recorded_as_one(
     sdk: Sdk, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = lambda request: (
@@ -773,7 +775,7 @@ def test_whole_and_streamed_answers_mixed() -> None:
         for turn in itertools.permutations(
             [numbered(0, message_item("answer 0")), numbered(1, streaming=True)]
         ):
-            seen = run(way_in, True, in_turn(*turn), {**CALL, "n": 2})
+            seen = run(way_in, True, one_after_another(*turn), {**CALL, "n": 2})
             assert sorted(one["text"] for one in choices_of(seen).values()) == [
                 "answer 0",
                 "answer 1",
@@ -783,7 +785,9 @@ def test_whole_and_streamed_answers_mixed() -> None:
 
 
 def test_raw_replies(sdk: Sdk, loopback: Loopback) -> None:
-    loopback.answer = by_turn(Answer.of_json(response()), Answer.of_sse(events()))
+    loopback.answer = loopback_one_after_another(
+        Answer.of_json(response()), Answer.of_sse(events())
+    )
     client = emulating(sdk, loopback)
     raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL, n=2, stream=True))
     assert raw.headers["content-type"].startswith("text/event-stream")
@@ -792,7 +796,7 @@ def test_raw_replies(sdk: Sdk, loopback: Loopback) -> None:
     assert text_of([chunk for chunk in parsed if chunk.choices]) == "Hello there" * 2
 
 
-def test_helpers_leave_nothing(sdk: Sdk, loopback: Loopback) -> None:
+def test_helpers_leave_nothing_behind(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: hanging(events()[:6])
     client = emulating(sdk, loopback, timeout=2)
     manager = helpers_of(client).stream(**ASKED)

@@ -1,4 +1,4 @@
-"""Stored completions by the ids that the adapter gave out, and the rest of the API, which passes untouched."""
+"""Stored completions by ids from the adapter; the rest of the API passes untouched."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ BACKENDS = ["chat", "responses"]
 
 certificates = functools.cache(
     ssl.create_default_context
-)  # loading them costs most of a client's making
+)  # loading them is most of the cost of a client
 
 
 def client_of(
     sdk: Sdk, server: Loopback, way_in: str = "ours", backend: str = "responses", **more: Any
 ) -> Any:
-    """Make a client that comes in by one of the ways in, or a `plain` one."""
+    """Make a client with the adapter in one of several ways, or a `plain` one."""
     kind, wrap = sdk.pick(
         (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
     )
@@ -69,7 +69,7 @@ each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
 class Store:
-    """The other API's store of one Response, paged like the service's: newest first, unless told otherwise."""
+    """The items of one Response, paged as by the Responses API: newest first by default."""
 
     def __init__(self, *items: dict[str, Any]) -> None:
         self.items = list(items)
@@ -141,7 +141,7 @@ TURNS = ["developer", "user", "assistant", "tool", "tool", "assistant", "user"]
 
 
 def read(sdk: Sdk, listed: Any) -> list[dict[str, Any]]:
-    """Read messages through all pages."""
+    """Return the messages of all pages."""
     return [message.model_dump(exclude_unset=True) for message in sdk.list(listed)]
 
 
@@ -175,7 +175,7 @@ def test_retrieve(sdk: Sdk, loopback: Loopback, way_in: str, backend: str) -> No
     assert loopback.requests[1].query == "x=1+2"
 
 
-def test_what_create_gave_can_be_retrieved(sdk: Sdk, loopback: Loopback) -> None:
+def test_the_result_of_create_can_be_retrieved(sdk: Sdk, loopback: Loopback) -> None:
     stored = response(call_item(), id="resp_0a1B-2", store=True)
     loopback.answer = lambda request: Reply.of_json(stored)
     client = client_of(sdk, loopback)
@@ -268,10 +268,12 @@ def test_newest_first_is_the_same_backwards(sdk: Sdk, loopback: Loopback) -> Non
     messages = client_of(sdk, loopback).chat.completions.messages
     forwards, backwards = (read(sdk, messages.list(ID, order=order)) for order in ("asc", "desc"))
 
-    def told(message: dict[str, Any]) -> dict[str, Any]:
+    def contents_of(message: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in message.items() if key != "id"}
 
-    assert [told(message) for message in backwards] == [told(message) for message in forwards[::-1]]
+    assert [contents_of(message) for message in backwards] == [
+        contents_of(message) for message in forwards[::-1]
+    ]
     assert [parse_qs(request.query)["order"] for request in loopback.requests] == [
         ["asc"],
         ["desc"],
@@ -279,7 +281,7 @@ def test_newest_first_is_the_same_backwards(sdk: Sdk, loopback: Loopback) -> Non
 
 
 def everything(messages: list[dict[str, Any]]) -> list[Any]:
-    """Lay out what messages say, however text and calls fell on pages."""
+    """Return the contents of messages, however text and calls are spread over pages."""
     out: list[Any] = []
     for message in messages:
         text = message.get("content") or message.get("content_parts") or message.get("refusal")
@@ -290,7 +292,7 @@ def everything(messages: list[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("limit", range(1, 12))
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_all_pages_give_everything_once(
+def test_all_pages_together_are_complete(
     sdk: Sdk, loopback: Loopback, limit: int, order: Any
 ) -> None:
     loopback.answer = Store(*ITEMS)
@@ -376,7 +378,7 @@ def test_retries_are_the_sdks(sdk: Sdk, loopback: Loopback) -> None:
 @pytest.mark.parametrize(
     "body", [None, [], "x", {}, {"data": {}}, {"object": "response", "output": "x"}]
 )
-def test_what_makes_no_sense_raises(sdk: Sdk, loopback: Loopback, body: Any) -> None:
+def test_invalid_bodies_raise(sdk: Sdk, loopback: Loopback, body: Any) -> None:
     loopback.answer = lambda request: Reply.of_json(body)
     completions = client_of(sdk, loopback).chat.completions
     with pytest.raises(openai.APIError):
@@ -392,7 +394,7 @@ def test_a_response_without_an_answer_raises(sdk: Sdk, loopback: Loopback, statu
         sdk.run(client_of(sdk, loopback).chat.completions.retrieve(ID))
 
 
-# Ids and questions that aren't ours
+# Other ids and requests
 
 OTHERS: dict[str, Callable[[Any], Any]] = {
     **{
@@ -408,17 +410,17 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
             "chatcmpl-msg_1",
             *(["chatcmpl-resp_1?x=1"] if SDK >= (3, 0) else []),
         )
-    },  # older ones let it be a query
+    },  # older ones treat it as a query
     "delete": lambda c: c.delete("chatcmpl-9nYZ"),
     "messages": lambda c: c.messages.list("chatcmpl-9nYZ", limit=3),
     "list": lambda c: c.list(model="gpt-4o", metadata={"a": "b"}, order="desc"),
     "update": lambda c: c.update("chatcmpl-9nYZ", metadata={"a": "b"}),
-    "update of ours": lambda c: c.update(ID, metadata={"a": "b"}),
+    "update by our id": lambda c: c.update(ID, metadata={"a": "b"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("ask", OTHERS.values(), ids=OTHERS)
-def test_what_is_not_ours_is_untouched(sdk: Sdk, loopback: Loopback, ask: Any) -> None:
+def test_other_requests_are_untouched(sdk: Sdk, loopback: Loopback, ask: Any) -> None:
     chat = {
         "id": "chatcmpl-9nYZ",
         "object": "chat.completion",
@@ -448,7 +450,7 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
     wrong, total = [], 0
     completions = client_of(sdk, loopback).chat.completions
     for op in ("retrieve", "delete", "input_items"):
-        # Chat has no question that is answered with a stream.
+        # No request of Chat for a stored completion is answered with a stream.
         for recording in corpus.select(api="responses", op=op, stream=False):
             loopback.answer = lambda request, recording=recording: Reply.of_json(
                 recording.response, recording.status
@@ -480,7 +482,8 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
                 wrong.append(recording.id)
     with capsys.disabled():
         print(
-            f"\nrecorded questions about stored Responses, {sdk.mode}: {total - len(wrong)} right of {total}",
+            f"\nrecorded requests for stored Responses, {sdk.mode}: "
+            f"{total - len(wrong)} right of {total}",
             end=" ",
         )
     assert wrong == []
@@ -491,7 +494,7 @@ def test_recordings(sdk: Sdk, loopback: Loopback, capsys: pytest.CaptureFixture[
 
 
 class Shape(BaseModel):
-    """What a parsed answer would be."""
+    """The type of a parsed answer."""
 
     word: str
 
@@ -605,8 +608,8 @@ def test_streams_of_the_other_api_are_untouched(sdk: Sdk, loopback: Loopback, wa
     assert seen[0] == seen[1]
     assert seen[0][0][0]["type"] == "response.created"
     half = len(loopback.requests) // 2
-    for ours, native in zip(loopback.requests[:half], loopback.requests[half:], strict=True):
-        assert same_request(ours, native)
+    for adapted, native in zip(loopback.requests[:half], loopback.requests[half:], strict=True):
+        assert same_request(adapted, native)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The log of calls that were to go to the Responses API: what kept them on Chat Completions, and where the others went."""
+"""The log of calls routed to the Responses API: what kept them on Chat, and where others went."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.support.ways_in import WAYS_IN, Reply, Sent, WayIn, _Call, each_way_i
 
 __all__ = ["sdk"]
 
-SAID = "words of a user's"
+CONTENTS = "contents of a user"
 
 
 @pytest.fixture(autouse=True)
-def anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin as a process does."""
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reset what a process logs once."""
     once = Once(50)
     for module in (log, reload):
         monkeypatch.setattr(module, "HELD", once)
@@ -46,29 +46,31 @@ def answer(sent: Sent) -> Reply:
 
 
 def body(**more: Any) -> dict[str, Any]:
-    return {"model": "gpt-4o", "messages": [{"role": "user", "content": SAID}], **more}
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": CONTENTS}], **more}
 
 
 def message(**more: Any) -> dict[str, Any]:
     return body(
-        messages=[{"role": "user", "content": "first"}, {"role": "user", "content": SAID, **more}]
+        messages=[
+            {"role": "user", "content": "first"},
+            {"role": "user", "content": CONTENTS, **more},
+        ]
     )
 
 
-def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+def log_lines(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     lines = [
         one.getMessage() for one in caplog.records if one.name == "adapter" and one.levelno == level
     ]
-    assert SAID not in "".join(lines)
+    assert CONTENTS not in "".join(lines)
     return lines
 
 
-# What kept a call there, and what would let it go
+# What kept a call on Chat, and the setting that would let it move
 
 DROP, BOTH = ["drop"], ["drop", "emulate"]
-HELD: dict[
-    str, tuple[dict[str, Any], str, list[str] | None]
-] = {  # the call, the path, the settings that help
+# The call, the path, the remedies
+HELD: dict[str, tuple[dict[str, Any], str, list[str] | None]] = {
     "a message's name": (message(name="ada"), "messages[].name", BOTH),
     "seed": (body(seed=7), "seed", DROP),
     "a penalty": (body(presence_penalty=0.5), "presence_penalty", DROP),
@@ -106,21 +108,20 @@ EACH = [(way_in, "a message's name") for way_in in tier.two(WAYS_IN)]
 @pytest.mark.parametrize(
     ("way_in", "case"), [*WHOLE, *EACH[1:]], ids=lambda one: getattr(one, "name", one)
 )
-def test_what_kept_a_call_is_named_with_what_helps(
+def test_the_warning_names_the_path_and_the_remedy(
     way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said, path, remedy = HELD[case]
+    call, path, remedy = HELD[case]
     with caplog.at_level(logging.INFO, "adapter"):
-        seen = way_in.create(said, answer)
-    assert (seen.paths, len(told(caplog))) == ([CHAT], 1)
-    line = told(caplog)[0]
-    assert line.startswith(
-        f"asked for responses, kept on chat: {path}{' (' if remedy is None else f'; set {remedy[0]} = '}"
-    )
+        seen = way_in.create(call, answer)
+    assert (seen.paths, len(log_lines(caplog))) == ([CHAT], 1)
+    line = log_lines(caplog)[0]
+    advice = " (" if remedy is None else f"; set {remedy[0]} = "
+    assert line.startswith(f"asked for responses, kept on chat: {path}{advice}")
     assert seen.decision is not None
     assert f"({seen.decision.reason}: " in line
     assert line.endswith(f"settings={seen.decision.settings_hash}")
-    assert told(caplog, logging.INFO)[0].startswith(
+    assert log_lines(caplog, logging.INFO)[0].startswith(
         "POST /chat/completions asked=responses backend=chat "
     )
     settings = [
@@ -129,16 +130,16 @@ def test_what_kept_a_call_is_named_with_what_helps(
     ]
     assert [name for name, _ in settings] == (remedy or [])
     for name, value in settings:
-        helped = way_in.create(said, answer, **{name: value})
+        helped = way_in.create(call, answer, **{name: value})
         assert helped.decision is not None
         assert set(helped.paths) == {RESPONSES}, name
-    assert len(told(caplog)) == 1
+    assert len(log_lines(caplog)) == 1
 
 
-def test_a_policy_of_its_own_is_not_contradicted(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_explicit_policy_gets_no_remedy(caplog: pytest.LogCaptureFixture) -> None:
     way_in = WayIn("client", asynchronous=False)
     way_in.create(body(seed=1, n=2), answer, unsupported_parameters={"seed": "chat"}, emulate=["n"])
-    (line,) = told(caplog)
+    (line,) = log_lines(caplog)
     assert 'kept on chat: seed; set unsupported_parameters = {seed = "drop"} (unsupported: ' in line
 
 
@@ -152,18 +153,20 @@ def test_more_answers_than_connections_have_no_remedy(
         loopback, Settings(backend="responses", emulate=["n"]), http_client=kind(limits=limits)
     )
     sdk.create(client, n=2)
-    (line,) = told(caplog)
+    (line,) = log_lines(caplog)
     assert line.startswith(
-        "asked for responses, kept on chat: n (unsupported: more requests than the connection pool allows at once)"
+        "asked for responses, kept on chat: n "
+        "(unsupported: more requests than the connection pool allows at once)"
     )
 
 
-# Who asked, and what else keeps a call
+# The settings that route a call, and what else keeps it on Chat
 
 PAGE = Reply(403, (b"<html>no</html>",), "text/html")
 MISSING = Reply.of_json({"detail": "Not Found"}, 404)
 BAD = Reply.of_json(
-    {"error": {"message": SAID, "type": "invalid_request_error", "param": None, "code": None}}, 400
+    {"error": {"message": CONTENTS, "type": "invalid_request_error", "param": None, "code": None}},
+    400,
 )
 REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
     "missing": (MISSING, {}, "$ (missing: the server has no Responses API)"),
@@ -178,17 +181,17 @@ REPLIES: dict[str, tuple[Reply, dict[str, Any], str]] = {
 
 @each_way_in
 @pytest.mark.parametrize("case", REPLIES)
-def test_a_fallback_is_told_of_once(
+def test_a_fallback_is_logged_once(
     way_in: WayIn, case: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reply, settings, said = REPLIES[case]
-    for _ in range(3):  # the second time a missing endpoint isn't asked at all
+    reply, settings, path_and_why = REPLIES[case]
+    for _ in range(3):  # the second time, a missing endpoint isn't tried
         seen = way_in.create(
             body(), lambda sent: reply if sent.path == RESPONSES else answer(sent), **settings
         )
         assert seen.paths[-1] == CHAT
-    (line,) = told(caplog)
-    assert line.startswith(f"asked for responses, kept on chat: {said}")
+    (line,) = log_lines(caplog)
+    assert line.startswith(f"asked for responses, kept on chat: {path_and_why}")
 
 
 ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -203,17 +206,17 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", ASKED)
 @pytest.mark.parametrize("way", ["create", "stream", "parse", "helper"])
-def test_whoever_asks(case: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_way_to_route_a_call(case: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
     settings, used = ASKED[case]
     more = {"extra_headers": {"x-adapter-backend": "responses"}} if case == "a header" else {}
     for way_in in (WayIn("client", asynchronous=True), WayIn("transport", asynchronous=False)):
         with adapter.use(**used):
             getattr(way_in, way)(body(seed=1, **more), answer, **settings)
-    assert len(told(caplog)) == 1
+    assert len(log_lines(caplog)) == 1
 
 
 @each_way_in
-def test_nobody_asked(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_warning_with_backend_chat(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "adapter")
     for settings in (
         {},
@@ -228,40 +231,40 @@ def test_nobody_asked(way_in: WayIn, caplog: pytest.LogCaptureFixture) -> None:
             **{"backend": "responses" if "hosts" in settings else "chat", **settings},
         )
     way_in.create(body(seed=1), answer, backend="responses", unsupported="error")
-    assert told(caplog) == []
-    assert [line.partition(" call_site")[0] for line in told(caplog, logging.INFO)] == [
+    assert log_lines(caplog) == []
+    assert [line.partition(" call_site")[0] for line in log_lines(caplog, logging.INFO)] == [
         "not sent asked=responses backend=responses reason=refused ledger=[seed held]"
     ]
 
 
 @each_way_in
-def test_a_bug_is_told_of(
+def test_a_bug_is_logged(
     way_in: WayIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: Any) -> Any:
-        raise RuntimeError(SAID)
+        raise RuntimeError(CONTENTS)
 
     monkeypatch.setattr("adapter._exchange.plan.chat_to_responses", bug)
     for _ in range(2):
         assert way_in.create(body(), answer, on_bug="chat").paths == [CHAT]
-    (line,) = told(caplog)
+    (line,) = log_lines(caplog)
     assert "kept on chat: $ (adapter-bug: the adapter failed on this call (RuntimeError))" in line
 
 
-def test_a_bug_before_the_choice_is_told_of(
+def test_a_bug_before_routing_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(*_: Any) -> Any:
-        raise RuntimeError(SAID)
+        raise RuntimeError(CONTENTS)
 
     monkeypatch.setattr("adapter._runtime.base_performer.BasePerformer.start_exchange", bug)
     way_in = WayIn("client", asynchronous=False)
     for _ in range(2):
         assert way_in.create(body(), answer, on_bug="chat").paths == [CHAT]
-    assert len(told(caplog)) == 1
+    assert len(log_lines(caplog)) == 1
 
 
-# How often
+# How often it is logged
 
 
 def test_once_for_each_reason_and_path_and_50_at_most(caplog: pytest.LogCaptureFixture) -> None:
@@ -269,13 +272,13 @@ def test_once_for_each_reason_and_path_and_50_at_most(caplog: pytest.LogCaptureF
     extra = [{f"key_{name}": "x" for name in "abc"}]
     for _ in range(2):
         way_in.create(message(name="ada") | {"seed": 1, "stop": "x", "metadata": extra}, answer)
-    assert len(told(caplog)) == 3
+    assert len(log_lines(caplog)) == 3
     once = Once(50)
     assert [once.first(number) for number in range(60)] == [True] * 50 + [False] * 10
     assert not once.first(1)
 
 
-def test_anew_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_again_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "adapter.toml"
     for text in (
         'backend = "responses"\n',
@@ -288,7 +291,7 @@ def test_anew_when_the_settings_change(tmp_path: Path, caplog: pytest.LogCapture
             WayIn("client", asynchronous=False)._run(
                 call, answer, {"config_file": file, "backend": "responses"}
             )
-    assert len(told(caplog)) == 2
+    assert len(log_lines(caplog)) == 2
 
 
 # Calls that moved
@@ -307,8 +310,8 @@ def test_a_call_that_moved_is_one_line(
     seen = getattr(way_in, way)(body(), moved)
     seen.reraise()
     assert seen.paths == [RESPONSES]
-    assert told(caplog) == []
-    (line,) = told(caplog, logging.INFO)
+    assert log_lines(caplog) == []
+    (line,) = log_lines(caplog, logging.INFO)
     made = seen.decision
     told_of = f"call_site={made.call_site} settings={made.settings_hash}"
     assert (
@@ -324,7 +327,7 @@ def test_a_call_that_moved_and_failed_is_one_line(
     caplog.set_level(logging.INFO, "adapter")
     seen = way_in.create(body(), lambda _: BAD)
     assert seen.error is not None
-    (line,) = told(caplog, logging.INFO)
+    (line,) = log_lines(caplog, logging.INFO)
     assert line.startswith("POST /responses asked=responses")
 
 
@@ -332,8 +335,8 @@ def test_a_call_that_moved_and_failed_is_one_line(
 
 
 @contextmanager
-def silence() -> Iterator[logging.Logger]:
-    """Take away what pytest has set up, and put all back in the end."""
+def unconfigured_logging() -> Iterator[logging.Logger]:
+    """Remove the handlers of pytest, and restore everything at the end."""
     own, root = logging.getLogger("adapter"), logging.getLogger()
     kept = own.level, own.handlers, root.handlers
     own.handlers, root.handlers = [], []
@@ -344,8 +347,8 @@ def silence() -> Iterator[logging.Logger]:
         own.setLevel(kept[0])
 
 
-class Mine(logging.Handler):
-    """A handler of the application's."""
+class OwnHandler(logging.Handler):
+    """A handler of the application."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"mine {record.getMessage()}\n")
@@ -360,7 +363,7 @@ OURS = [
 ]
 THEIRS = [f"mine {line}" for line in ALL]
 BAD_LEVEL = "ADAPTER_LOG: ignored: expected debug, info, warning, error or critical"
-# ADAPTER_LOG, the application's handlers before and after the settings are made, how the lines begin
+# ADAPTER_LOG, the application's handlers before and after the settings are made, the lines' begin
 LOGGING: dict[str, tuple[str | None, list[logging.Handler], list[logging.Handler], list[str]]] = {
     "unset": (None, [], [], ["asked for"]),
     "empty": (" ", [], [], ["asked for"]),
@@ -369,9 +372,9 @@ LOGGING: dict[str, tuple[str | None, list[logging.Handler], list[logging.Handler
     "short": ("warn", [], [], OURS[1:2]),
     "error": ("error", [], [], []),
     "unknown": ("SECRET", [], [], [BAD_LEVEL, "asked for"]),
-    "the application's": ("info", [Mine()], [], THEIRS),
-    "the application's, later": ("info", [], [Mine()], THEIRS),
-    "the application's, for other levels": ("info", [Mine(logging.CRITICAL)], [], OURS),
+    "the application's": ("info", [OwnHandler()], [], THEIRS),
+    "the application's, later": ("info", [], [OwnHandler()], THEIRS),
+    "the application's, for other levels": ("info", [OwnHandler(logging.CRITICAL)], [], OURS),
     "nowhere": ("warning", [logging.NullHandler()], [], OURS[1:2]),
 }
 
@@ -384,34 +387,37 @@ def test_the_log_on_stderr(
     monkeypatch.setattr(log_handler, "_WARNED", Once())
     if level is not None:
         monkeypatch.setenv("ADAPTER_LOG", level)
-    with silence() as root:
+    with unconfigured_logging() as root:
         root.handlers += before
-        for _ in range(2):  # more settings, and no more handlers
+        for _ in range(2):  # more settings, but no more handlers
             Settings()
         root.handlers += after
         for more in ({}, {"seed": 1}, {"seed": 1}):
             WayIn("client", asynchronous=False).create(body(**more), answer)
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     lines = [
         re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", "T", line)
-        for line in said.err.splitlines()
+        for line in output.err.splitlines()
     ]
     assert [line[: len(begin)] for line, begin in zip(lines, expected, strict=True)] == expected
-    assert said.out == ""
+    assert output.out == ""
 
 
-def test_a_line_stays_one(
+def test_a_line_stays_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ADAPTER_LOG", "debug")
-    with silence():
+    with unconfigured_logging():
         Settings()
         logging.getLogger("adapter").debug("one\ntwo\u2028three")
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_log_of_a_process() -> None:
-    code = "import adapter; adapter.Settings(); import logging; logging.getLogger('adapter').info('here')"
+    code = (
+        "import adapter; adapter.Settings(); "
+        "import logging; logging.getLogger('adapter').info('here')"
+    )
     variables = {"PATH": "/usr/bin", "PYTHONPATH": os.pathsep.join(sys.path), "ADAPTER_LOG": "info"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True

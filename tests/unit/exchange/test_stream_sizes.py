@@ -1,4 +1,4 @@
-"""The work for a stream grows as its length does, however many items, parts or citations it has, and whether turns are remembered."""
+"""The work for a stream grows linearly: many items, parts or citations, with and without memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Made = tuple[list[Json], list[Json]]
 
 
 def _call(n: int) -> Json:
-    # Under an id that nobody can guess, so that there is something to remember.
+    # An id that can't be guessed, so that the turn is remembered.
     return call(
         f"call_{md5(b'%d' % n, usedforsecurity=False).hexdigest()}", f'{{"n":{n}}}', id=f"fc_{n}"
     )
@@ -45,7 +45,7 @@ def _calls(count: int) -> Made:
     return [event for n, one in enumerate(made) for event in called(n, one, one["arguments"])], made
 
 
-def _calls_at_once(count: int) -> Made:
+def _interleaved_calls(count: int) -> Made:
     made = [_call(n) for n in range(count)]
     events = [added(n, one) for n, one in enumerate(made)]
     events += [on_arguments("delta", n, one["arguments"]) for n, one in enumerate(made)]
@@ -98,21 +98,21 @@ def _citations(count: int) -> Made:
         for n in range(count)
     ]
     whole = message(text("Hello", annotations=cited))
-    told = {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0}
+    event = {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0}
     events = [
         on_text("delta", 0, "Hello"),
-        *(told | {"annotation_index": n, "annotation": a} for n, a in enumerate(cited)),
+        *(event | {"annotation_index": n, "annotation": a} for n, a in enumerate(cited)),
     ]
     return [*events, done(0, whole)], [whole]
 
 
 SHAPES: dict[str, Callable[[int], Made]] = {
     "calls": _calls,
-    "calls-at-once": _calls_at_once,
+    "calls-at-once": _interleaved_calls,
     "calls-without-indexes": _without_indexes(_calls),
-    "calls-at-once-without-indexes": _without_indexes(_calls_at_once),
+    "calls-at-once-without-indexes": _without_indexes(_interleaved_calls),
     "calls-at-one-index": _at_one_index(_calls),
-    "calls-at-once-at-one-index": _at_one_index(_calls_at_once),
+    "calls-at-once-at-one-index": _at_one_index(_interleaved_calls),
     "messages": _messages(),
     "commentary": _messages(phase="commentary"),
     "parts": _parts,
@@ -121,7 +121,7 @@ SHAPES: dict[str, Callable[[int], Made]] = {
 
 
 def _work(made: Made, *, listed: bool) -> int:
-    """Count the calls of functions that a stream takes."""
+    """Return how many function calls a stream takes."""
     events, output = made
     translated = chat_to_responses(asked(stream=True))
     assert translated.body is not None
@@ -151,6 +151,6 @@ def _work(made: Made, *, listed: bool) -> int:
 
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "unlisted"])
 @pytest.mark.parametrize("make", SHAPES.values(), ids=SHAPES)
-def test_twice_as_long_is_twice_the_work(make: Callable[[int], Made], *, listed: bool) -> None:
-    _work(make(4), listed=listed)  # the first stream of a process imports
+def test_work_grows_linearly(make: Callable[[int], Made], *, listed: bool) -> None:
+    _work(make(4), listed=listed)  # the first stream of a process imports modules
     assert _work(make(120), listed=listed) < 2.3 * _work(make(60), listed=listed)

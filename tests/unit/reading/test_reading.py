@@ -1,4 +1,4 @@
-"""`read()`: one shape and one sequence of events, whichever API said it, streamed or not."""
+"""`read()`: one shape and one sequence of events from either API, streamed or not."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def sdk_stream(api: str, lines: list[Any], kind: Any = openai.OpenAI) -> Any:
 
 
 def built(kind: Any, value: Any) -> Any:
-    """Build an object as the SDK does, which takes what its types don't know (`construct_type`, in all versions)."""
+    """Build an object as the SDK does, unknown fields included (`construct_type`)."""
     return construct_type(value=value, type_=kind)
 
 
@@ -212,7 +212,7 @@ def test_our_own_clients(case: str, backend: Any) -> None:
             model="m", messages=[{"role": "user", "content": "…"}], **asked
         )
     )
-    # Through the adapter a Response is a completion: without reasoning, and with an id of that form.
+    # Through the adapter a Response is a completion: no reasoning, and a completion's id.
     wanted = [
         one for one in CASES[case][2] if backend == "chat" or not isinstance(one, ReasoningDelta)
     ]
@@ -226,7 +226,7 @@ def test_our_own_clients(case: str, backend: Any) -> None:
 
 
 @each
-def test_nothing_that_is_read_is_changed(case: str) -> None:
+def test_the_input_is_not_changed(case: str) -> None:
     said = CASES[case][0]
     for make in (answer_forms.completion, answer_forms.response):
         x: Any = make(said)
@@ -244,7 +244,7 @@ def test_every_stream_that_stops_early_raises(case: str, write: Callable[[Said],
     lines = write(CASES[case][0])
     last = (
         2 if write is answer_forms.chunks and CASES[case][0].usage else 1
-    )  # the chunk that says how it finished
+    )  # the chunk with the finish reason
     for end in range(len(lines) - last + 1):
         with pytest.raises(adapter.StreamTruncated):
             list(read(lines[:end]))
@@ -285,17 +285,17 @@ SAID = st.builds(
 
 
 @given(SAID)
-def test_all_four_forms_say_the_same(said: Said) -> None:
+def test_all_four_forms_are_equal(said: Said) -> None:
     turns = [read(answer_forms.completion(said)), read(answer_forms.response(said))]
-    heard = [list(read(answer_forms.chunks(said))), list(read(answer_forms.events(said)))]
-    assert heard[0] == heard[1]
-    last = heard[0][-1]
+    sequences = [list(read(answer_forms.chunks(said))), list(read(answer_forms.events(said)))]
+    assert sequences[0] == sequences[1]
+    last = sequences[0][-1]
     assert isinstance(last, Finished)
     assert turns == [last.turn] * 2
-    assert "".join(e.text for e in heard[0] if isinstance(e, TextDelta)) == last.turn.text
-    started = [e.id for e in heard[0] if isinstance(e, ToolCallStarted)]
+    assert "".join(e.text for e in sequences[0] if isinstance(e, TextDelta)) == last.turn.text
+    started = [e.id for e in sequences[0] if isinstance(e, ToolCallStarted)]
     assert started == [c.id for c in last.turn.tool_calls] == [one.id for one in said.calls]
-    done = [(e.id, e.arguments, e.problem) for e in heard[0] if isinstance(e, ToolCallDone)]
+    done = [(e.id, e.arguments, e.problem) for e in sequences[0] if isinstance(e, ToolCallDone)]
     cut = "the answer was truncated before the arguments were complete"
     whole = [(c.id, c.arguments, c.problem) for c in last.turn.tool_calls if c.problem != cut]
     assert sorted(done) == sorted(whole)
@@ -318,7 +318,8 @@ def test_reprs_show_no_contents() -> None:
         == "Finished(turn=Turn(finish='tool_calls', 6 characters, a refusal, 2 tool calls))"
     )
     assert repr(last.turn.tool_calls) == (
-        "(ToolCall(name='f', id='call_1', 9 characters, problem=…), ToolCall(name='g', id='call_2', 14 characters))"
+        "(ToolCall(name='f', id='call_1', 9 characters, problem=…), "
+        "ToolCall(name='g', id='call_2', 14 characters))"
     )
 
 
@@ -362,7 +363,7 @@ def test_turns_are_frozen_and_slotted() -> None:
             setattr(thing, name, "")
 
 
-def test_a_turn_is_made_of_what_matters() -> None:
+def test_a_turn_can_be_made_from_a_few_fields() -> None:
     assert Turn() == Turn(text="", finish="stop", raw=object())
     assert Turn().as_message() == {"role": "assistant", "content": ""}
     called = Turn(tool_calls=(ToolCall("call_1", "f", "{}"),), finish="tool_calls")

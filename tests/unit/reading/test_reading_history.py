@@ -1,4 +1,4 @@
-"""What goes back: turns and tools' results as entries of the next request, on either API."""
+"""Turns and tool results as entries of the next request, for either API."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ def test_results_of_other_calls() -> None:
 
 
 @pytest.mark.parametrize("output", [b"x", object(), {"a": object()}, [lambda: None]])
-def test_what_is_no_result(output: Any) -> None:
+def test_invalid_results_raise(output: Any) -> None:
     with pytest.raises(TypeError, match="a tool's result"):
         tool_result(CALL, output)
 
 
-def test_what_chat_has_no_form_for() -> None:
+def test_parts_without_a_chat_form_raise() -> None:
     with pytest.raises(adapter.Unsupported, match="file_id"):
         tool_result(CALL, [{"type": "input_image", "file_id": "file_1"}])
 
@@ -184,7 +184,7 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-def test_turns_go_back(case: str) -> None:
+def test_turns_as_messages_and_items(case: str) -> None:
     said, message, items = MESSAGES[case]
     turns = [read(answer_forms.completion(said)), read(answer_forms.response(said))]
     for lines in (answer_forms.chunks(said), answer_forms.events(said)):
@@ -202,7 +202,7 @@ def test_turns_go_back(case: str) -> None:
         )
 
 
-def test_a_deprecated_call_goes_back_as_one() -> None:
+def test_a_deprecated_call_stays_deprecated() -> None:
     message = {
         "role": "assistant",
         "content": None,
@@ -267,10 +267,11 @@ OWN: dict[str, tuple[list[Json], list[Json]]] = {
 
 
 @pytest.mark.parametrize("case", OWN)
-def test_a_responses_own_items_go_back(case: str) -> None:
+def test_the_items_of_a_response_are_kept(case: str) -> None:
     output, items = OWN[case]
     response = {**answer_forms.response(Said()), "output": output}
-    for x in (response, answer_forms.client(answer_forms.Upstream(json.dumps(response).encode())).responses.create(input="…", model="m")):  # fmt: skip
+    client = answer_forms.client(answer_forms.Upstream(json.dumps(response).encode()))
+    for x in (response, client.responses.create(input="…", model="m")):
         turn = read(x)
         assert turn.as_items() == items
         assert pickle.loads(pickle.dumps(turn)).as_items() == items

@@ -1,4 +1,7 @@
-"""`read()` on what servers really send: docs/wire-facts.md, docs/edge-cases.md#whole-replies, and what compatible servers make of both APIs."""
+"""`read()` on what servers really send: docs/wire-facts.md, docs/edge-cases.md#whole-replies.
+
+Also on what compatible servers make of both APIs.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def response(*output: Json, **more: Any) -> Json:
 
 
 def events(*output: Json, deltas: bool = False, **more: Any) -> list[Json]:
-    """Write a stream of finished items; text in deltas where asked for."""
+    """Return a stream of finished items, with text deltas if `deltas`."""
     out: list[Json] = [
         {"type": "response.created", "response": response(**{**more, "status": "in_progress"})}
     ]
@@ -435,7 +438,7 @@ CHUNKS: dict[str, tuple[list[Any], Json]] = {
         [chunk({"reasoning": "Hm"}), TEXT, STOP],
         {"text": "x", "reasoning_summary": "Hm"},
     ),
-    "spoken": (
+    "audio": (
         [
             chunk({"audio": {"id": "a", "transcript": "He"}}),
             chunk({"audio": {"transcript": "y"}}),
@@ -565,7 +568,7 @@ COMPLETIONS: dict[str, tuple[Json, Json]] = {
         ),
         {"finish": "tool_calls", "tool_calls": (ToolCall("", "f", "{}", type="function_call"),)},
     ),
-    "spoken": (
+    "audio": (
         completion(
             {"content": None, "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hey"}}
         ),
@@ -643,7 +646,7 @@ def test_reasoning_in_every_way_it_streams() -> None:
     assert last == Finished(expected(text="x", reasoning_summary="First.\n\nSecond.\n\nHmm."))
 
 
-def test_unknown_events_and_a_second_end_are_passed_over() -> None:
+def test_unknown_events_and_a_second_end_are_ignored() -> None:
     said = Said(("Hi",))
     lines = answer_forms.events(said)
     more = [
@@ -739,19 +742,19 @@ RESULTS: dict[str, tuple[Json, type[Exception]]] = {
 
 
 @pytest.mark.parametrize("case", RESULTS)
-def test_results_that_are_no_answer(case: str) -> None:
+def test_results_without_an_answer(case: str) -> None:
     body, kind = RESULTS[case]
     with pytest.raises(kind):
         read(body)
 
 
 @pytest.mark.parametrize("x", [None, "data: {}", b"{}", 7, object()])
-def test_what_is_neither_a_result_nor_a_stream(x: Any) -> None:
+def test_neither_a_result_nor_a_stream(x: Any) -> None:
     with pytest.raises(TypeError, match="expected a result or a stream"):
         read(x)
 
 
-async def test_what_has_to_be_awaited_first() -> None:
+async def test_an_awaitable() -> None:
     async def result() -> Json:
         return response()
 
@@ -782,18 +785,19 @@ def test_an_end_without_a_response(given: Any) -> None:
         list(read([*lines[:-1], {"type": "response.completed", "response": given}]))
 
 
-def test_stand_ins_for_results() -> None:
+def test_test_doubles_of_results() -> None:
     message = SimpleNamespace(content="x", tool_calls=None)
-    assert (
-        read(SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason="stop")])).text
-        == "x"
-    )  # type: ignore[call-overload]
+    completion: Any = SimpleNamespace(
+        choices=[SimpleNamespace(message=message, finish_reason="stop")]
+    )
+    assert read(completion).text == "x"
     part = SimpleNamespace(type="output_text", text="x")
     item = SimpleNamespace(type="message", content=[part])
-    assert read(SimpleNamespace(output=[item], status="completed")).text == "x"  # type: ignore[call-overload]
+    response: Any = SimpleNamespace(output=[item], status="completed")
+    assert read(response).text == "x"
 
 
-def test_the_old_completions_are_no_chat() -> None:
+def test_legacy_completions_raise() -> None:
     old = {
         "id": "cmpl-1",
         "object": "text_completion",
@@ -859,7 +863,7 @@ async def test_an_async_sdk_stream_that_fails(api: str) -> None:
             [event async for event in read(stream)]
 
 
-def test_a_connection_that_breaks_raises_what_it_raises_without_us() -> None:
+def test_a_broken_connection_raises_the_sdks_error() -> None:
     def broken() -> Any:
         upstream = answer_forms.Upstream(
             answer_forms.sse(answer_forms.chunks(Said(("Hi",)))[:2]), error=http.ReadError("gone")
@@ -868,7 +872,7 @@ def test_a_connection_that_breaks_raises_what_it_raises_without_us() -> None:
             model="m", messages=[], stream=True
         )
 
-    with pytest.raises(Exception) as alone:  # noqa: PT011 - whatever this SDK makes of it
+    with pytest.raises(Exception) as alone:  # noqa: PT011  # depends on the SDK
         list(broken())
     with pytest.raises(type(alone.value)):
         list(read(broken()))
@@ -901,7 +905,7 @@ ODD: list[Any] = [None, 7, "x", [], {}, [None], {"type": "message"}]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Give the path of everything in a JSON value."""
+    """Yield the path of every value inside a JSON value."""
     inner = (
         value.items()
         if isinstance(value, dict)
@@ -915,7 +919,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
-    """Copy a JSON value with something else at one place."""
+    """Return a copy of a JSON value with another value at one path."""
     if not path:
         return odd
     changed = dict(value) if isinstance(value, dict) else list(value)
@@ -928,7 +932,7 @@ def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
     "write",
     [answer_forms.completion, answer_forms.response, answer_forms.chunks, answer_forms.events],
 )
-def test_anything_anywhere_is_read_or_told(write: Any) -> None:
+def test_any_value_anywhere_is_read_or_an_adapter_error(write: Any) -> None:
     whole = write(EVERYTHING)
     for path in places(whole):
         for odd in ODD:

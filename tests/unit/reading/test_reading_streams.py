@@ -1,4 +1,4 @@
-"""The iterators that `read()` gives: however they are left, what they read is closed, and nothing is left behind."""
+"""The iterators of `read()`: however they end, the source is closed and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ each_api = pytest.mark.parametrize("api", ["chat", "responses"])
 
 
 class Source:
-    """An iterator that notes when it is closed."""
+    """An iterator that records when it is closed."""
 
     def __init__(self, lines: list[Any], error: Exception | None = None) -> None:
         self.lines = iter(lines)
@@ -41,7 +41,7 @@ class Source:
 
 
 class AsyncSource(Source):
-    """The same, async; closed as async generators are, or as the SDK's streams are."""
+    """The same, async; closed like async generators or like the SDK's streams."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -64,7 +64,7 @@ class SdkLike(AsyncSource):
 
 
 class Bare:
-    """An async iterator with no way to close it."""
+    """An async iterator that can't be closed."""
 
     def __init__(self, lines: list[Any]) -> None:
         self.lines = iter(lines)
@@ -95,7 +95,7 @@ def by_close(events: Any) -> None:
     assert list(events) == []
 
 
-def before_it_began(events: Any) -> None:
+def before_its_first_event(events: Any) -> None:
     events.close()
     assert list(events) == []
 
@@ -105,7 +105,7 @@ def by_break(events: Any) -> None:
         break
 
 
-def by_an_error_of_the_readers(events: Any) -> None:
+def by_an_error_of_the_caller(events: Any) -> None:
     def reading() -> None:
         with events:
             for _ in events:
@@ -115,7 +115,14 @@ def by_an_error_of_the_readers(events: Any) -> None:
         reading()
 
 
-LEAVING = [to_the_end, in_a_block, by_close, before_it_began, by_break, by_an_error_of_the_readers]
+LEAVING = [
+    to_the_end,
+    in_a_block,
+    by_close,
+    before_its_first_event,
+    by_break,
+    by_an_error_of_the_caller,
+]
 
 
 @each_api
@@ -178,7 +185,7 @@ async def abreak(events: Any) -> None:
     async for _ in events:
         break
     del events
-    await asyncio.sleep(0.01)  # the loop closes what was dropped
+    await asyncio.sleep(0.01)  # the loop closes abandoned generators
 
 
 async def aerror(events: Any) -> None:
@@ -224,11 +231,15 @@ async def test_the_sdks_async_streams(api: str, leave: Callable[[Any], Any]) -> 
 
 @each_api
 async def test_a_stream_that_fails_is_closed(api: str) -> None:
-    for source in (Source([]), Source(LINES[api][:3]), Source([], OSError("gone"))):
+    for source in (Source([]), Source(LINES[api][:3]), Source([], OSError("closed"))):
         with pytest.raises((adapter.StreamTruncated, OSError)):
             list(read(source))
         assert source.closed > 0
-    for asource in (AsyncSource([]), AsyncSource(LINES[api][:3]), AsyncSource([], OSError("gone"))):
+    for asource in (
+        AsyncSource([]),
+        AsyncSource(LINES[api][:3]),
+        AsyncSource([], OSError("closed")),
+    ):
         with pytest.raises((adapter.StreamTruncated, OSError)):
             [event async for event in read(asource)]
         assert asource.closed > 0
@@ -260,7 +271,7 @@ async def test_a_task_that_is_cancelled(api: str) -> None:
 
 @each_api
 def test_the_end_comes_after_the_source_has_ended(api: str) -> None:
-    # Only then can its connection be used again.
+    # Only then can its connection be reused.
     source = Source(LINES[api])
     for event in read(source):
         if isinstance(event, Finished):
@@ -273,13 +284,13 @@ def test_a_file_of_lines_can_be_read_twice(api: str) -> None:
     assert list(read(lines)) == list(read(tuple(lines))) == list(read(iter(lines)))
 
 
-def test_closing_beside_a_reader_closes_the_source() -> None:
+def test_closing_while_a_thread_reads_closes_the_source() -> None:
     class Source:
         closed = 0
 
         def __iter__(self) -> Any:
             yield {"choices": [{"index": 0, "delta": {"content": "a"}}]}
-            events.close()  # as another thread would
+            events.close()  # as from another thread
             yield {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
         def close(self) -> None:
@@ -291,7 +302,7 @@ def test_closing_beside_a_reader_closes_the_source() -> None:
     assert source.closed
 
 
-async def test_closing_beside_a_task_that_reads_closes_the_source() -> None:
+async def test_closing_while_a_task_reads_closes_the_source() -> None:
     waiting, go_on = asyncio.Event(), asyncio.Event()
 
     class Source:

@@ -1,4 +1,4 @@
-"""Tools and formats given to `read()`: what calls and text are parsed as, and the request side of the same tools."""
+"""Tools and formats for `read()`: how calls and text are parsed, and `tools_for`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ SEARCH = {"type": "web_search"}
 
 
 def both(called: Called, **more: Any) -> list[ToolCall]:
-    """Read a call from either API, streamed or not, and see that it is the same; give it once."""
+    """Read a call from either API, streamed or not, assert that they are equal; return it."""
     said = Said(calls=(called,))
     turns = [read(answer_forms.completion(said), **more), read(answer_forms.response(said), **more)]
     for lines in (answer_forms.chunks(said), answer_forms.events(said)):
@@ -179,7 +179,7 @@ PROBLEMS: dict[str, tuple[Any, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_problems_lose_nothing(case: str) -> None:
+def test_a_problem_keeps_the_arguments(case: str) -> None:
     tool, name, arguments, problem = PROBLEMS[case]
     (call,) = both(Called(name, (arguments,) if arguments else ()), tools=[tool])
     assert (call.name, call.arguments, call.parsed) == (name, arguments, None)
@@ -187,7 +187,7 @@ def test_problems_lose_nothing(case: str) -> None:
     assert problem in call.problem
 
 
-def test_without_tools_only_json_is_looked_at() -> None:
+def test_without_tools_only_json_is_checked() -> None:
     assert both(Called("f", ('{"a":1}',)))[0].problem is None
     (call,) = both(Called("f", ('{"a"',)))
     assert call.problem is not None
@@ -215,7 +215,7 @@ def test_validators_may_raise_anything() -> None:
 
 
 @pytest.mark.parametrize("tools", ["f", {"type": "function"}, 7])
-def test_tools_that_are_no_list(tools: Any) -> None:
+def test_tools_that_are_not_a_list(tools: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools: expected a list"):
         read(answer_forms.response(Said()), tools=tools)
 
@@ -241,14 +241,14 @@ def unknown(a: Callable[[], None]) -> None: ...
         unknown,
     ],
 )
-def test_what_is_no_tool(tool: Any) -> None:
+def test_invalid_tools_raise(tool: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
         read(answer_forms.response(Said()), tools=[RAW_CHAT, tool])
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
         tools_for("chat", [RAW_CHAT, tool])
 
 
-# What the SDK's own parsing gives
+# The SDK's own parsing
 
 
 def reply(body: Json) -> Any:
@@ -280,7 +280,7 @@ def test_calls_are_parsed_as_the_sdk_parses_them(case: str) -> None:
     assert sdk == other.output[0].parsed_arguments
     assert sdk is not None
     assert both(called, tools=tools)[0].parsed == sdk
-    # And what the SDK has parsed is taken over where nothing is given.
+    # Without tools, what the SDK has parsed is used.
     for result in (chat, other):
         (call,) = read(result).tool_calls
         assert (call.parsed, call.problem) == (sdk, None)
@@ -340,8 +340,8 @@ def test_output(case: str) -> None:
         assert turn.text == "".join(said.text)
 
 
-def test_two_documents_are_none() -> None:
-    # gpt-4o sends its JSON twice at times; without the request's format, `output` says that it is JSON.
+def test_two_json_documents_are_a_problem() -> None:
+    # gpt-4o sometimes sends its JSON twice; `output` says that the text is JSON.
     body = answer_forms.response(Said((ORDER,)))
     body["output"].append(
         {**body["output"][0], "content": [{"type": "output_text", "text": ORDER + " "}]}
@@ -454,7 +454,7 @@ REQUESTS: dict[str, tuple[Any, Json, Json]] = {
             "strict": False,
         },
     ),
-    "model": (GetWeather, WEATHER, {"type": "function", **WEATHER["function"]}),  # type: ignore[dict-item]
+    "model": (GetWeather, WEATHER, {"type": "function"} | dict[str, Any](WEATHER["function"])),
 }
 
 
@@ -464,7 +464,7 @@ def test_tools_for(case: str) -> None:
     before = json.dumps(tool, default=str)
     assert tools_for("chat", [tool]) == [chat]
     assert tools_for("responses", [tool]) == [responses]
-    # There and back again.
+    # Both directions.
     assert tools_for("responses", tools_for("chat", [tool])) == [responses]
     assert tools_for("responses", tools_for("responses", [tool])) == [responses]
     assert json.dumps(tool, default=str) == before
@@ -504,7 +504,7 @@ def test_tools_for_callables() -> None:
     assert point["function"]["description"] == "A place."
 
 
-def test_definitions_are_the_callers_to_change() -> None:
+def test_definitions_may_be_changed() -> None:
     for api in ("chat", "responses"):
         (first,) = tools_for(api, [get_time])  # type: ignore[arg-type]
         first.get("function", first)["parameters"]["properties"].clear()
@@ -518,11 +518,11 @@ def test_a_tool_made_for_one_call_is_not_kept() -> None:
             return order
 
     session = Session()
-    gone = weakref.ref(session)
+    reference = weakref.ref(session)
     tools_for("chat", [session.find, lambda_of(session)])
     del session
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
 def lambda_of(session: Any) -> Callable[[int], Any]:
@@ -552,7 +552,7 @@ def test_the_sdks_parsed_calls_with_the_same_id() -> None:
         assert [call.parsed.city for call in read(result).tool_calls] == ["Oslo", "Rome"]
 
 
-def test_hosted_tools_are_the_responses_apis() -> None:
+def test_hosted_tools_raise_for_chat() -> None:
     assert tools_for("responses", [SEARCH, NAMESPACE]) == [SEARCH, NAMESPACE]
     with pytest.raises(adapter.Unsupported, match=r"^tools\[0\]"):
         tools_for("chat", [SEARCH])

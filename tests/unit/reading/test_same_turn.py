@@ -1,4 +1,4 @@
-"""`assert_same_turn`: what counts as the same, and what the message shows where it isn't."""
+"""`assert_same_turn`: which turns are equal, and what the message shows if they aren't."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Row = tuple[Said, Said, list[str]]
 DIFFERENT: dict[str, Row] = {
     "a word": (Said(("on Friday",)), Said(("on Monday",)), ["text:", "- on Friday", "+ on Monday"]),
     "a line": (Said(("a\nb",)), Said(("a\nb\nc",)), ["text:", "a", "b", "+ c"]),
-    "nothing said": (TEXT, Said(("",)), ["text:", "- Hello there", "+"]),
+    "no text": (TEXT, Said(("",)), ["text:", "- Hello there", "+"]),
     "another tool": (called(("f", "{}")), called(("g", "{}")), ["tool_calls[0].name: 'f' != 'g'"]),
     "a value": (
         called(("f", '{"a": {"b": [1, 2]}}')),
@@ -82,7 +82,7 @@ DIFFERENT: dict[str, Row] = {
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_what_differs_is_shown(case: str) -> None:
+def test_differences_are_shown(case: str) -> None:
     a, b, lines = DIFFERENT[case]
     with pytest.raises(AssertionError, match="the turns differ") as caught:
         assert_same_turn(answer_forms.completion(a), answer_forms.response(b))
@@ -93,7 +93,7 @@ def test_what_differs_is_shown(case: str) -> None:
 @pytest.mark.parametrize(
     ("a", "b"), [("a", "a\n"), ("a\r\nb", "a\nb"), ("a ", "a"), ("é", "e\u0301")]
 )
-def test_what_looks_the_same_is_spelled_out(a: str, b: str) -> None:
+def test_invisible_differences_are_escaped(a: str, b: str) -> None:
     with pytest.raises(AssertionError) as caught:
         assert_same_turn(answer_forms.completion(Said((a,))), answer_forms.response(Said((b,))))
     assert f"text: {a!a} != {b!a}" in str(caught.value)
@@ -123,14 +123,14 @@ def test_of_streams_the_first_choice_counts() -> None:
     assert_same_turn(several("a", "b"), list(answer_forms.chunks(Said(("a",)))))
 
 
-def test_spaces_of_json_and_ids_are_no_difference() -> None:
+def test_json_white_space_and_ids_are_ignored() -> None:
     assert_same_turn(
         answer_forms.completion(called(("f", '{"a":1}'))),
         answer_forms.response(called(("f", '{ "a" : 1 }'))),
     )
 
 
-def test_a_refusal_is_no_text() -> None:
+def test_a_refusal_is_not_text() -> None:
     words = "I can't help with that."
     refused = Said(refusal=(words,))
     lines = list(

@@ -1,4 +1,4 @@
-"""Names from outside, in everything that is shown of them: nothing is forged, nobody's words or numbers are kept, nothing grows."""
+"""Names from outside, wherever they are shown: nothing forged, no contents, bounded length."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.support.ways_in import WAYS_IN, Reply, WayIn, both
 Json = dict[str, Any]
 
 HOSTILE: dict[str, str] = {
-    "a line of its own": "x\nERROR adapter forged",
+    "another line": "x\nERROR adapter forged",
     "a carriage return": "x\rforged",
     "an escape sequence": "x\x1b[2Jforged",
     "C1 controls": "x\x9b31mforged",
-    "written backwards": "x\u202eforged\u202c",
-    "other ends of lines": "x\u2028forged\x85forged",
+    "right to left": "x\u202eforged\u202c",
+    "other line separators": "x\u2028forged\x85forged",
     "markup": "[red]forged[/red][link=x]y[/link]",
     "HTML": "<script>forged</script>",
     "a workflow command": "::error file=a.py,line=1::forged%0Aforged",
@@ -61,17 +61,17 @@ MARKS = (
     "\x85",
     "\r",
 )
-LONGEST = 20_000  # of all that is shown of one call
+LONGEST = 20_000  # characters, of everything that is shown of one call
 
 
 def assert_safe(text: str) -> None:
-    """See that nothing of a hostile name is in a text."""
+    """Assert that a text contains nothing of a hostile name."""
     found = [mark for mark in MARKS if mark in text]
     assert not found, (found, text[:400])
     assert len(text) < LONGEST
 
 
-# The pure thing
+# The functions alone
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -131,7 +131,7 @@ def test_a_key_is_shown(value: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_still_says_where(path: str) -> None:
+def test_a_path_keeps_its_known_keys(path: str) -> None:
     expected = path if PATHS[path] is None else PATHS[path]
     assert safe_names.path(path) == expected
     assert Loss(path, "dropped", "x").path == expected
@@ -149,7 +149,7 @@ CALLED = {"id": "call_1", "type": "function", "function": {"name": "f", "argumen
 
 
 def requests(name: str) -> dict[str, Json]:
-    """Put a name into each place of a request that can have one."""
+    """Return requests with a name in each place that can have one."""
     user: Json = {"role": "user", "content": "Hi"}
     text: Json = {"type": "text", "text": "Hi"}
     function: Json = {"name": "f", "parameters": {}}
@@ -189,7 +189,7 @@ REQUESTS = tuple(requests("x"))
 
 
 def replies(name: str) -> dict[str, Reply]:
-    """Put a name into each place of a reply that can have one."""
+    """Return replies with a name in each place that can have one."""
     part = {"type": name, "text": "x"}
     odd_message = {**message_item(), "content": [*message_item()["content"], part]}
     odd_note = {**message_item()["content"][0], "annotations": [{"type": name, name: 1}]}
@@ -226,7 +226,7 @@ REPLIES = tuple(replies("x"))
 
 
 def events(name: str) -> Reply:
-    """Put a name into each place of a stream that can have one."""
+    """Return streams with a name in each place that can have one."""
     item = message_item()
     whole = response(item, {"type": name or "x", name: 1}, model=name)
     sent: list[Json] = [
@@ -268,17 +268,17 @@ def events(name: str) -> Reply:
 
 
 class Sinks:
-    """Collect all that is told of calls."""
+    """Collect log lines, records and counters of calls."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.log, self.counters, self.records = caplog, Counters(), list[adapter.Record]()
-        self.told = 0
+        self.record_count = 0
 
     def settings(self, **more: Any) -> Json:
         return {"observers": [self.counters, self.records.append], **more}
 
     def check(self, seen: Any) -> None:
-        """See that all of it is safe."""
+        """Assert that all of it is safe."""
         shown = [record.getMessage() for record in self.log.records if record.name == "adapter"]
         if seen.decision is not None:
             shown += [str(loss) for loss in seen.decision.losses]
@@ -287,7 +287,7 @@ class Sinks:
         assert not any("\n" in line for line in shown[:-2])
         assert_safe("\n".join(shown))
         assert self.records
-        self.told += len(self.records)
+        self.record_count += len(self.records)
         self.records.clear()
         self.counters.reset()
         self.log.clear()
@@ -298,7 +298,7 @@ def sinks(caplog: pytest.LogCaptureFixture) -> Iterator[Sinks]:
     caplog.set_level(logging.DEBUG, "adapter")
     made = Sinks(caplog)
     yield made
-    assert made.told
+    assert made.record_count
 
 
 TWO = [way_in for way_in in WAYS_IN if way_in.name in {"sync-client", "async-transport"}]
@@ -339,7 +339,7 @@ def test_names_in_streams(sinks: Sinks, way_in: WayIn) -> None:
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_the_caller_is_told_its_own_name_on_one_line(case: str) -> None:
+def test_the_callers_own_name_is_shown_on_one_line(case: str) -> None:
     way_in, name = WAYS_IN[0], HOSTILE[case]
     body = requests(name)["an option of streams"]
     seen = way_in.create(body, both(FINE), unsupported="error")
@@ -362,7 +362,7 @@ def test_names_in_settings(case: str, tmp_path: Path, caplog: pytest.LogCaptureF
     assert_safe(str(failure.value).replace(str(file), ""))
 
 
-def test_names_in_a_file_that_went_bad(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_names_in_a_broken_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "adapter")
     file = tmp_path / "adapter.toml"
     file.write_text('backend = "chat"\n')
@@ -383,7 +383,7 @@ def test_names_in_a_file_that_went_bad(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def ran(*arguments: str, **more: Any) -> str:
-    """Run a command; give all that it printed."""
+    """Run a command; return its output."""
     done = CliRunner().invoke(app, list(arguments), **more)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         return safe_names.printable(done.exception, 4000)  # as the command's `main` prints it
@@ -391,7 +391,7 @@ def ran(*arguments: str, **more: Any) -> str:
 
 
 def logged(name: str) -> list[Json]:
-    """Make the lines of a log that has a name in each place of a request."""
+    """Make the lines of a log with a name in each place of a request."""
     return [
         {k: v for k, v in body.items() if k not in {"extra_body", "extra_headers"}}
         | body.get("extra_body", {})
@@ -434,7 +434,7 @@ def test_explanations(case: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """Make a name that a file can have."""
+    """Make a valid file name of it."""
     return name.replace("/", "|").encode()[:80].decode(errors="ignore") or "x"
 
 
@@ -442,9 +442,11 @@ def test_scans(tmp_path: Path) -> None:
     for name in HOSTILE.values():
         folder = tmp_path / file_name(name)
         folder.mkdir(exist_ok=True)
-        call = f"client.chat.completions.create(model='gpt-4o', messages=[], **{{{name!r}: 1}}, seed=1)\n"
+        arguments = f"model='gpt-4o', messages=[], **{{{name!r}: 1}}, seed=1"
         (folder / "a.py").write_text(
-            f"from openai import OpenAI\nclient = OpenAI()\n{call}", encoding="utf-8"
+            "from openai import OpenAI\nclient = OpenAI()\n"
+            f"client.chat.completions.create({arguments})\n",
+            encoding="utf-8",
         )
         (folder / "b.py").write_text("def (", encoding="utf-8")
     text = ran("scan", "--details", "--jobs", "1", str(tmp_path))
@@ -457,13 +459,13 @@ def test_scans(tmp_path: Path) -> None:
         assert len(out) < 300_000
 
 
-def test_what_a_mistake_says_is_one_line(tmp_path: Path) -> None:
+def test_usage_errors_are_one_line(tmp_path: Path) -> None:
     for name in HOSTILE.values():
         assert ran("explain", str(tmp_path / file_name(name) / "x")).strip().isprintable()
 
 
-def test_a_whole_reply_of_chats_own_is_untouched() -> None:
-    # Names are made safe where they are shown, never where they are sent.
+def test_chats_own_reply_is_untouched() -> None:
+    # Names are made safe where they are shown, not where they are sent.
     odd = {**completion(), "x\ny": {"[red]": "\x1b"}}
     seen = WAYS_IN[0].create(
         requests("x")["a message"], both(FINE, Reply.of_json(odd)), backend="chat"

@@ -1,4 +1,4 @@
-"""Records, those who are told of them, and the counters."""
+"""Records, observers and counters."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ HELD: Mapping[str, tuple[list[Loss], tuple[str, ...]]] = {
     "none": ([Loss("seed", "dropped", "")], ()),
     "one": ([held("logit_bias")], ("logit_bias",)),
     "inside": ([held("messages[0].content[1]")], ("messages[].content[]",)),
-    "a key": (
+    "a nested key": (
         [held("stream_options.include_obfuscation")],
         ("stream_options.include_obfuscation",),
     ),
@@ -104,7 +104,7 @@ HELD: Mapping[str, tuple[list[Loss], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", HELD)
-def test_what_held_a_call(case: str) -> None:
+def test_paths_that_held_a_call(case: str) -> None:
     losses, expected = HELD[case]
     assert Record.of(decision(*losses), latency=0).held == expected
 
@@ -134,7 +134,7 @@ def test_paths(path: str) -> None:
     [None, {}, [], {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": True}],
     ids=str,
 )
-def test_tokens_that_nobody_told(usage: Any) -> None:
+def test_missing_token_counts(usage: Any) -> None:
     made = Record.of(decision(), latency=0, usage=usage)
     assert (
         made.prompt_tokens,
@@ -160,7 +160,7 @@ def test_the_public_names() -> None:
 
 
 class Failing:
-    """Raise at each call, and count them."""
+    """An observer that raises at each call, and counts them."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -175,7 +175,7 @@ class Failing:
 
 
 class Slotted:
-    """Can't be referred to weakly."""
+    """An observer without weak references."""
 
     __slots__ = ("calls",)
 
@@ -192,7 +192,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_each_is_told_in_order() -> None:
+def test_observers_are_called_in_order() -> None:
     seen: list[Any] = []
     Observers(
         (lambda record: seen.append((1, record)), lambda record: seen.append((2, record)))
@@ -200,13 +200,13 @@ def test_each_is_told_in_order() -> None:
     assert seen == [(1, RECORD), (2, RECORD)]
 
 
-def test_none_are_falsy() -> None:
+def test_no_observers_are_falsy() -> None:
     assert not Observers()
     assert Observers((print,))
     Observers().notify(RECORD)
 
 
-def test_one_that_raises_is_dropped_everywhere(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_raises_is_removed_everywhere(caplog: pytest.LogCaptureFixture) -> None:
     failing, seen = Failing(ValueError(CANARY)), []
     for _ in range(2):
         observers = Observers((failing, seen.append))
@@ -226,11 +226,11 @@ def test_a_bound_method_is_the_same_each_time(caplog: pytest.LogCaptureFixture) 
     assert (failing.calls, other.calls) == (
         2,
         1,
-    )  # the object itself is another observer than its method
+    )  # the object itself and its method are different observers
     assert len(warnings(caplog)) == 3
 
 
-def test_one_without_weak_references_is_dropped_in_its_place(
+def test_one_without_weak_references_is_removed_here_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     failing = Slotted()
@@ -242,7 +242,7 @@ def test_one_without_weak_references_is_dropped_in_its_place(
 
 
 @pytest.mark.slow
-def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_kept_of_a_collected_observer(caplog: pytest.LogCaptureFixture) -> None:
     gc.collect()
     before = len(observers._REMOVED)
     for make in (lambda one: one, lambda one: one.method, functools.partial):
@@ -250,11 +250,13 @@ def test_nothing_is_kept_of_one_that_is_gone(caplog: pytest.LogCaptureFixture) -
             Observers((make(Failing(ValueError())),)).notify(RECORD)
     gc.collect()
     assert len(observers._REMOVED) == before
-    assert len(warnings(caplog)) == 300  # none was mistaken for one that had its address before
+    assert (
+        len(warnings(caplog)) == 300
+    )  # none was mistaken for an earlier one with the same address
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
-def test_what_is_no_failure_passes(
+def test_base_exceptions_propagate(
     error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     leaving = Failing(error())
@@ -278,10 +280,10 @@ def test_one_warning_from_many_threads(caplog: pytest.LogCaptureFixture) -> None
     assert len(warnings(caplog)) == 1
 
 
-def test_a_coroutine_in_disguise_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_returns_a_coroutine_is_removed(caplog: pytest.LogCaptureFixture) -> None:
     async def tell(_: Record) -> None: ...
 
-    observers = Observers((functools.partial(lambda told, record: told(record), tell),))
+    observers = Observers((functools.partial(lambda observer, record: observer(record), tell),))
     observers.notify(RECORD)
     observers.notify(RECORD)
     assert warnings(caplog) == ["an observer raised TypeError and was removed"]
@@ -444,7 +446,7 @@ def test_the_printed_table() -> None:
     assert str(Counters()) == "calls  0"
 
 
-def test_the_least_frequent_come_last_and_the_rest_behind_them() -> None:
+def test_rows_are_by_frequency_with_other_last() -> None:
     counters = counted(
         *[record(reason=reason) for reason in ("b", "a", "c", "c", "d", "e", "f", "g")], limit=3
     )
@@ -480,7 +482,7 @@ def test_a_reset() -> None:
     assert counters.snapshot()["calls"] == 1
 
 
-def test_a_snapshot_stands() -> None:
+def test_a_snapshot_does_not_change() -> None:
     counters = counted(*SAMPLE)
     before = counters.snapshot()
     kept = json.dumps(before)
@@ -524,21 +526,23 @@ def test_many_threads() -> None:
     )
 
 
-def test_a_record_from_a_finalizer_in_the_midst_of_counting() -> None:
-    """A stream that is collected may tell its record from anywhere, also from inside the counting of another."""
+def test_a_record_from_a_finalizer_during_counting() -> None:
+    """A stream's finalizer may record it anywhere, also while another record is counted."""
     counters = Counters()
 
     class Late(str):
         __slots__ = ()
 
         def __hash__(self) -> int:
-            if not told:
-                told.append(1)
+            if not finalized:
+                finalized.append(1)
                 counters(RECORD)
-                assert counters.snapshot()["calls"] == 1  # neither a deadlock nor half a record
+                assert (
+                    counters.snapshot()["calls"] == 1
+                )  # no deadlock, and no record counted partly
             return super().__hash__()
 
-    told: list[int] = []
+    finalized: list[int] = []
     counters(record(reason=Late("late")))
     assert counters.snapshot()["calls"] == 2
     assert counters.snapshot()["reasons"] == {"late": 1, "settings": 1}

@@ -1,4 +1,4 @@
-"""JSON by Pydantic's reader and writer: the same values as the codec's; and HTTP headers past the HTTP libraries' own ways."""
+"""JSON by pydantic-core equals that of the codec; HTTP headers without the HTTP libraries' API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_reads_what_the_codec_reads(name: str) -> None:
+def test_reads_the_same_as_the_codec(name: str) -> None:
     found = fast_json.loads(TEXTS[name])
     assert found == json_codec.loads(TEXTS[name])
     assert repr(found) == repr(json_codec.loads(TEXTS[name]))
@@ -52,7 +52,7 @@ def test_reads_not_a_number() -> None:
         "nothing",
         "half",
         "half a word",
-        "more behind it",
+        "trailing text",
         "no text",
         "a raw control character",
         "a zero in front",
@@ -60,9 +60,9 @@ def test_reads_not_a_number() -> None:
         "quotes",
     ],
 )
-def test_what_is_no_json(text: bytes) -> None:
+def test_invalid_json_raises(text: bytes) -> None:
     for loads in (fast_json.loads, json_codec.loads):
-        with pytest.raises(ValueError):  # noqa: PT011  # each has a class of its own
+        with pytest.raises(ValueError):  # noqa: PT011  # each has its own class
             loads(text)
 
 
@@ -81,7 +81,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_written_is_read_again(value: Any) -> None:
+def test_written_values_are_read_back(value: Any) -> None:
     written = fast_json.dumps(value)
     assert json_codec.loads(written) == value
     assert fast_json.loads(written) == value
@@ -104,7 +104,7 @@ def test_every_recorded_reply() -> None:
 
 
 class Plain:
-    """Headers of a library that keeps no list: only what is public."""
+    """Headers of a library that keeps no list: only the public API."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self.raw = raw
@@ -136,7 +136,7 @@ def test_header_fields(kind: Any) -> None:
     assert headers.raw == RAW
 
 
-def test_edited_headers_are_whole_ones() -> None:
+def test_edited_headers_are_complete() -> None:
     made = header_fields.replaced(http.Headers(RAW), frozenset({b"x-other"}), [(b"X-New", b"3")])
     assert made == http.Headers([RAW[0], RAW[3], (b"X-New", b"3")])
     assert (made["x-new"], made.get("x-other"), "content-length" in made) == ("3", None, True)
@@ -144,8 +144,8 @@ def test_edited_headers_are_whole_ones() -> None:
     assert http.Headers(made)["X-NEW"] == "4"
 
 
-def test_what_was_said_is_not_kept() -> None:
-    """Pydantic's reader keeps strings for all replies to come; here the names alone."""
+def test_contents_are_not_cached() -> None:
+    """pydantic-core caches strings for later replies: only keys, no contents."""
     data = b'{"the name of a field": "the words of a person"}'
     (name, words), (name_again, words_again) = [
         *fast_json.loads(data).items(),
