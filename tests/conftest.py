@@ -1,4 +1,4 @@
-"""What holds for every test: no network but the loopback, a clean environment, Hypothesis profiles."""
+"""Rules for every test: no network but the loopback, a clean environment, Hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from tests.support.depth import examples
 from tests.support.loopback import Loopback
 from tests.support.tls import make_certificate
 
-# A service and a suite that mocks HTTP, which test_plugin_service.py and test_chat_mocks_suite.py run.
+# A service and a suite that mocks HTTP, which test_plugin_service.py and test_chat_mocks_suite.py
+# run.
 collect_ignore = ["service", "mocking"]
 
-# A developer's own keys, proxies and settings must not decide how a test ends.
+# A developer's own keys, proxies and settings must not change the result of a test.
 _PRIVATE_PREFIXES = ("OPENAI_", "AZURE_OPENAI_", "ADAPTER_")
 _PROXIES = frozenset({"all_proxy", "http_proxy", "https_proxy", "no_proxy"})
 
 
-# Single tests that take longest. They come first, so that no worker is left alone with one at the end.
+# The longest single tests. They run first, so that no worker is left alone with one at the end.
 _LONGEST = (
     "test_migration_guide",
     "test_typing",
@@ -40,7 +41,7 @@ _LONGEST = (
 
 TESTS = Path(__file__).parent
 
-# What `--quick` takes: folders, of which all but what carries one of the marks.
+# What `--quick` runs: folders, without the tests that have one of the marks.
 _QUICK = ("unit", "contract", "docs")
 _NOT_QUICK = frozenset({"slow", "property", "server", "corpus"})
 _MARK_OF_FOLDER = {"integration": "slow", "property": "property", "corpus": "corpus"}
@@ -53,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `--quick`, don't even read the other folders."""
+    """Skip the collection of other folders with `--quick`."""
     if (
         not config.getoption("--quick")
         or not collection_path.is_relative_to(TESTS)
@@ -65,7 +66,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """With `--quick`, run what takes the fixture `sdk` in one mode: half of the tests sync, the others async."""
+    """Run tests with the fixture `sdk` in one mode with `--quick`.
+
+    Half of them are sync, half async.
+    """
     if tier.QUICK and "sdk" in metafunc.fixturenames:
         mode = ("sync", "async")[zlib.crc32(metafunc.definition.nodeid.encode()) % 2]
         metafunc.definition.add_marker(
@@ -75,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what its folder marks; put the longest tests first, else the order stays."""
+    """Mark tests by their folder; put the longest ones first and keep the order otherwise."""
     for item in items:
         if mark := _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0]):
             item.add_marker(mark)
@@ -102,9 +106,10 @@ _ran: list[Path] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before a module's first test, take what is there by now out of the garbage collector's sight.
+    """Before a module's first test, exempt all existing objects from garbage collection.
 
-    Tests that collect would else walk all of it each time: what is imported, and what earlier modules have loaded and kept.
+    Otherwise tests that collect would scan all of them each time: imports, and what earlier modules
+    have loaded and kept.
     """
     if _ran[-1:] != [item.path]:
         _ran[:] = [item.path]
@@ -113,9 +118,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _register_hypothesis_profiles() -> None:
-    # No deadline anywhere: two shared cores make single slow examples normal.
+    # No deadline anywhere: with two shared cores single slow examples are normal.
     hypothesis.settings.register_profile("dev", max_examples=examples(50), deadline=None)
-    # The same examples in each run, so that a red run is the change's doing.
+    # The same examples in each run, so that a failure is due to the change.
     hypothesis.settings.register_profile(
         "ci", max_examples=examples(100), deadline=None, derandomize=True, print_blob=True
     )
@@ -129,7 +134,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(_PRIVATE_PREFIXES) or name.lower() in _PROXIES:
             del os.environ[name]
-    # A client without an `http_client` of its own reads all certificates of the system: thirty times what else it costs.
+    # A client without an `http_client` of its own reads all certificates of the system: thirty
+    # times the rest of its cost.
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     os.environ["SSL_CERT_FILE"] = str(make_certificate(Path(folder.name)).certificate)
@@ -145,7 +151,7 @@ def _every_endpoint_may_be_there() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> Iterator[None]:
-    """Begin with an empty memory: the one of the process outlives clients."""
+    """Begin with an empty memory: the process's own one outlives clients."""
     stores.reset_stores()
     service.SERVER_FACTS.clear()
     yield
@@ -160,6 +166,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def loopback() -> Iterator[Loopback]:
-    """Give a server on the loopback; set its `answer` to what it should reply."""
+    """Yield a server on the loopback; its `answer` is set to the reply."""
     with Loopback() as server:
         yield server

@@ -1,12 +1,15 @@
-"""Make the project's environments, each from an exact list of hashed packages. Standard library only.
+"""Make the project's environments, each from an exact list of hashed packages.
+
+Standard library only.
 
     python -m tests.environments demo                what `adapter demo` needs, in .venv
     python -m tests.environments dev                 what the tests and the static checks need, in .venv
     python -m tests.environments servers --optional  the big packages of some tests as well; without them if they can't be had
     python -m tests.environments ray                 for tests/tools/ray_audit.py, in .lanes/ray; litellm and vllm likewise
 
-Nothing is resolved: a list names every package with its version and hashes, so a release of tomorrow changes nothing (see
-requirements/README.md). An environment is kept while it is whole and its lists stay the same. Otherwise it is made anew.
+Nothing is resolved: a list names every package with its version and hashes, so a new release
+changes nothing (see requirements/README.md). An environment is kept while it is complete and its
+lists stay the same. Otherwise it is made again.
 """
 
 from __future__ import annotations
@@ -35,20 +38,21 @@ REQUIREMENTS = ROOT / "requirements"
 LANES = ROOT / ".lanes"
 STAMP = "environment.json"
 EXTRAS = ("test", "tools", "testing", "parquet", "redis", "seal", "openfeature")
-"""What of the project's extras the tests need, as in requirements/compile.sh."""
+"""The project's extras that the tests need, as in requirements/compile.sh."""
 
 PROJECT = "chat-responses-adapter"
 EXACTLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
-"""How a list is installed: what it names and nothing else, from wheels, since building one would fetch what builds it."""
+"""How a list is installed: only what it names, from wheels, since a build would download more."""
 EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", ".")
-"""How the project itself is installed: what builds it is on the list."""
+"""How the project itself is installed: its build backend is on the list."""
 
 _FROM_THE_USER = frozenset({
     "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links", "index-url", "keyring-provider",
     "no-cache-dir", "no-index", "proxy", "retries", "timeout", "trusted-host", "use-deprecated", "use-feature",
 })  # fmt: skip
-"""What counts of a user's own pip configuration: where packages come from and how they are reached. Other options, such as
-`user`, `target`, `no-binary` and `constraint`, would change what is installed, or where to."""
+"""The options of a user's own pip configuration that apply: where packages come from and how they
+are reached. Other options, such as `user`, `target`, `no-binary` and `constraint`, would change
+what is installed, or where to."""
 _TRANSPORT_FEATURES = frozenset({"legacy-certs", "truststore"})
 
 _WHO = """
@@ -60,12 +64,12 @@ print(json.dumps([who, platform.python_version(), base, sys.prefix, sysconfig.ge
 
 
 class CannotBeMadeError(RuntimeError):
-    """An environment that can't be had on this machine, or not now; pip has said why."""
+    """An environment that can't be made on this machine, or not now; pip has printed the reason."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A folder, the lists (files in requirements/) that it holds, and whether it holds the project."""
+    """A folder, its lists (files in requirements/), and whether it includes the project."""
 
     folder: Path
     lists: tuple[str, ...]
@@ -84,7 +88,7 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Interpreter:
-    """What an interpreter says of itself."""
+    """What an interpreter reports about itself."""
 
     who: list[str]
     version: str
@@ -108,9 +112,10 @@ class Work:
 def ready(
     wanted: Environment, *, python: str | Path = sys.executable, pip: str | None = None
 ) -> Path:
-    """Make an environment, or keep the one that is there and whole; give its Python.
+    """Make an environment, or keep a complete one; return its Python.
 
-    With `pip`, a requirement such as `pip==23.2.1`, that pip does the installing instead of the one that comes with Python.
+    With `pip`, a requirement such as `pip==23.2.1`, that pip installs instead of the one bundled
+    with Python.
     """
     if not (maker := _ask(python)):
         msg = f"{python} doesn't work"
@@ -122,9 +127,9 @@ def ready(
 
 
 def newest(folder: Path, *, python: str | Path = sys.executable) -> tuple[Path, dict[str, str]]:
-    """Make an environment anew from the newest release of everything; give its Python and the versions found.
+    """Make an environment from the newest releases; return its Python and the versions found.
 
-    Here, and only here, something is resolved: this is how tomorrow's releases are met. The lists bind nothing.
+    Only here are versions resolved, to test new releases. The lists don't apply.
     """
     if not (maker := _ask(python)):
         msg = f"{python} doesn't work"
@@ -149,12 +154,12 @@ def newest(folder: Path, *, python: str | Path = sys.executable) -> tuple[Path, 
 
 
 def interpreter_in(folder: Path) -> Path:
-    """Give where an environment's Python is."""
+    """Return the path of an environment's Python."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def pinned(name: str) -> dict[str, set[str]]:
-    """Read a list: the versions of each package, of which there are several where platforms differ."""
+    """Read a list: the versions of each package, several where platforms differ."""
     found: dict[str, set[str]] = {}
     for package, version in re.findall(
         r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", (REQUIREMENTS / name).read_text(), re.MULTILINE
@@ -165,7 +170,7 @@ def pinned(name: str) -> dict[str, set[str]]:
 
 def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
     began, folder, name = time.monotonic(), wanted.folder, _shown(wanted.folder)
-    if not (work := _work(wanted, maker)):  # whoever had the lock has made it
+    if not (work := _work(wanted, maker)):  # the previous holder of the lock has made it
         return
     stamp, kept = folder / STAMP, b""
     if work.anew:
@@ -179,7 +184,7 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
             _run([*_pip(folder), "--upgrade", pip], f"{pip} can't be installed")
     else:
         kept = stamp.read_bytes()
-        stamp.unlink()  # so that an interrupted installation leaves none behind
+        stamp.unlink()  # an interrupted installation leaves no stamp
     try:
         if work.lists:
             lists = " and ".join(f"requirements/{one}" for one in work.lists)
@@ -193,9 +198,7 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
             _tell(f"{name}: installing the project itself")
             _run([*_pip(folder), *EDITABLE], "the project can't be installed")
     except CannotBeMadeError:
-        if (
-            kept
-        ):  # pip fetches everything before it changes anything: what was there may still be whole
+        if kept:  # pip downloads everything first: the old environment may still be complete
             stamp.write_bytes(kept)
         raise
     held = json.loads(kept)["lists"] if kept else {}
@@ -248,7 +251,7 @@ def _stamp(wanted: Environment, maker: Interpreter, lists: dict[str, str]) -> No
 
 
 def _broken(inside: Interpreter, wanted: list[str]) -> str | None:
-    """Name a package of which something is missing, or which has another version than the one that was installed."""
+    """Return a package that is incomplete, or whose version differs from the one installed."""
     there = {found.name: found for found in _installed(inside)}
     for name in wanted:
         try:
@@ -294,7 +297,10 @@ def _digest(name: str) -> str | None:
 
 
 def _project() -> str:
-    """Give a digest of what pyproject.toml says about installing the project: its tools' options are of no account."""
+    """Return a digest of what pyproject.toml says about installing the project.
+
+    The options of its tools are left out.
+    """
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     counts: list[Any] = [told["build-system"], told["project"], told["tool"]["hatch"]]
     return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
@@ -305,7 +311,8 @@ def _normal(name: str) -> str:
 
 
 def _pip(folder: Path) -> list[str]:
-    # Twice quiet: pip warns about each of a machine's extra package folders that lacks a package. Errors still show.
+    # Twice quiet: pip warns about each of a machine's extra package folders that lacks a package.
+    # Errors are still printed.
     return [
         str(interpreter_in(folder)),
         "-I",
@@ -327,7 +334,10 @@ def _run(command: Sequence[str], otherwise: str) -> None:
 
 
 def _compile(folder: Path) -> None:
-    """Compile what is installed, on all cores; pip would use one. What can't be compiled, templates for example, stays as it is."""
+    """Compile what is installed, on all cores; pip would use one.
+
+    Files that can't be compiled, such as templates, are left as they are.
+    """
     inside = _ask(interpreter_in(folder))
     assert inside is not None
     command = [
@@ -345,7 +355,7 @@ def _compile(folder: Path) -> None:
 
 
 def _clean() -> dict[str, str]:
-    """Give the environment variables without those that would lead Python or pip elsewhere."""
+    """Return the environment variables without those that would redirect Python or pip."""
     unwanted = {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     return {
         key: value
@@ -356,14 +366,14 @@ def _clean() -> dict[str, str]:
 
 @cache
 def _pips_own(python: str) -> dict[str, str]:
-    """Give pip's environment variables: of a user's configuration, files included, only what is allowed to count."""
+    """Return pip's variables: of a user's configuration, files included, only what is allowed."""
     asked = [python, "-I", "-m", "pip", "--disable-pip-version-check", "config", "list"]
-    # pip reads its variables before anything else, and stops at some; its files it reads for this.
+    # pip reads its variables first, and fails on some of them; this command reads its files.
     listed = subprocess.run(
         asked, env=_clean() | {key: value for key, value in os.environ.items() if key == "PIP_CONFIG_FILE"}, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
     told: dict[str, str] = {}
-    for section in ("global", "install"):  # the latter wins
+    for section in ("global", "install"):  # the latter has precedence
         for key, value in re.findall(rf"^{section}\.([a-z-]+)=(.*)$", listed, re.MULTILINE):
             told[key] = str(ast.literal_eval(value))
     told |= {
@@ -385,7 +395,7 @@ def _pips_own(python: str) -> dict[str, str]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes of this kind from working on the same environment."""
+    """Lock an environment against other processes of this kind."""
     LANES.mkdir(exist_ok=True)
     with (LANES / f"{folder.name}.lock").open("w") as lock:
         try:

@@ -27,22 +27,22 @@ from pathlib import Path
 from tests.environments import LANES, REQUIREMENTS, ROOT, CannotBeMadeError, Environment, ready
 
 UNDER_TEST, RECORD_FROM = "ADAPTER_UNDER_TEST", "ADAPTER_RECORD_FROM"
-"""Variables that tell a kind's `conftest` what to collect, and from where to record cassettes."""
+"""Variables by which a kind's `conftest` knows what to collect, and where to record from."""
 KINDS = sorted(path.parent.name for path in ROOT.glob("tests/*/suite.py"))
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Tell how the tests of one kind are run."""
+    """How the tests of one kind are run."""
 
     tests: Callable[[str], str]
-    """Gives the file or folder of tests, by name."""
+    """Return the file or folder of tests, by name."""
     shown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The packages whose versions the table shows, by name; default: the first that its list asks for."""
+    """The packages whose versions the table shows, by name; default: the first one required."""
     tolerated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Warnings that a package can't help, as pytest's `-W` takes them, by name; all others are errors."""
+    """Unavoidable warnings of a package, for pytest's `-W`, by name; all others are errors."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What else pytest is told, by name."""
+    """Other options of pytest, by name."""
 
 
 _VERSIONS = """
@@ -59,11 +59,12 @@ def names(kind: str) -> list[str]:
 
 
 def run(kind: str, name: str, options: list[str], record: str | None) -> tuple[dict[str, str], int]:
-    """Run one's tests; give its line of the table and pytest's exit code."""
+    """Run the tests of one; return its line of the table and pytest's exit code."""
     suite: Suite = importlib.import_module(f"tests.{kind}.suite").SUITE
     report = LANES / kind / f"{name}.xml"
     try:
-        # Its list holds versions that somebody's bounds exclude, where a file `.overrides` stands beside it.
+        # Where a file `.overrides` exists beside it, its list holds versions that some package's
+        # bounds exclude.
         python = ready(Environment(LANES / kind / name, (f"{kind}/{name}.txt",)))
     except CannotBeMadeError as error:
         print(f"{name}: {error}", flush=True)
@@ -93,14 +94,14 @@ def run(kind: str, name: str, options: list[str], record: str | None) -> tuple[d
 
 
 def _first(kind: str, name: str) -> str:
-    """Give the first package that an `.in` file asks for."""
+    """Return the first package that an `.in` file requires."""
     lines = (REQUIREMENTS / kind / f"{name}.in").read_text(encoding="utf-8").splitlines()
     wanted = next(line for line in lines if line and not line.startswith("#"))
     return wanted.partition("[")[0].partition("=")[0].rstrip("<>~!")
 
 
 def _counts(report: Path | None) -> dict[str, str]:
-    """Read a report: how many tests passed, and what the tests themselves told of the suite."""
+    """Return how many tests passed, and the properties that the suite reported."""
     if report is None or not report.is_file():
         return dict.fromkeys(("passed", "failed", "skipped"), "?")
     suites = list(ET.parse(report).getroot().iter("testsuite"))

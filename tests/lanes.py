@@ -1,4 +1,6 @@
-"""Run the same tests on every SDK, HTTP library and Python that is held to, and print a table. Standard library only.
+"""Run the same tests on every supported SDK, HTTP library and Python, and print a table.
+
+Standard library only.
 
     python -m tests.lanes                      every lane whose Python is there
     python -m tests.lanes sdk-1.66 sdk-2       some of them
@@ -6,7 +8,8 @@
     python -m tests.lanes sdk-2 -- -k stream   arguments after -- go to pytest
     python -m tests.lanes newest               all tests on the newest release of every dependency, whatever is pinned
 
-Environments are kept in `.lanes/` (see environments.py); the one of `newest` is made anew each time.
+Environments are kept in `.lanes/` (see environments.py); the one of `newest` is made again each
+time.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from tests.environments import LANES, ROOT, CannotBeMadeError, Environment, newe
 
 @dataclass(frozen=True)
 class Lane:
-    """One environment: its Python, its list of packages (none: the newest of everything), and what the tests are told."""
+    """One environment: its Python, its list of packages, and variables for the tests.
+
+    Without a list it has the newest release of everything.
+    """
 
     name: str
     requirements: str
@@ -45,8 +51,8 @@ ALL = (
     Lane("newest", ""),
 )
 
-# What says nothing about an SDK: the tests' own support, pure functions, settings and the choice made by them, documentation, the
-# command line.
+# Independent of the SDK: the tests' own support, pure functions, settings and routing,
+# documentation, the command line.
 EVERYWHERE_THE_SAME = (
     "contract/test_flags", "contract/test_own_bugs", "corpus/test_corpus_requests",
     "docs/test_docs", "docs/test_typing", "integration/test_flag_providers",
@@ -71,7 +77,8 @@ SHORT = (
     "contract/test_off",
 )
 
-# The folders of tests that run in one environment; the others bring their own (frameworks, tracers, apps).
+# The folders of tests that run in one environment; the others have their own (frameworks, tracers,
+# apps).
 FOLDERS = (
     "unit",
     "contract",
@@ -90,7 +97,7 @@ _VERSIONS = "import openai, sys, importlib.metadata as m; f = sys.argv[1]; print
 
 
 def interpreter(version: str) -> str | None:
-    """Find a Python that truly runs: a version manager's shim may exist and still fail."""
+    """Find a Python that runs: a version manager's shim may exist and still fail."""
     managed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
     for candidate in (f"python{version}", *map(str, managed), sys.executable):
         path = shutil.which(candidate)
@@ -105,7 +112,7 @@ def interpreter(version: str) -> str | None:
 
 
 def prepare(lane: Lane) -> bool:
-    """Make a lane's environment where its Python is there; return whether it could be."""
+    """Make an environment where its Python exists; return whether it could be made."""
     try:
         return not (found := interpreter(lane.python)) or bool(_environment(lane, found))
     except CannotBeMadeError as error:
@@ -114,7 +121,7 @@ def prepare(lane: Lane) -> bool:
 
 
 def files(*, everything: bool, short: bool) -> list[str]:
-    """Name the test files of a lane, relative to the repository."""
+    """Return the test files of an environment, relative to the repository."""
     tests = ROOT / "tests"
     found = [
         *tests.glob("test_*.py"),
@@ -132,7 +139,7 @@ def files(*, everything: bool, short: bool) -> list[str]:
 
 
 def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str], int]:
-    """Run a lane's tests; give its line of the table and pytest's exit code."""
+    """Run an environment's tests; return its line of the table and pytest's exit code."""
     found = interpreter(lane.python)
     if found is None:
         return _untested(lane, "not here"), 0
@@ -143,7 +150,7 @@ def run(lane: Lane, options: list[str], *, short: bool) -> tuple[dict[str, str],
         return _untested(lane, "no environment"), 1
     report.unlink(missing_ok=True)
     chosen = files(everything=not lane.requirements, short=short)
-    spread = ["-n", "auto", "--dist", "worksteal"]  # a -n among the options wins
+    spread = ["-n", "auto", "--dist", "worksteal"]  # a -n among the options has precedence
     command = [
         str(python),
         "-m",

@@ -1,4 +1,6 @@
-"""Make environments while a newer release of every package is on offer, with an old pip and the newest: nothing may differ.
+"""Make environments while a newer release of every package is available.
+
+With an old pip and with the newest; the environments must not differ.
 
     python -m tests.setup_check           what `make demo` installs, truly; what the tests need, up to the point of installing
     python -m tests.setup_check --all     both truly, and every other list of requirements/ up to the point of installing
@@ -24,7 +26,9 @@ from tests import environments
 PIPS = (
     "pip==23.2.1",
     "pip",
-)  # the one of Python 3.11 and 3.12, which takes `coverage[toml]` for a wish for the newest coverage; the newest
+    # the one of Python 3.11 and 3.12, which reads `coverage[toml]` as a request for the newest
+    # coverage; the newest
+)
 NEWER = "999"
 
 
@@ -55,11 +59,11 @@ def offer_newer(folder: Path) -> int:
 
 
 def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
-    """Install with one pip; list what is wrong."""
+    """Install with one pip; list the problems."""
     began = time.monotonic()
     folder = folder / pip.replace("==", "-")
     truly = ["demo", "dev"] if everything else ["demo"]
-    for name in truly:  # one after the other, in one environment, as `make demo` and `make test` do
+    for name in truly:  # in sequence, in one environment, like `make demo` and `make test`
         python = environments.ready(replace(environments.NAMED[name], folder=folder), pip=pip)
     version = _said([str(python), "-I", "-m", "pip", "--version"]).split()[1]
     installed = dict(

@@ -1,6 +1,7 @@
-"""The project's environments: exact lists, nothing resolved, and what is broken is noticed.
+"""The project's environments: exact lists, nothing resolved, and broken ones are noticed.
 
-`make setup-check` does the same with real packages, while newer releases of all of them are on offer.
+`make setup-check` does the same with real packages, while newer releases of all of them are
+available.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.setup_check import lists
 
 @pytest.mark.parametrize("name", lists())
 def test_a_list_is_exact(name: str) -> None:
-    """Every entry is one version with hashes, and whatever builds the project is among them."""
+    """Every entry is one version with hashes, and the project's build backend is among them."""
     text = (REQUIREMENTS / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE).strip())
     assert [
@@ -37,7 +38,7 @@ def test_a_list_is_exact(name: str) -> None:
         "servers.txt",
         "vllm.txt",
         "packages.txt",
-    }:  # on top of dev.txt; the others hold no project
+    }:  # on top of dev.txt; the others don't include the project
         assert environments.pinned(name).keys() >= {"editables", "hatchling", "openai"}
 
 
@@ -54,7 +55,7 @@ def test_what_the_tests_need_has_what_the_demo_needs() -> None:
 
 
 def test_only_these_files_install_anything() -> None:
-    """All others ask `environments.ready`, which the next test holds to exact lists."""
+    """All others call `environments.ready`, which the next test restricts to exact lists."""
     programs = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("bench/**/*.py")]
     told = [
         ROOT / "Makefile",
@@ -81,7 +82,10 @@ def test_only_these_files_install_anything() -> None:
 
 
 class Recorded:
-    """Stands in for subprocess.run: writes commands down, runs interpreters, and makes believe that pip has worked."""
+    """A stand-in for subprocess.run.
+
+    It records commands, runs interpreters, and simulates pip's success.
+    """
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
@@ -119,7 +123,10 @@ def test_every_installation_is_exact(
 
 
 def test_a_users_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where packages come from counts, from variables and from files; what and where to install doesn't."""
+    """A user's configuration decides where packages come from, not what or where to install.
+
+    Variables and files count alike.
+    """
     file = tmp_path / "pip.conf"
     file.write_text(
         "[global]\nrequire-virtualenv = true\nconstraint = nowhere.txt\nproxy = file.invalid\ntimeout = 3\nno-binary = :all:\n"
@@ -149,7 +156,7 @@ def test_a_users_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def wheel(folder: Path, name: str, version: str) -> str:
-    """Write a small wheel; give its entry in a list."""
+    """Write a small wheel; return its entry in a list."""
     stem, files = f"{name}-{version}", {f"{name}/__init__.py": "", f"{name}/deep/data.txt": version}
     files[f"{stem}.dist-info/METADATA"] = (
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-to-be-had\n"
@@ -169,7 +176,7 @@ def wheel(folder: Path, name: str, version: str) -> str:
 
 
 class Made:
-    """An environment of two small packages, truly made, and the lists it is made from."""
+    """A real environment of two small packages, and its lists."""
 
     def __init__(self, folder: Path) -> None:
         self.requirements, self.wheels, self.folder = (
@@ -219,7 +226,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
         assert made.needs(made.one) == Work(anew="it isn't finished")
         environments.ready(made.one)
         assert made.needs(made.one) == Work()
-        assert made.needs() == Work(lists=("two.txt",))  # what a second list brings is added
+        assert made.needs() == Work(lists=("two.txt",))  # the addition of a second list
         environments.ready(made.two)
         return made
 
@@ -286,7 +293,7 @@ def test_what_is_broken_is_noticed(made: Made, case: str) -> None:
         if text is not None:
             path.write_text(text)
         assert reason in made.needs().anew
-        assert reason in made.needs(made.one).anew  # also where less is wanted than is there
+        assert reason in made.needs(made.one).anew  # also where less is required than installed
     finally:
         path.unlink(missing_ok=True)
         aside.rename(path)
@@ -294,7 +301,10 @@ def test_what_is_broken_is_noticed(made: Made, case: str) -> None:
 
 
 def test_several_mend_it_at_once(made: Made) -> None:
-    """One makes it anew, with what is on its lists though a newer release is on offer; the others wait, and use it."""
+    """One process makes it again, and the others wait and use it.
+
+    It has what is on its lists, despite a newer release.
+    """
     python = environments.interpreter_in(made.folder)
     python.unlink()
     python.symlink_to("nowhere")
@@ -341,7 +351,7 @@ def test_the_project_is_installed_again_when_its_description_changes(
 
 
 def test_only_the_newest_lane_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It wants what compile.sh compiles for the tests, and no list binds it."""
+    """It installs what compile.sh compiles for the tests, without the lists."""
     recorded = Recorded()
     monkeypatch.setattr(subprocess, "run", recorded)
     environments.newest(tmp_path / "venv")

@@ -1,1 +1,1 @@
-"""Published applications, run unchanged natively and through the adapter: what they do must be the same."""
+"""Published applications, run unchanged natively and through the adapter: results must be equal."""

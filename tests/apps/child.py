@@ -1,4 +1,7 @@
-"""The process of one application in one mode: `python -m tests.apps.child NAME MODE FILE` writes a report of what it did."""
+"""The process of one application in one mode.
+
+`python -m tests.apps.child NAME MODE FILE` writes a report of what the application did.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tests.apps.server import Scripted
 
 
 class Guard:
-    """Let this process reach the scripted server and nothing else; whatever it tries besides is noted."""
+    """Restrict this process to the scripted server; any other connection is recorded."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -55,7 +58,7 @@ class Guard:
 
 
 def run(app: App, mode: str, server: Scripted, home: Path) -> dict[str, Any]:
-    """Play each scenario; give what came of it."""
+    """Run each scenario; return the outcomes."""
     told: list[Any] = []
     report = {}
     with _observed(told) if mode != "native" else contextlib.nullcontext():
@@ -75,7 +78,7 @@ def run(app: App, mode: str, server: Scripted, home: Path) -> dict[str, Any]:
             }
             seen = plain(outcome, places)
             del outcome
-            gc.collect()  # a stream that was left is recorded when it goes
+            gc.collect()  # a stream that was left is recorded when it is collected
             report[each.name] = {
                 "outcome": seen,
                 "asked": [dataclasses.asdict(asked) for asked in server.asked],
@@ -111,7 +114,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _observed(into: list[Any]) -> Iterator[None]:
-    """Take down the adapter's records, and take its log off the application's output."""
+    """Collect the adapter's records, and keep its log out of the application's output."""
     from adapter.telemetry.observers import observing
 
     log = logging.getLogger("adapter")
@@ -147,7 +150,7 @@ def main() -> None:
     }
     Path(written).write_text(json.dumps(report), encoding="utf-8")
     sys.stdout.flush()
-    os._exit(0)  # whatever threads an application leaves behind
+    os._exit(0)  # an application may leave threads behind
 
 
 if __name__ == "__main__":

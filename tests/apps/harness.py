@@ -1,6 +1,6 @@
-"""Say how an application is wired and what it is asked to do, and make what came of it comparable.
+"""How an application is wired and what it does, and how its outcome is made comparable.
 
-A module of `tests/apps/programs` says how its application is wired and gives its scenarios:
+A module of `tests/apps/programs` wires its application and defines its scenarios:
 
     APP = App(shows=("llm",), wired="…")
 
@@ -8,10 +8,11 @@ A module of `tests/apps/programs` says how its application is wired and gives it
     def tools(wired):
         return the_application(wired.base_url).answer("How is the weather?")
 
-A scenario's script is what the model does; what it returns is the outcome. What is printed, raised, noted (`wired.note`) and written to the
-working directory belongs to the outcome as well, by itself. A scenario may be `async`. Each mode is a process of its own, and each scenario begins
-in an empty directory. The settings come from the environment, as they would for a user: whatever is wired (`adapter.OpenAI()`, `adapter.install(client)`,
-`adapter.Transport()`) finds them there.
+A scenario's script is what the model does; its return value is the outcome. Whatever is printed,
+raised, noted (`wired.note`) and written to the working directory belongs to the outcome as well. A
+scenario may be `async`. Each mode is a process of its own, and each scenario begins in an empty
+directory. The settings come from the environment, as they would for a user: whatever is wired
+(`adapter.OpenAI()`, `adapter.install(client)`, `adapter.Transport()`) finds them there.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KEY = "fake-key"
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One thing that an application is asked to do."""
+    """One task of an application."""
 
     name: str
     run: Callable[[Wired], Any]
@@ -43,7 +44,10 @@ class Scenario:
 
 @dataclasses.dataclass
 class App:
-    """An application: the distributions whose versions are shown, how it is wired, and the private attribute that this took, if any."""
+    """An application: the distributions whose versions are shown, and how it is wired.
+
+    `private` is the private attribute that the wiring needed, if any.
+    """
 
     shows: tuple[str, ...]
     wired: str
@@ -51,7 +55,11 @@ class App:
     scenarios: list[Scenario] = dataclasses.field(default_factory=list)
 
     def scenario(self, *script: Step, but: Mapping[str, str] | None = None) -> Callable[[Any], Any]:
-        """Add a scenario. `but` says where it may differ from the native run: `MODE $.path` as a glob, and the reason."""
+        """Add a scenario.
+
+        `but` names permitted differences from the native run: `MODE $.path` as a glob, and the
+        reason.
+        """
 
         def add(run: Callable[[Wired], Any]) -> Callable[[Wired], Any]:
             self.scenarios.append(Scenario(run.__name__, run, script, but or {}))
@@ -61,12 +69,16 @@ class App:
 
 
 _KEPT: list[Any] = []
-"""Clients for asyncio: one that is collected closes itself in whatever loop runs then, and complains when that is another."""
+"""Async clients: a collected one closes itself in whatever loop runs then, and warns if it is
+another."""
 
 
 @dataclasses.dataclass
 class Wired:
-    """What a scenario is told: where the server is, and clients with the adapter or, natively, without it."""
+    """The argument of a scenario: the server's address, and clients.
+
+    The clients have the adapter or, natively, don't.
+    """
 
     mode: str
     base_url: str
@@ -76,24 +88,24 @@ class Wired:
 
     @property
     def adapted(self) -> bool:
-        """Tell whether the adapter is there, on or off."""
+        """Return whether the adapter is present, on or off."""
         return self.mode != "native"
 
     @property
     def where(self) -> dict[str, str]:
-        """Give the server's address and a key, under the names of the SDK's constructor."""
+        """Return the server's address and a key as arguments of the SDK's constructor."""
         return {"base_url": self.base_url, "api_key": self.api_key}
 
     def note(self, *what: Any) -> None:
-        """Note what happened, such as a tool that ran: it is compared, in its order."""
+        """Record an event, such as a tool that ran: events are compared in order."""
         self.notes.append(list(what))
 
     def openai(self, **options: Any) -> Any:
-        """Give a client, for an application that accepts one."""
+        """Return a client, for an application that accepts one."""
         return _classes(self.adapted).OpenAI(**self.where, **options)
 
     def async_openai(self, **options: Any) -> Any:
-        """Give the same for asyncio."""
+        """Return the same for asyncio."""
         client = _classes(self.adapted).AsyncOpenAI(**self.where, **options)
         _KEPT.append(client)
         return client
@@ -107,20 +119,26 @@ class Wired:
         return adapter.install(client)
 
     def http_client(self, **options: Any) -> Any:
-        """Give an HTTP client of the SDK's library, for an application that accepts one; natively a plain one."""
+        """Return an HTTP client of the SDK's library, for an application that accepts one.
+
+        Natively it is a plain one.
+        """
         return self._http("Client", "Transport", options)
 
     def async_http_client(self, **options: Any) -> Any:
-        """Give the same for asyncio."""
+        """Return the same for asyncio."""
         return self._http("AsyncClient", "AsyncTransport", options)
 
     def replace(self, owner: Any, *names: str) -> None:
-        """Replace the SDK's classes that an application imported (`OpenAI`, `AsyncOpenAI`, …) by ours, under the same names."""
+        """Replace the SDK's classes that an application imported (`OpenAI`, …) by the adapter's."""
         for name in names if self.adapted else ():
             setattr(owner, name, getattr(_classes(adapted=True), name))
 
     def command(self, main: Callable[[], Any], *arguments: str, stdin: str = "") -> dict[str, Any]:
-        """Run an application's command line in this process; give its exit code, what it printed and what it complained of."""
+        """Run an application's command line in this process.
+
+        Returns its exit code, its output and its errors.
+        """
         out, err, code = Text(), Text(), 0
         kept = sys.argv, sys.stdin
         sys.argv, sys.stdin = list(arguments), Text(stdin)
@@ -150,7 +168,10 @@ class Wired:
 
 
 class Text(io.TextIOWrapper):
-    """Text in memory that also has a `buffer` beneath, as a terminal's streams do, which command lines write to."""
+    """Text in memory with a `buffer` beneath, like a terminal's streams.
+
+    Command lines write to it.
+    """
 
     def __init__(self, given: str = "") -> None:
         super().__init__(
@@ -158,7 +179,7 @@ class Text(io.TextIOWrapper):
         )
 
     def getvalue(self) -> str:
-        """Give all that was written."""
+        """Return all that was written."""
         self.flush()
         return self.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
@@ -173,7 +194,7 @@ def _classes(adapted: bool) -> Any:
     return adapter
 
 
-# --- making outcomes comparable -------------------------------------------------------------------------------------
+# --- making outcomes comparable
 
 CLOCKS = re.compile(
     r"^_?(?:created|created_at|timestamp|time|duration|started_at|ended_at|start_time|end_time|elapsed|latency|.*_ms)$"
@@ -184,14 +205,14 @@ _VARIES = re.compile(
     r"|\b01[0-9a-hjkmnp-tv-z]{24}\b|\b\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     r"|\b\d+\.\d+ ?(?:ms|s|sec|seconds)\b"
 )
-"""What in a text is another one each time: UUIDs, addresses in memory, ULIDs, moments, durations."""
+"""Values in a text that vary: UUIDs, memory addresses, ULIDs, times, durations."""
 
 
 def plain(value: Any, places: Mapping[str, str]) -> Any:
-    """Turn an outcome into JSON: no times, and places of this machine by the names that stand for them."""
+    """Return an outcome as JSON: no times, and this machine's paths replaced by placeholders."""
     if hasattr(value, "model_dump") and not isinstance(
         value, type
-    ):  # pydantic's models, whatever the version
+    ):  # pydantic's models, of any version
         value = {"": type(value).__name__, **dict(value)}
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {

@@ -1,4 +1,4 @@
-"""What each API takes: a request with anything else is refused, as the service refuses it."""
+"""The parameters of each API: a request with any other is refused, as by the service."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _MESSAGES = {
     "function": ({"role", "content", "name"}, set()),
 }
 _TOOLS = {"name", "description", "parameters", "strict"}
-"""For each kind: the keys that it needs, and those that it may have besides."""
+"""For each kind: the required keys, and the optional ones."""
 
 
 def trouble(body: Any, *, chat: bool) -> str:
-    """Say what is wrong with a body; an empty text where nothing is."""
+    """Return the problem of a body; an empty text where there is none."""
     if unknown := sorted(body.keys() - (_CHAT if chat else _RESPONSES)):
         return f"Unknown parameter: '{unknown[0]}'."
     given = body.get("messages" if chat else "input")

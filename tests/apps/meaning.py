@@ -1,6 +1,7 @@
-"""What a request means, whichever API it is written for: requests that ask for the same have the same meaning.
+"""What a request means, in a form common to both APIs: equivalent requests have equal meanings.
 
-Worked out from the two bodies apart from the code under test, and short enough to be checked by reading.
+Derived from the two bodies independently of the code under test, and short enough to verify by
+reading.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ ALIKE = (
     "model", "temperature", "top_p", "user", "metadata", "parallel_tool_calls", "prompt_cache_key", "safety_identifier",
     "service_tier", "top_logprobs",
 )  # fmt: skip
-"""Parameters that both APIs have under one name."""
+"""Parameters with the same name on both APIs."""
 ONLY_CHAT = (
     "frequency_penalty",
     "presence_penalty",
@@ -24,14 +25,14 @@ ONLY_CHAT = (
     "prediction",
     "n",
 )
-"""Parameters that only Chat has; a request to the Responses API never shows them."""
+"""Parameters of Chat alone; a request to the Responses API never has them."""
 
 
 def of_chat(body: Json, without: Iterable[str] = ()) -> Json:
     """Reduce a chat request.
 
-    `without` names parameters (and `messages[].name`) that the ledger says were let go, or that are emulated: then a
-    message's name stands in front of its text.
+    `without` names parameters (and `messages[].name`) that the ledger lists as dropped, or that are
+    emulated: then a message's name precedes its text.
     """
     dropped = set(without)
     turns: list[Any] = []
@@ -85,7 +86,7 @@ def _meaning(
 
 
 def _asks(key: str, value: Any) -> bool:
-    """Tell whether a value of Chat's asks for anything: its defaults don't."""
+    """Return whether a value of Chat's asks for anything: its defaults don't."""
     return (
         value not in (None, [], {})
         and not (key == "n" and value == 1)
@@ -148,7 +149,7 @@ def _item(item: Json) -> Iterator[Any]:
 
 
 def reasoning(body: Json) -> tuple[int, int]:
-    """Count the answers with calls in a request's history, and those whose reasoning has come back with them."""
+    """Count the answers with calls in a request's history, and those with their reasoning."""
     items = body["input"] if isinstance(body["input"], list) else []
     given = {
         item["encrypted_content"].rpartition("-")[2]

@@ -1,12 +1,15 @@
-"""Run published applications natively, with the adapter off, on, and on with drops and emulation, and compare. Standard library only.
+"""Run published applications natively, with the adapter off, on, and on with drops, and compare.
+
+The last mode also emulates. Standard library only.
 
     python -m tests.apps.run                     every application
     python -m tests.apps.run llm                 one, or several
     python -m tests.apps.run llm --show          also print what each scenario's native run did
 
-Each application has an environment of its own in `.lanes/apps`, from `requirements/apps`, and each mode a process of its own, which can reach a
-scripted server on the loopback and nothing else. What the application did must be the same in all of them, and what it asked for must mean the same. Exits with 1
-where anything differs.
+Each application has an environment of its own in `.lanes/apps`, from `requirements/apps`, and each
+mode a process of its own, which can connect to a scripted server on the loopback and nothing else.
+What the application did must be the same in all modes, and its requests must mean the same. Exits
+with 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -33,9 +36,9 @@ from tests.isolated import show
 Json = dict[str, Any]
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 SECONDS = 300
-"""What one application may take in one mode."""
+"""Seconds that one application may take in one mode."""
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where homes are made: applications that keep a database wait long for a busy disk."""
+"""Where homes are created: applications with a database are slow on a busy disk."""
 
 MODES: dict[str, dict[str, str]] = {
     "native": {},
@@ -62,14 +65,14 @@ UNWATCHED = {
     "MEM0_TELEMETRY": "False",
     "OTEL_SDK_DISABLED": "true",
 }
-"""What turns the applications' telemetry off, and what else they would ask of the network."""
+"""Turns off the applications' telemetry and other network requests."""
 BAD = ("adapter-bug", "missing", "blocked", "rejected", "refused")
 """Reasons that no call may have: each is a fault of the adapter's, or of the server's."""
 
 
 @dataclass
 class Found:
-    """What came of one application: its row, why calls stayed, and what differs."""
+    """The result of one application: its row, why calls stayed, and what differs."""
 
     row: dict[str, str]
     stayed: list[dict[str, str]] = field(default_factory=list)
@@ -85,7 +88,7 @@ def apps() -> list[str]:
 
 
 def play(name: str, mode: str, python: Path) -> Json:
-    """Run one application in one mode, in a home of its own; give its report."""
+    """Run one application in one mode, with its own home directory; return its report."""
     with tempfile.TemporaryDirectory(prefix="adapter-apps-", dir=MEMORY) as folder:
         home, report = Path(folder).resolve() / "home", Path(folder) / "report.json"
         home.mkdir()
@@ -189,7 +192,7 @@ def _compare(mode: str, native: Json, report: Json, found: Found) -> None:
 
 
 def _let_go(mode: str, records: list[Json]) -> set[str]:
-    """Name what the ledger says that calls went without, and what was emulated."""
+    """Return what the ledger says that calls were sent without, and what was emulated."""
     lost = {
         path.partition("[")[0] if path.count(".") == 0 else path
         for each in records
@@ -200,7 +203,7 @@ def _let_go(mode: str, records: list[Json]) -> set[str]:
 
 
 def _meant(asked: list[Json], lost: set[str], *, several: bool = False) -> Iterator[Any]:
-    """Give what each request means; where `n` is emulated, as often as it was asked for."""
+    """Return what each request means; where `n` is emulated, as often as it was requested."""
     for each in asked:
         body = each["body"]
         if each["path"] == CHAT:
@@ -211,7 +214,7 @@ def _meant(asked: list[Json], lost: set[str], *, several: bool = False) -> Itera
 
 
 def _moved(name: str, mode: str, report: Json, found: Found) -> str:
-    """Say how many calls moved, of how many; note why the others stayed."""
+    """Return how many calls moved, of how many; add the reasons of the others."""
     records = [record for told in report["scenarios"].values() for record in told["records"]]
     asked = [each["path"] for told in report["scenarios"].values() for each in told["asked"]]
     moved = sum(record["backend"] == "responses" for record in records)
@@ -220,7 +223,7 @@ def _moved(name: str, mode: str, report: Json, found: Found) -> str:
         if record["asked"] == "responses" != record["backend"]:
             held = sorted({path for path, action in record["losses"] if action == "held"})
             why[record["reason"], ", ".join(held)] += 1
-    # A call may be asked for several times; but one that no record tells of went past the adapter.
+    # A call may take several requests; but one without a record bypassed the adapter.
     past = (
         asked.count(CHAT)
         if mode != "off" and not any(record["backend"] == "chat" for record in records)
@@ -239,7 +242,7 @@ def _moved(name: str, mode: str, report: Json, found: Found) -> str:
 
 
 def _carried(report: Json) -> str:
-    """Say how often the reasoning before calls came back with them, where a model was asked for it."""
+    """Return how often calls came back with their reasoning, for requests to a reasoning model."""
     asked = [
         each["body"]
         for told in report["scenarios"].values()
@@ -256,14 +259,14 @@ def _carried(report: Json) -> str:
 
 
 def differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Walk two pieces of JSON; give each place where they differ, and what is there."""
+    """Walk two pieces of JSON; yield each place where they differ, and the values there."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in sorted({*left, *right}):
             yield from differences(left.get(key, ABSENT), right.get(key, ABSENT), f"{path}.{key}")
     elif isinstance(left, list) and isinstance(right, list):
         for index, (one, other) in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
             yield from differences(one, other, f"{path}[{index}]")
-    elif type(left) is not type(right) or left != right:  # to Python, `True == 1 == 1.0`
+    elif type(left) is not type(right) or left != right:  # in Python, `True == 1 == 1.0`
         yield path, left, right
 
 

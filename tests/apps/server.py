@@ -1,8 +1,8 @@
-"""One scripted server that answers both APIs alike: a script says what the model does, and each API puts it in its own form.
+"""One scripted server that answers both APIs alike, each in its own form.
 
     script = [say("Let me look.", call("get_weather", city="Oslo")), say("It rains."), fail(429, "Slow down.")]
 
-Ids, times and token counts are the same on both, so that whatever an application shows of them can be compared.
+Ids, times and token counts are the same on both, so that an application's output can be compared.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 @dataclass(frozen=True)
 class Called:
-    """A tool call; its arguments are JSON's text."""
+    """A tool call; its arguments are JSON text."""
 
     name: str
     arguments: str
@@ -49,7 +49,8 @@ class Answer:
 
 
 Step = Answer | Callable[[Json], Answer]
-"""A step of a script: an answer, or a function of the request's body, for calls that come in no certain order."""
+"""A step of a script: an answer, or a function of the request's body where call order is
+uncertain."""
 
 
 def say(text: str = "", *calls: Called, finish: str = "stop") -> Answer:
@@ -58,7 +59,7 @@ def say(text: str = "", *calls: Called, finish: str = "stop") -> Answer:
 
 
 def say_json(value: object) -> Answer:
-    """Answer with JSON, as a structured output comes."""
+    """Answer with JSON, as structured output."""
     return Answer(json.dumps(value))
 
 
@@ -75,14 +76,14 @@ def call(name: str, /, **arguments: Any) -> Called:
 def fail(
     status: int, message: str, *, kind: str = "invalid_request_error", code: str | None = None
 ) -> Answer:
-    """Answer with an error; who tries again does so at once."""
+    """Answer with an error; a retry is immediate."""
     error = {"message": message, "type": kind, "param": None, "code": code}
     return Answer(status=status, error=error, headers=(("retry-after-ms", "1"),))
 
 
 @dataclass
 class Asked:
-    """A request as it came, and in words what was wrong with it."""
+    """A received request, and a description of its problem."""
 
     path: str
     body: Json
@@ -90,7 +91,7 @@ class Asked:
 
 
 class Scripted:
-    """The server; `play` begins a new script, after which `asked` holds what came."""
+    """The server; `play` begins a new script, after which `asked` holds its requests."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -101,7 +102,7 @@ class Scripted:
         self.base_url, self.port = self._server.base_url, self._server.port
 
     def play(self, *steps: Step) -> None:
-        """Begin a script, and forget what was asked before."""
+        """Begin a script, and forget earlier requests."""
         with self._lock:
             self.asked, self._steps, self._taken = [], list(steps), 0
 
@@ -183,7 +184,10 @@ def _embeddings(body: Json) -> Json:
 
 
 def _token(number: int) -> str:
-    """Make what tells an answer's calls from others': as hard to guess as the services' own, but the same each time."""
+    """Return what distinguishes an answer's calls.
+
+    As hard to guess as the services' own, but the same each time.
+    """
     return hashlib.sha256(f"answer {number}".encode()).hexdigest()[:23]
 
 
@@ -222,10 +226,10 @@ class _Form:
 
 
 class _Chat(_Form):
-    """The answer as Chat Completions gives it."""
+    """The answer in the form of Chat Completions."""
 
     def text(self) -> str:
-        """Give the text up to the first stop sequence."""
+        """Return the text up to the first stop sequence."""
         stop = self.body.get("stop") or ()
         ends = [self.answer.text.find(each) for each in ([stop] if isinstance(stop, str) else stop)]
         return self.answer.text[: min((end for end in ends if end >= 0), default=None)]
@@ -296,7 +300,7 @@ class _Chat(_Form):
     def _finish(self) -> str:
         named = isinstance(
             self.body.get("tool_choice"), dict
-        )  # a call that was demanded by name ends with `stop`
+        )  # a call that was required by name ends with `stop`
         calls = self.answer.calls and self.answer.finish == "stop" and not named
         return "tool_calls" if calls else self.answer.finish
 
@@ -329,7 +333,7 @@ class _Chat(_Form):
 
 
 class _Responses(_Form):
-    """The answer as the Responses API gives it."""
+    """The answer in the form of the Responses API."""
 
     def whole(self) -> Json:
         """Write a Response."""

@@ -1,4 +1,4 @@
-"""What `make apps` compares with: the scripted server, what a request means, and how a difference is found."""
+"""The tools of `make apps`: the scripted server, what a request means, and the comparison."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_what_was_let_go_counts_no_more() -> None:
     )
     assert meaning.of_chat(chat, ["seed", "messages[].name"]) == meaning.of_responses(without)
     assert meaning.of_chat(chat, ["seed", "name"]) == meaning.of_responses(named)
-    # A tool's message may lose its name in the same request.
+    # A tool message may lose its name in the same request.
     assert meaning.of_chat(chat, ["seed", "name", "messages[].name"]) == meaning.of_responses(named)
 
 

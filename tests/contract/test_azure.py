@@ -1,4 +1,4 @@
-"""Azure: URLs, deployments, versions, credentials, the content filter, and every recording made there."""
+"""Azure: URLs, deployments, versions, credentials, the content filter, and all recordings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Body(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc,name
 
 
 class Azure(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc,name-defined]
-    """A resource that gives its replies in turn, the last one for ever, and remembers what arrived."""
+    """An Azure resource with replies in order, the last one repeated; it records requests."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -88,11 +88,11 @@ class Azure(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc,n
 
     @property
     def targets(self) -> list[str]:
-        """Paths with their queries, as they were sent."""
+        """Return paths with their queries, as they were sent."""
         return [request.url.raw_path.decode() for request in self.sent]
 
     def wire(self) -> list[tuple[Any, ...]]:
-        """Everything that was sent, byte for byte."""
+        """Return everything that was sent, byte for byte."""
         return [
             (r.method, r.url.scheme, r.url.raw_path, tuple(r.headers.raw), r.read())
             for r in self.sent
@@ -108,7 +108,10 @@ Make = Callable[..., Any]
 
 
 def make(sdk: Sdk, azure: Azure, kind: str, settings: adapter.Settings = ON, **given: Any) -> Any:
-    """Make a client: one of `ours`, `installed` on the SDK's, or `plain`; without `api_version` it isn't Azure's."""
+    """Make a client: one of `ours`, `installed` on the SDK's, or `plain`.
+
+    Without `api_version` it isn't an Azure client.
+    """
     suffix = "OpenAI" if "api_version" not in given else "AzureOpenAI"
     name = sdk.pick(suffix, f"Async{suffix}")
     client = sdk.pick(http.Client, http.AsyncClient)(transport=azure, follow_redirects=True)
@@ -211,7 +214,7 @@ def test_a_slash_in_a_deployment(sdk: Sdk, azure: Azure) -> None:
 
 
 def test_the_deployment_wins_over_the_model_for_the_facts_as_well(sdk: Sdk, azure: Azure) -> None:
-    # A name for the deployment that says nothing about the model: what upstream names in its reply counts.
+    # A deployment's name that doesn't identify the model: the model in upstream's reply counts.
     azure.json(response(model="gpt-4o-2024-11-20"))
     result = ask(
         sdk,
@@ -337,7 +340,7 @@ def test_the_key_goes_into_its_own_header(sdk: Sdk, azure: Azure, kind: str) -> 
 
 
 class Tokens:
-    """A token provider that counts."""
+    """A token provider that counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -574,7 +577,7 @@ def test_a_filtered_answer_in_the_stream_helper(sdk: Sdk, azure: Azure) -> None:
             sdk.inside(stream, lambda stream: stream.get_final_completion())
 
 
-# What isn't a chat call
+# Requests other than chat calls
 
 
 def test_other_endpoints_are_untouched(sdk: Sdk, azure: Azure) -> None:
@@ -728,7 +731,7 @@ def test_recorded_requests(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def arrived(recording: corpus.Recording, query: str, sent: Any, body: dict[str, Any]) -> bool:
-    """Tell whether a translated request is at the right place, names the right model and is valid."""
+    """Return whether a translated request has the right target and model, and is valid."""
     base = recording.path.removesuffix("/chat/completions")
     prefix, mark, deployment = base.partition("/deployments/")
     version = query.partition("=")[2]
@@ -786,7 +789,7 @@ def test_recorded_chat_is_untouched_when_off(
 
 
 def native(sdk: Sdk, target: Any, **call: Any) -> Any:
-    """Make a call and say what came back: objects, bytes and headers, or the error."""
+    """Make a call and return its result: objects, bytes and headers, or the error."""
     create = target.create if hasattr(target, "create") else target.chat.completions.create
     try:
         result = sdk.run(create(**call))

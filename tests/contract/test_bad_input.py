@@ -1,4 +1,7 @@
-"""Bad input: Chat's own answer to the untouched request, or an error that begins with the JSON path; never half a translation."""
+"""Bad input gets Chat's own answer, or an error that begins with the JSON path.
+
+Chat's answer is the one to the untouched request. Bad input is never translated in part.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def assistant(**more: Any) -> dict[str, Any]:
     return messages({"role": "assistant", "content": None, **more})
 
 
-# What is no Chat Completions request, whoever reads it.
+# Invalid as a Chat Completions request, for any server.
 BAD: dict[str, Any] = {
     "no messages": {"model": "gpt-4o"},
     "messages null": body(messages=None),
@@ -104,7 +107,7 @@ BAD: dict[str, Any] = {
     "input beside messages": body(input="hi"),
 }  # fmt: skip
 
-# What isn't even JSON, or isn't an object.
+# Not even JSON, or not an object.
 RAW: dict[str, bytes] = {
     "nothing": b"",
     "text": b"hello",
@@ -125,7 +128,7 @@ def chat_says_no(request: Request) -> Reply:
 
 
 def settled(server: Loopback, raised: openai.APIStatusError, sent: bytes) -> str:
-    """Return who answered, having checked that it did so properly."""
+    """Return which API answered, having asserted that the answer is complete."""
     assert isinstance(raised, openai.BadRequestError)
     if raised.code == "chats_own":
         (request,) = server.requests
@@ -216,7 +219,7 @@ def test_a_form_or_an_empty_post(loopback: Loopback) -> None:
 
 
 def test_bad_values_of_parameters_go_on_as_they_are(sdk: Sdk, loopback: Loopback) -> None:
-    """Leave it to the service to judge the values that it takes by the same name."""
+    """Values of parameters with the same name on both APIs are left to the service to validate."""
     loopback.answer = lambda request: error(400, "services_own", param="temperature")
     client = sdk.client(loopback)
     with pytest.raises(openai.BadRequestError) as raised:
@@ -277,7 +280,7 @@ def test_a_header_that_is_left_out(sdk: Sdk, loopback: Loopback) -> None:
     assert paths(loopback) == ["/v1/responses"]
 
 
-# What can't be written as JSON
+# Values that can't be written as JSON
 
 
 def cyclic_message() -> Any:
@@ -323,7 +326,10 @@ def test_what_json_cannot_hold_is_the_sdks_own_error(
 
 @needs_raw_posts
 def test_lone_surrogates_go_on(sdk: Sdk, loopback: Loopback) -> None:
-    """Send what JSON can spell and UTF-8 can't, as the SDK or the caller has written it."""
+    """Strings that JSON can represent and UTF-8 can't are sent as they were written.
+
+    The SDK or the caller may have written them.
+    """
     loopback.answer = both
     content = json.dumps({**CALL, "messages": [{"role": "user", "content": "\ud83d"}]}).encode()
     sdk.run(sdk.client(loopback).post("/chat/completions", cast_to=object, content=content))
@@ -332,7 +338,7 @@ def test_lone_surrogates_go_on(sdk: Sdk, loopback: Loopback) -> None:
 
 @needs_raw_posts
 def test_untouched_is_untouched(sdk: Sdk, loopback: Loopback) -> None:
-    """Hold a call on Chat without a byte of difference, odd spellings included."""
+    """A call that is kept on Chat is unchanged to the byte, unusual spellings included."""
     loopback.answer = both
     content = b'{ "seed":\t7, "model":"gpt-4o",  "messages":[{"content":"\\u00e9","role":"user"}], "seed": 8 }'
     for plain in (True, False):

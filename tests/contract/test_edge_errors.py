@@ -1,6 +1,7 @@
-"""What a Chat caller sees of an error of the Responses API: status, code, `param` in Chat's terms, through every way in.
+"""How a Chat caller gets errors of the Responses API: status, code, and `param` in Chat's terms.
 
-Numbers in the ids are those of docs/edge-cases.md; the expected paths are written out.
+Through every way in. Numbers in the ids are those of docs/edge-cases.md; the expected paths are
+written out.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Row:
     input: str
     expected: str
     request: Mapping[str, Any] = field(default_factory=lambda: RICH)
-    message: str = "No."  # of the error, which was "No."
+    message: str = "No."  # the error's own message was "No."
 
     @property
     def id(self) -> str:
@@ -232,9 +233,10 @@ ROWS = (
     Row("include", "logprobs"),
     Row("include[0]", "logprobs"),
     Row("top_logprobs", "top_logprobs"),
-    # A reasoning model names this one, whatever was sent; Chat says `logprobs`, which is all that this caller wrote.
+    # A reasoning model names this parameter whatever was sent; Chat's name is `logprobs`, the only
+    # one this caller wrote.
     Row("top_logprobs", "logprobs", asked(logprobs=True)),
-    # Who wrote the Responses API's own terms reads them again.
+    # A caller that wrote the Responses API's own terms gets them back.
     Row("reasoning.effort", "reasoning.effort", asked(reasoning={"effort": "low"})),
     Row("text.verbosity", "text.verbosity", asked(text={"verbosity": "low"})),
     Row("include[0]", "include[0]", asked(include=["web_search_call.action.sources"])),
@@ -506,7 +508,10 @@ def spoken(*deltas: str) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An event that breaks a stream; the exception's code, message and param; its class where nothing was said yet."""
+    """An event that breaks a stream; the exception's code, message and param.
+
+    Its class is the one where no text was sent yet.
+    """
 
     id: str
     input: Json
@@ -596,9 +601,7 @@ def test_56_after_three_deltas(way_in: WayIn, case: Broken, pieces: str) -> None
 
 
 def _check_stream_error(error: Exception | None, case: Broken) -> None:
-    assert (
-        type(error) is openai.APIError
-    )  # the one that the SDK raises for an error in a Chat stream
+    assert type(error) is openai.APIError  # the SDK raises this for an error in a Chat stream
     assert (error.code, error.param) == (case.expected[0], case.expected[2])
     assert isinstance(error.body, dict)
     assert error.body["message"] == case.expected[1]
@@ -685,7 +688,7 @@ def test_55_the_connection_breaks(
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """Why a response is incomplete, and the finish reason."""
+    """A reason for an incomplete response, and the finish reason."""
 
     id: str
     input: Json | None

@@ -1,6 +1,7 @@
-"""What a Response becomes: the cases that bridges between the two APIs get wrong, through every way in.
+"""What a Response becomes: the cases that bridges between the two APIs get wrong.
 
-Numbers in the ids are those of docs/edge-cases.md; the expected choices are written out.
+Through every way in. Numbers in the ids are those of docs/edge-cases.md; the expected choices are
+written out.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ USAGE: Json = {
     "input_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 3},
     "output_tokens": 40,
     "output_tokens_details": {"reasoning_tokens": 20},
-    "total_tokens": 91,  # the server's own, whatever its parts add up to
+    "total_tokens": 91,  # the server's own total, whatever the sum of its parts
 }
 
 
@@ -425,14 +426,14 @@ def test_the_same_reply_read_with_parse(way_in: WayIn, case: Case) -> None:
 
 
 class Answer(pydantic.BaseModel):
-    """What is asked for."""
+    """The model passed to `parse`."""
 
     a: int
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A Response, and what `parse` makes of it: the model, None, or an exception."""
+    """A Response, and the result of `parse`: the model, None, or an exception."""
 
     id: str
     input: Json

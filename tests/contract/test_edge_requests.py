@@ -1,6 +1,7 @@
-"""What a Chat request becomes: the cases that bridges between the two APIs get wrong, through every way in.
+"""What a Chat request becomes: the cases that bridges between the two APIs get wrong.
 
-Numbers in the ids are those of docs/edge-cases.md; the expected bodies are written out.
+Through every way in. Numbers in the ids are those of docs/edge-cases.md; the expected bodies are
+written out.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ ANSWER: Json = {
 
 
 def streamed(response: Json) -> Reply:
-    """Answer with a stream that says everything in its last event."""
+    """Answer with a stream whose whole text is in its last event."""
     return Reply.of_sse(
         [
             b"data: "
@@ -81,7 +82,7 @@ def body(*items: Json, **more: Any) -> Json:
 
 
 def said(*parts: Any) -> Json:
-    """An assistant message as it goes back: strings are its texts."""
+    """Return an assistant message in its request form: strings are its texts."""
     content = [
         {"type": "output_text", "text": part, "annotations": []} if isinstance(part, str) else part
         for part in parts
@@ -111,7 +112,10 @@ def result(call_id: str, content: Any) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that moves: the Chat body, the Responses body, and the ledger's paths and actions."""
+    """A request that moves.
+
+    The Chat body, the Responses body, and the ledger's paths and actions.
+    """
 
     id: str
     input: Json
@@ -250,7 +254,7 @@ MESSAGES = (
         ),
     ),
     Case(
-        "13-no-item-id",  # `fc_…` is Chat's id here and no item's
+        "13-no-item-id",  # `fc_…` is Chat's id here, not an item's
         chat(USER, calls(tool_call("fc_1")), result("fc_1", "4")),
         body(USER, call("fc_1"), output("fc_1", "4")),
     ),
@@ -335,7 +339,7 @@ MESSAGES = (
 
 
 def _strict(given: Json, flat: Json) -> tuple[Json, Json]:
-    """A function tool and a JSON schema that say `given`, and what they become."""
+    """Return a function tool and a JSON schema with the given fields, and their translations."""
     return (
         chat(
             tools=[{"type": "function", "function": {"name": "f", "parameters": SCHEMA, **given}}],
@@ -632,7 +636,10 @@ def test_expected_bodies_fit_the_sdks_types(case: Case) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lossy:
-    """A request with a value that can't be carried: its path, and the body without it (None: it can't go without)."""
+    """A request with a value that can't be carried: its path, and the body without it.
+
+    None instead of a body: the request can't be sent without the value.
+    """
 
     id: str
     input: Json
@@ -740,7 +747,7 @@ def test_refused(way_in: WayIn, case: Lossy) -> None:
 
 
 def refused(error: Exception | None, path: str) -> None:
-    """Check that this is how a policy refuses a request."""
+    """Assert that a policy refuses a request like this."""
     assert isinstance(error, openai.BadRequestError)
     assert error.param == path
     assert error.code == "unsupported_by_responses"
@@ -786,7 +793,7 @@ _ODD = "functions.f:0 é"
 
 
 def _echoing(sent: Sent) -> Reply:
-    """Call with the id of the conversation's first call, as a server that continues it might."""
+    """Call with the id of the conversation's first call, as a server that continues it might do."""
     asked = next(item for item in sent.json()["input"] if item.get("type") == "function_call")
     made = {
         "type": "function_call",
@@ -905,7 +912,7 @@ def test_15_the_deprecated_reply_streamed(way_in: WayIn) -> None:
 
 
 class Weather(pydantic.BaseModel):
-    """The weather somewhere."""
+    """The weather in a place."""
 
     city: str
 
@@ -959,7 +966,7 @@ def test_20_results_put_back_into_history(way_in: WayIn, method: str, as_json: b
 @pytest.mark.parametrize("method", ["parse", "helper"])
 @pytest.mark.filterwarnings(
     "ignore:Pydantic serializer warnings:UserWarning"
-)  # the SDK's own types, about `parsed`
+)  # the SDK's own types warn about `parsed`
 @each_way_in
 def test_20_parsed_results_put_back_into_history(way_in: WayIn, method: str, as_json: bool) -> None:
     part = {"type": "output_text", "text": '{ "city":"P" }', "annotations": []}
@@ -1013,7 +1020,7 @@ def test_30_temperature_is_forwarded_to_models_that_may_refuse_it(way_in: WayIn)
 
 @dataclass(frozen=True, slots=True)
 class OneWay:
-    """A call with something that can't be carried, and whether its model leaves it the way back to Chat."""
+    """A call with a value that can't be carried, and whether its model is available on Chat."""
 
     id: str
     input: Json

@@ -1,7 +1,8 @@
-"""What a Responses stream becomes: the cases that bridges between the two APIs get wrong, through every way in.
+"""What a Responses stream becomes: the cases that bridges between the two APIs get wrong.
 
-Each case is read whole, per event, in small pieces and per byte, and cut off after every event. Numbers in the ids are
-those of docs/edge-cases.md; the expected deltas are written out.
+Through every way in. Each case is read whole, per event, in small pieces and per byte, and cut off
+after every event. Numbers in the ids are those of docs/edge-cases.md; the expected deltas are
+written out.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def asked(**more: Any) -> Json:
     return {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}], **more}
 
 
-# Events, as the wire has them.
+# Events in their wire form.
 
 
 def opening() -> list[Json]:
@@ -180,7 +181,7 @@ def call(call_id: str = "call_A", arguments: str = '{"c":"Oslo"}', **more: Any) 
 
 
 def spoken(oi: int, *deltas: str, **more: Any) -> list[Json]:
-    """All events of one message, as OpenAI sends them."""
+    """Return all events of one message, as OpenAI sends them."""
     whole = "".join(deltas)
     return [
         added(oi, message(whole, **more)),
@@ -193,7 +194,7 @@ def spoken(oi: int, *deltas: str, **more: Any) -> list[Json]:
 
 
 def called(oi: int, item: Json, *deltas: str) -> list[Json]:
-    """All events of one function call, as OpenAI sends them."""
+    """Return all events of one function call, as OpenAI sends them."""
     return [
         added(oi, item),
         *(on_arguments("delta", oi, delta) for delta in deltas),
@@ -208,7 +209,7 @@ THOUGHT = [
     done(0, REASONING),
 ]
 
-# Deltas, as Chat has them.
+# Deltas in Chat's form.
 
 ROLE: Json = {"role": "assistant", "content": "", "refusal": None}
 
@@ -239,7 +240,10 @@ def ends(reason: str, **delta: Any) -> tuple[Json, str]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A stream's events, the last of which is its terminal one; the deltas with their finish reasons; the ledger."""
+    """A stream's events; the expected deltas with their finish reasons; the ledger.
+
+    The last event is terminal.
+    """
 
     id: str
     input: Sequence[Json]
@@ -748,7 +752,10 @@ def wire(events: Iterable[Json]) -> list[bytes]:
 
 
 def merged(deltas: Iterable[tuple[Json, str | None]]) -> list[tuple[Json, str | None]]:
-    """Join neighbours that hold nothing but text: where it is held back, its pieces may come in any number."""
+    """Join adjacent deltas with only text.
+
+    Where text is held back, its pieces may vary in number.
+    """
     out: list[tuple[Json, str | None]] = []
     for delta, finish in deltas:
         if out and delta.keys() == out[-1][0].keys() == {"content"}:
@@ -767,7 +774,7 @@ def deltas(chunks: Iterable[Json]) -> list[tuple[Json, str | None]]:
 
 
 def accumulated(chunks: Iterable[Json]) -> Json:
-    """Put a stream's one choice together, as any reader of Chat streams does."""
+    """Accumulate a stream's one choice, like any reader of Chat streams."""
     message: Json = {"content": None, "refusal": None, "annotations": []}
     finish = None
     for delta, reason in deltas(chunks):
@@ -820,13 +827,13 @@ def test_the_pure_machine_cut_off(case: Case) -> None:
 
 
 def finished(case: Case) -> Json:
-    """Return the whole Response that a stream tells of: some servers list nothing in the last event."""
+    """Return the whole Response of a stream: some servers list nothing in the last event."""
     final: Json = case.input[-1]["response"]
     items = [event["item"] for event in case.input if event["type"] == "response.output_item.done"]
     return final if final["output"] else final | {"output": items}
 
 
-# Not all streams say in whole items what they say in deltas.
+# Not every stream repeats its deltas as whole items.
 TOLD = [case for case in CASES if finished(case)["output"] or case.id == "51-no-text-at-all"]
 
 
@@ -871,7 +878,8 @@ def test_55_cut_off_after_every_event(way_in: WayIn, case: Case) -> None:
     events = wire(case.input)
     whole = merged(case.expected)
     for length in range(len(events)):
-        # A plain end and a broken connection take turns: each comes at even and at odd places, in one case or another.
+        # A plain end and a broken connection alternate: each occurs at even and at odd places, in
+        # one case or another.
         reset = (length + len(events)) % 2 == 0
         seen = way_in.stream(
             asked(**case.request), both(Reply.of_sse(events[:length], reset=reset))
@@ -905,7 +913,8 @@ _REFUSAL_EVENTS = [
     on_refusal("done", "I can't."),
 ]
 
-# Kinds of items, for mixtures: the finished item, and what comes before it is finished, at some output_index.
+# Kinds of items, for mixtures: the finished item, and the events before it is finished, at some
+# output_index.
 KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
     "final": (message("One."), lambda oi: spoken(oi, "On", "e.")),
     "longer": (
@@ -954,8 +963,9 @@ def test_every_mixture_of_items_reads_the_same_streamed_and_whole(
         assert sorted(map(str, machine.losses)) == sorted(map(str, whole.losses)), kinds
 
 
-# The helper raises for cut answers (see the replies' tests), takes models but no schema, and fails on custom calls, those of
-# real Chat too; and without an opening nobody knows the response's id in time.
+# The helper raises for cut answers (see the replies' tests), accepts models but no schema, and
+# fails on custom calls, those of real Chat too; and without an opening event the response's id
+# isn't known in time.
 FOR_THE_HELPER = [
     case
     for case in TOLD
@@ -977,7 +987,7 @@ def test_the_helpers_result_equals_the_whole_reply(way_in: WayIn, case: Case) ->
 
 
 def essence(completion: Json) -> Json:
-    """Leave out what the SDK's helper adds or leaves behind."""
+    """Remove what the SDK's helper adds or leaves behind."""
     choice = completion["choices"][0]
     message = choice["message"]
     made = [
@@ -1107,14 +1117,17 @@ def test_62_leaving_early_closes_upstream(way_in: WayIn, after: int, leaving: Le
     seen.reraise()
     assert len(seen.chunks) == after
     assert seen.open <= (LEFT_OPEN if leaving == "break" else 0)
-    if leaving != "break":  # what is merely dropped is closed when it is collected
+    if leaving != "break":  # a dropped stream is closed when it is collected
         assert seen.open_on_return == 0
 
 
 @pytest.mark.parametrize("after", [1, 99])
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_62_what_the_sdk_itself_leaves_open(mode: str, after: int) -> None:
-    """Hold `LEFT_OPEN` against a plain client, whose Chat stream is left after a chunk, or breaks."""
+    """Compare `LEFT_OPEN` with a plain client.
+
+    Its Chat stream is left after a chunk, or breaks.
+    """
     way_in = WayIn("transport", mode == "async")
     said = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
     reply = Reply.of_sse([f"data: {json.dumps(said)}\n\n".encode()] * 2, reset=True)

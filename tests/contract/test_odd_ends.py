@@ -1,4 +1,7 @@
-"""How a reply ends, where servers differ: nulls, usages, cut answers, answers without a word, and events that say nothing."""
+"""Ends of replies that differ between servers.
+
+Nulls, usages, cut answers, answers without text, and events without content.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,7 @@ def test_nulls_through_the_ways_in(way_in: WayIn, case: str) -> None:
     for reply in (
         Reply.of_sse(wire([end(given)])),
         Reply.of_json(given),
-    ):  # some answer so, whatever was asked for
+    ):  # some servers answer so, whatever the request
         seen = way_in.stream(CALL, both(reply))
         seen.reraise()
         assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == text
@@ -227,7 +230,7 @@ def test_usage_through_the_ways_in(way_in: WayIn, case: str) -> None:
     assert found == ([] if expected is None else [expected])
 
 
-# An end that says less, or is called otherwise
+# A terminal event with fewer fields, or another name
 
 SPOKEN: list[Json] = [
     {
@@ -339,7 +342,7 @@ def test_ends_of_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
         assert seen.value.choices[0].message.content == "Hello"
 
 
-# Cut, but called completed
+# Cut, but with the status completed
 
 CUTS: dict[str, tuple[Json, str]] = {
     "max_output_tokens": ({"reason": "max_output_tokens"}, "length"),
@@ -403,7 +406,7 @@ def test_completed_but_cut_through_the_ways_in(way_in: WayIn) -> None:
         assert seen.chunks_json()[-1]["choices"][0]["finish_reason"] == "length"
 
 
-# Answers without a word
+# Answers without text
 
 IMAGE = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGk="}
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": []}
@@ -476,7 +479,7 @@ def test_what_cannot_be_shown_is_no_empty_answer(case: str) -> None:
 
 @pytest.mark.parametrize("case", EMPTY)
 def test_what_is_an_empty_answer(case: str) -> None:
-    """Each item that isn't shown is in the ledger, so that nobody need wonder."""
+    """Each item that isn't shown has a ledger entry that explains it."""
     for told in (whole(response(*EMPTY[case])), streamed([end(response(*EMPTY[case]))])):
         assert told[:2] == ("", "stop")
         hidden = [item for item in EMPTY[case] if item["type"] not in ("message", "reasoning")]
@@ -513,7 +516,7 @@ def test_what_cannot_be_shown_through_the_ways_in(way_in: WayIn, case: str) -> N
         assert seen.chunks == []
 
 
-# Reasoning that could be read
+# Readable reasoning
 
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
 LOUD = {
@@ -551,7 +554,7 @@ def test_readable_reasoning_through_the_ways_in(way_in: WayIn) -> None:
     ]
 
 
-# Events that say only that the connection is alive
+# Keep-alive events
 
 IDLE = ("keepalive", "keep_alive", "keep-alive", "ping", "pong", "heartbeat", "response.heartbeat", "response.ping",
         "response.keepalive", "response.keep_alive", "KeepAlive", "session.heart_beat")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Odd requests: they are answered as one of the APIs answers them, never by a crash and never as a bug of ours."""
+"""Odd requests get an answer of one of the APIs, never a crash or an adapter bug."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_any_values_together(base: str, more: Json) -> None:
     check_pure(odd.BASES[base] | more)
 
 
-# What is said with null, and what is said twice
+# Nulls, and fields that are given twice
 
 FORMAT = {"type": "json_object"}
 TWICE: dict[str, tuple[Json, Json, list[tuple[str, str]]]] = {
@@ -255,13 +255,13 @@ STRICT: dict[str, bytes] = {
     "a single quote": b"{'model': 'gpt-4.1'}",
     "nothing": b"",
 }  # fmt: skip
-"""What the APIs don't take for JSON: the untouched bytes go to Chat, which has words of its own for it."""
+"""Invalid JSON for the APIs: the untouched bytes go to Chat, which answers with its own error."""
 
 
 def post(
     raw: bytes, *, asynchronous: bool = False, headers: Any = (), **given_: Any
 ) -> tuple[list[Any], Any, Any]:
-    """Send bytes through a transport; return what arrived, the reply's status, and the decision."""
+    """Send bytes through a transport; return the request, the reply's status, and the decision."""
     arrived: list[Any] = []
 
     def answer(request: Any) -> Any:

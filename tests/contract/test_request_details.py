@@ -1,4 +1,7 @@
-"""What stands beside the usual in a request: names and marks in messages, keys beside `function`, ids that repeat, Azure's data."""
+"""Optional parts of a request.
+
+Names and cache marks in messages, keys beside `function`, repeated ids, Azure's data sources.
+"""
 
 from __future__ import annotations
 
@@ -175,7 +178,7 @@ def test_what_a_policy_calls_it(path: str) -> None:
     assert policy_name_of(path) == PATHS[path]
 
 
-# Marks for other vendors' caches
+# Cache marks of other vendors
 
 FUNCTION: Json = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 MARKED: dict[str, tuple[Json, tuple[str, ...]]] = {
@@ -336,11 +339,14 @@ def test_keys_beside_what_else_is_flattened(case: str) -> None:
     assert ledger == [(path, "dropped") for path in lost]
 
 
-# Ids that repeat
+# Repeated ids
 
 
 def kinds(body: Json) -> list[tuple[str, str]]:
-    """Reduce the calls and outputs of an input to their types and, for their ids, which of the different ones they have."""
+    """Reduce the calls and outputs of an input to their types and the index of their id.
+
+    The index counts distinct ids.
+    """
     numbers: dict[str, str] = {}
     found = []
     for item in body["input"]:
@@ -407,7 +413,7 @@ def test_ids_that_repeat(case: str) -> None:
     ids = [item["call_id"] for item in made.body["input"] if "call_id" in item]
     assert ids[0] == made.body["input"][1]["call_id"]
     assert all(len(one) <= 64 for one in ids)
-    # The first one is as it was, and every other is known by the caller's own.
+    # The first one is unchanged, and each later one keeps the caller's id.
     assert all(made.reply_context.call_ids.get(one, one) in own | {"call_fn_0", "x"} for one in ids)
     for n in range(1, len(messages)):
         shorter = chat_to_responses({"model": "gpt-4o", "messages": messages[:n]}).body
@@ -423,7 +429,7 @@ def test_repeated_ids_through_each_way_in(way_in: WayIn) -> None:
     assert seen.ledger == [("messages[4].tool_calls[0].id", "changed")]
 
 
-# Azure's data
+# Azure's data sources
 
 
 @pytest.mark.parametrize("name", ["data_sources", "dataSources"])

@@ -1,7 +1,8 @@
-"""`stop` and `n` where they are emulated: what is asked for, where answers end, and when upstream is left.
+"""`stop` and `n` where they are emulated.
 
-The cut itself is tested in test_cut.py. Every answer is read whole and streamed, through every way in, and the stream in pieces of
-any size; both must say the same.
+The request, where answers end, and when upstream is left. The cutter itself is tested in
+tests/unit/translation. Every answer is read whole and streamed, through every way in, and the
+stream in pieces of any size; both must be equal.
 """
 
 from __future__ import annotations
@@ -157,7 +158,10 @@ def cited(start: int, end: int) -> Json:
 
 
 def events_of(items: Sequence[Json], size: int = 3, **end: Any) -> list[Json]:
-    """Write a stream with deltas of `size` characters (of one token, where the text has logprobs) and citations after them."""
+    """Return a stream with deltas of `size` characters and citations after them.
+
+    A delta has one token where the text has logprobs.
+    """
     events = opening()
     for oi, item in enumerate(items):
         if item["type"] == "function_call":
@@ -200,7 +204,7 @@ class Case:
     refusal: str | None = None
     annotations: Sequence[Json] = ()  # of the whole answer
     streamed: Sequence[Json] | None = (
-        None  # those of the stream, where it ends before they are all known
+        None  # of the stream, where it ends before the totals are known
     )
     tokens: Sequence[str] | None = None
 
@@ -277,7 +281,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 
 
 def read(choice: Json) -> Json:
-    """Return what a choice says, put together or whole."""
+    """Return the content of a choice, accumulated or whole."""
     made, legacy = choice["message"], choice["message"].get("function_call")
     logged = choice.get("logprobs") or {}
     return {
@@ -307,7 +311,7 @@ def expected_of(case: Case, *, streamed: bool) -> Json:
 
 
 def gathered(chunks: Sequence[Json]) -> Json:
-    """Put a stream together; nothing may come after the finish chunk but usage."""
+    """Accumulate a stream; only usage may follow the finish chunk."""
     choice = accumulated(chunks)
     entries = [
         entry
@@ -360,7 +364,7 @@ def test_a_stream_however_the_bytes_arrive(way_in: WayIn, case: Case, usage: boo
 
 @each_case
 def test_a_stream_that_is_one_response(case: Case) -> None:
-    """Some servers answer with JSON where a stream was asked for; then all is known at once."""
+    """Some servers answer with JSON to a stream request; then everything is known at once."""
     body = asked(stop=case.stop, stream=True, **case.more)
     reply = both(Reply.of_json(terminal(case)))
     for asynchronous in (False, True):
@@ -416,7 +420,7 @@ def test_upstream_is_closed_at_the_cut(way_in: WayIn, packed: bool) -> None:
 
 @each_way_in
 def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None:
-    """A reader that stops at the finish reason leaves nothing behind."""
+    """A reader that stops at the finish reason leaves nothing open."""
     events = events_of([message("Hello STOP more")])
     seen = way_in.stream(
         asked(stop="STOP"), both(Reply.of_sse(wire(events))), after=4, leaving="break", **STOP
@@ -428,7 +432,7 @@ def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_server_sees_that_nobody_listens(mode: str) -> None:
-    """On a real connection: the model writes on until its client hangs up."""
+    """On a real connection the model writes until its client disconnects."""
     values = {"backend": "responses", "emulate": ("stop",), "on_bug": "raise"}
     call_: Json = {
         "model": "endless",
@@ -484,7 +488,7 @@ def test_moderation_that_was_asked_for_is_waited_for() -> None:
     assert not machine.close_early
 
 
-# No half answers
+# No partial answers
 
 _CUT = [*opening(), added(0, message("")), on_text("delta", 0, "Hello STOP more")]
 FAILED = {
@@ -530,7 +534,7 @@ def test_a_failure_before_the_cut_is_raised(way_in: WayIn) -> None:
 
 
 def test_calls_that_are_still_being_written_are_waited_for() -> None:
-    """Some servers finish all items at the very end: a call before the cut isn't left half done."""
+    """Some servers finish all items at the end: a call before the cut is still completed."""
     late = call(arguments='{"c":"Oslo"}')
     events = [
         *opening(),
@@ -595,7 +599,7 @@ def test_obfuscation_goes_along() -> None:
     assert said == [("ab ", "ab S"), ("STx ", "x STOP")]
 
 
-# Results and streams say the same
+# Results and streams are equal
 
 _words = st.text("ab", max_size=6)
 _parts = st.one_of(

@@ -1,4 +1,4 @@
-"""Requests of which nothing can be replaced: to relays that are told the target in the query, and signed ones."""
+"""Requests whose target can't change: to relays that take it from the query, and signed ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIBRARIES = ["httpx2", "httpx"] if sdks_http.__name__ == "httpx2" else ["httpx"]
 
 
 class Server:
-    """Answers as either API, and keeps the requests."""
+    """A server that answers as either API, and keeps the requests."""
 
     def __init__(self, library: Any) -> None:
         self.library, self.requests = library, []
@@ -74,7 +74,7 @@ def client_of(sdk: Sdk, way: str, server: Server, settings: Settings, **given: A
 def sent_by(
     sdk: Sdk, way: str, server: Server, settings: Settings, **given: Any
 ) -> tuple[Any, Any]:
-    """Make a call; return its request as it left, and what was decided."""
+    """Make a call; return its request as it was sent, and the decision."""
     client = client_of(sdk, way, server, settings, **given)
     raw = sdk.run(client.chat.completions.with_raw_response.create(**CALL))
     assert raw.parse().choices[0].message.content
@@ -209,7 +209,10 @@ UNSIGNED: dict[str, dict[str, str]] = {
 
 
 def with_headers(headers: dict[str, str]) -> Any:
-    """Make an auth that sets headers and says nothing of the body, as middleware does."""
+    """Make an auth that sets headers, like middleware.
+
+    It doesn't declare whether it needs the body.
+    """
 
     def put(request: Any) -> Any:
         request.headers.update(headers)
@@ -248,7 +251,7 @@ def _sealed(request: Any) -> Any:
 
 
 def auths(library: Any) -> dict[str, tuple[Any, bool]]:  # noqa: C901  # classes
-    """Make auths, each with whether the body is signed."""
+    """Return auths, each with whether the body is signed."""
 
     class Says(library.Auth):  # type: ignore[misc]  # known at run time
         requires_request_body = True
@@ -419,7 +422,7 @@ def test_the_auth_of_a_request(sdk: Sdk, way: str, case: str) -> None:
 
 
 def test_a_transport_that_stands_between(sdk: Sdk) -> None:
-    """Find the auth above other transports, too."""
+    """An auth is also found through other transports above it."""
     auth, _ = auths(sdks_http)["it says so"]
     server = Server(sdks_http)
 

@@ -1,4 +1,4 @@
-"""The picture of the floors is what the contract says; citations lead into the documents."""
+"""The picture of the floors agrees with the contract; citations lead to existing headings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import floors
 
 ROOT = floors.ROOT
 
-# Names of documents that aren't in the repository, as they were cited once.
+# Names of documents outside the repository that were once cited.
 OUTSIDE = re.compile(
     r"\b(?:MAPPING|WIRE_FACTS|EDGE_CASES|DESIGN|REPORTS|REVERSE|OPERATE|REDESIGN)\b(?:\.md| §|, )"
     r"|\bpromise \d"
@@ -34,7 +34,7 @@ def _tracked(*patterns: str) -> list[str]:
 
 @cache
 def _code() -> list[tuple[str, str]]:
-    """Return the files of the library and its tests, with comments that wrap joined."""
+    """Return the files of the library and its tests, with wrapped comments joined."""
     found = [
         (name, (ROOT / name).read_text(encoding="utf-8"))
         for name in _tracked("adapter", "tests/*.py", "bench/*.py", "pytest_chat_responses.py")
@@ -46,7 +46,7 @@ def _code() -> list[tuple[str, str]]:
 
 @cache
 def _anchors(page: str) -> set[str]:
-    """Return the anchors of a page's headings, as the site and code hosts make them."""
+    """Return the anchors of a page's headings, as the site and code hosts generate them."""
     text = re.sub(
         r"^```.*?^```",
         "",

@@ -1,4 +1,4 @@
-"""The tables in the documentation are those of the code. `UPDATE_DOCS=1` writes them anew."""
+"""The tables in the documentation agree with the code; `UPDATE_DOCS=1` writes them again."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ def test_the_readmes_store_is_one() -> None:
     assert asyncio.run(store.aget(["s:c:1"])) == {}
 
 
-# What a model says to the README's programs: a call of the tool, one that doesn't fit, and then a text.
+# The model's answers to the README's programs: a tool call, one with bad arguments, and then a
+# text.
 _SAID = (
     Said(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
     Said(calls=(Called("get_weather", ("{}",), "call_2"),)),

@@ -1,4 +1,4 @@
-"""The pages in docs/: the tests that they name exist, their links lead somewhere, and their examples run."""
+"""The pages in docs/: their tests exist, their links lead to pages, and their examples run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""MIGRATION.md, followed literally in an empty folder: every file is written and every command run, in order, in one shell.
+"""MIGRATION.md, followed literally in an empty folder.
 
-The API is a server on the loopback with both endpoints, which repeats what it is told.
+Every file is written and every command run, in order, in one shell. The API is a server on the
+loopback with both endpoints, which repeats the user's message.
 """
 
 from __future__ import annotations
@@ -61,11 +62,11 @@ SAYS = {
     ],
     9: ["Where is my parcel? Indeed. stop", "3 calls in 9 files, 3 moves as is"],
 }
-"""What each step prints, in this order."""
+"""The output of each step, in order."""
 
 
 def server(request: Request) -> Reply:
-    """Answer on both APIs with what was said last."""
+    """Answer on both APIs with the last message."""
     body = request.json()
     if not body:
         return answers.error(400, "missing_required_parameter", param="model")
@@ -80,7 +81,7 @@ def server(request: Request) -> Reply:
 
 
 def script() -> str:
-    """Write the guide as a shell script."""
+    """Return the guide as a shell script."""
     lines = ["set -eu"]
     for at, block in enumerate(_BLOCK.finditer(GUIDE[: GUIDE.index("## What changes")])):
         steps = [*_STEP.findall(GUIDE[: block.start()])]
@@ -93,7 +94,7 @@ def script() -> str:
 
 
 def printed(output: str) -> dict[int, str]:
-    """Sort what was printed by step."""
+    """Return the output by step."""
     found: dict[int, str] = {}
     for part in output.split("@@ step ")[1:]:
         number, _, text = part.partition("\n")
@@ -142,7 +143,7 @@ def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["scan", "audit", "explain", "doctor"])
 def test_the_options_that_the_documents_name_exist(name: str) -> None:
-    """The documents call no command with an option that its help doesn't know."""
+    """The documents call commands only with options that their help has."""
     from typer.testing import CliRunner
 
     from adapter.tools.cli.app import app

@@ -1,4 +1,7 @@
-"""What type checkers make of the public face: programs mean what they say, and wrong calls are the errors that they are with the SDK."""
+"""What type checkers infer for the public API.
+
+Valid programs pass, and wrong calls are the errors that they are with the SDK.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ from tests.support.http import SDK
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted((ROOT / "tests" / "typing").glob("[!_]*.py"))
-# The same checker, once with its own defaults and once with stricter ones, of which only the errors count.
+# The same checker, once with its own defaults and once with stricter ones, of which only the errors
+# count.
 PYRIGHTS = {"pyright": (), "basedpyright": ("--level", "error")}
 
 pytestmark = [
@@ -34,7 +38,7 @@ pytestmark = [
     pytest.mark.skipif(SDK < (3, 0), reason="an older SDK has other types"),
 ]
 
-# `{0}` is `openai`, and `adapter`: calls that the SDK's own classes refuse, or take.
+# `{0}` is `openai`, and `adapter`: calls that the SDK's own classes reject, or accept.
 LIKE_THE_SDKS = {
     "nothing": "{0}.OpenAI()",
     "much": "{0}.OpenAI(api_key='k', base_url=None, timeout=3, max_retries=0, default_headers={{'x': 'y'}})",
@@ -67,7 +71,7 @@ LIKE_THE_SDKS = {
     "an unknown attribute": "{0}.OpenAI().completoins",
     "an unknown parameter of a call": "{0}.OpenAI().chat.completions.create(model='m', messages=[], temprature=1)",
 }
-# The SDK takes nothing by position either; a checker has other words for it.
+# The SDK has no positional arguments either; a checker has other words for it.
 BY_POSITION = (
     "{0}.OpenAI('k')",
     "{0}.AsyncOpenAI('k')",
@@ -76,7 +80,7 @@ BY_POSITION = (
     "{0}.OpenAI().copy('k')",
     "{0}.AsyncOpenAI().with_options('k')",
 )
-# What only ours have: whether it is right, and the call.
+# Arguments that only the adapter has: whether the call is right, and the call.
 OURS = {
     "settings": (True, "adapter.OpenAI(settings=adapter.Settings())"),
     "settings, a dict": (
@@ -182,7 +186,7 @@ SETTINGS = adapter.Settings()
 
 
 def with_settings(call: str) -> str:
-    """Give a call's last pair of parentheses our settings too."""
+    """Add the adapter's settings to a call's last pair of parentheses."""
     head, _, arguments = call.rpartition("(")
     return (
         f"{head}({arguments[:-1].rstrip(', ')}{', ' if arguments != ')' else ''}settings=SETTINGS)"
@@ -205,11 +209,11 @@ CALLS |= {
     for who in ("openai", "adapter")
 }
 CALLS |= {(name, "adapter"): call for name, (_, call) in OURS.items()}
-# Of a name whose type isn't known a checker believes everything.
+# Checkers accept everything of a name whose type isn't known.
 CALLS |= {(name, "is nothing"): f"not_{name}: Nothing = adapter.{name}" for name in adapter.__all__}
 
-Error = tuple[str, str]  # its code, and what it says
-Errors = dict[str, dict[int, list[Error]]]  # by the name of a file and the line
+Error = tuple[str, str]  # its code, and its message
+Errors = dict[str, dict[int, list[Error]]]  # by the file's name and the line
 
 
 def found(name: str) -> str | None:
@@ -243,7 +247,7 @@ def pyright(*files: str) -> Errors:
     assert done.returncode in (0, 1), done.stdout + done.stderr
     errors: Errors = defaultdict(lambda: defaultdict(list))
     for one in json.loads(done.stdout)["generalDiagnostics"]:
-        # Only the newer checker says that a value goes unused, which is what it does here.
+        # Only the newer checker reports that a value is unused, which is intended here.
         if one["severity"] == "error" and not one.get("rule", "").startswith("reportUnused"):
             said = one["message"].partition("\n")[0]
             errors[Path(one["file"]).name][one["range"]["start"]["line"] + 1].append(
@@ -256,7 +260,7 @@ CHECKERS: dict[str, Callable[..., Errors]] = {"mypy": mypy, "pyright": pyright}
 
 
 def checked(checker: str) -> tuple[Errors, dict[tuple[str, str], list[Error]]]:
-    """Give the errors in the programs, and of each call."""
+    """Return the errors in the programs, and of each call."""
     if checker == "mypy" and importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy isn't installed")
     with tempfile.TemporaryDirectory() as folder:
@@ -268,7 +272,7 @@ def checked(checker: str) -> tuple[Errors, dict[tuple[str, str], list[Error]]]:
     return errors, {name: of_calls.get(first + number, []) for number, name in enumerate(CALLS)}
 
 
-# What a message says of whose function it is, and what may have been meant.
+# Parts of a message that say which function it is about, and suggestions.
 ASIDE = re.compile(
     r"""( (in function|to|for|of)( overloaded function)?)? "(<anonymous function>|__init__|\w*OpenAI|copy)"|; (maybe|did you mean) .*"""
 )
@@ -278,7 +282,7 @@ def said(errors: list[Error]) -> list[Error]:
     return sorted((code, ASIDE.sub("", text)) for code, text in errors)
 
 
-# One test for each: a checker's start costs more than all that it checks here.
+# One test for each: a checker's start costs more than all its checks here.
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_the_public_face(checker: str) -> None:
     programs, calls = checked(checker)
@@ -287,7 +291,7 @@ def test_the_public_face(checker: str) -> None:
     assert {name: said(calls[name, "adapter"]) for name in natively} == {
         name: said(of) for name, of in natively.items()
     }
-    # What an overloaded function was given is told in the message.
+    # The message tells what an overloaded function was given.
     codes = {name: {code for code, _ in of} for (name, who), of in calls.items() if who == "more"}
     assert codes == {name: {code for code, _ in natively[name]} for name in codes}
     assert [

@@ -1,4 +1,4 @@
-"""Collect the one framework that is under test, and give its tests a server, cassettes and ways in."""
+"""Collect the framework that is under test, and provide a server, cassettes and ways in."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 from tests import isolated
 
-# Read when this is imported, before the tests' clean environment takes the names away.
+# Read at import, before the tests' clean environment removes the names.
 FRAMEWORK = os.environ.get(isolated.UNDER_TEST)
 RECORD_FROM = os.environ.get(isolated.RECORD_FROM)
 
 pytest.register_assert_rewrite("tests.frameworks.harness")  # so that a difference is shown in full
 
-# Frameworks live in environments of their own: elsewhere there is nothing to collect.
+# Frameworks have environments of their own: elsewhere there is nothing to collect.
 collect_ignore = [
     path.name
     for path in Path(__file__).parent.glob("test_*.py")
     if path.stem != f"test_{FRAMEWORK}"
 ]
 
-# Frameworks that report home by default; the tests' network block would refuse it anyway.
+# Frameworks that send telemetry by default; the tests' network block would refuse it anyway.
 os.environ |= {
     "DO_NOT_TRACK": "1",
     "LANGSMITH_TRACING": "false",
@@ -37,7 +37,7 @@ KEY = "key"
 
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[str]:
-    """Give the base URL of a live llama.cpp server; its key is `KEY`."""
+    """Yield the base URL of a live llama.cpp server; its key is `KEY`."""
     from tests.servers import ServerUnavailable, llamacpp
 
     try:
@@ -67,7 +67,7 @@ def source(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def live(request: pytest.FixtureRequest) -> Any:
-    """Give the live llama.cpp server alone."""
+    """Return the live llama.cpp server alone."""
     return _llamacpp(request)
 
 
@@ -95,7 +95,10 @@ def house(way_in: str, source: Any) -> Any:
 
 @pytest.fixture
 def recorded_house(way_in: str) -> Any:
-    """Compare the backends against the cassettes alone: llama.cpp has no JSON schema and no named tool on the Responses API."""
+    """Compare the backends against the cassettes alone.
+
+    llama.cpp has no JSON schema and no named tool on the Responses API.
+    """
     from tests.frameworks.harness import House
 
     return House(str(FRAMEWORK), way_in, _vllm())

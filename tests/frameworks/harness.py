@@ -1,13 +1,15 @@
-"""Run one program of a framework on both backends, and hold the two outcomes against each other.
+"""Run one program of a framework on both backends, and compare the two outcomes.
 
     def test_invoke(house):
         def run(side):
-            return ChatOpenAI(model="tiny", http_client=side.http_client(), **side.where).invoke("Say hello.")
+            model = ChatOpenAI(model="tiny", http_client=side.http_client(), **side.where)
+            return model.invoke("Say hello.")
 
         outcome = house.compare("invoke", run)
 
-`run` is told one `Side`: the backend, the way in, where the server is. It may be `async`. `compare` runs it for `chat` and for `responses`,
-sees to it that the requests truly went where they should, makes the outcomes comparable (`plain`) and gives the one they share.
+`run` takes one `Side`: the backend, the way in, the server's address. It may be `async`. `compare`
+runs it for `chat` and for `responses`, asserts that the requests went to that backend, makes the
+outcomes comparable (`plain`) and returns the one that both have.
 """
 
 from __future__ import annotations
@@ -40,12 +42,12 @@ FAMILY: Any = next(
     for base in openai.DefaultHttpxClient.__mro__
     if base.__module__.partition(".")[0] in {"httpx2", "httpx"}
 )
-"""The HTTP library that this environment's SDK is built on."""
+"""The HTTP library of this environment's SDK."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Say where replies come from: a live server, or (no `base_url`) cassettes; with `record`, from a server into cassettes."""
+    """The source of replies: a live server, or (no `base_url`) cassettes; with `record`, both."""
 
     name: str
     base_url: str | None = None
@@ -54,13 +56,16 @@ class Source:
 
     @property
     def recorded(self) -> bool:
-        """Tell whether cassettes are read or written."""
+        """Return whether cassettes are read or written."""
         return self.base_url is None or self.record
 
 
 @dataclass
 class Side:
-    """Say on which backend, through which way in and against what a program runs; what it makes is closed when the program has run."""
+    """The backend, the way in and the source that a program runs with.
+
+    What it makes is closed when the program has run.
+    """
 
     backend: str
     way_in: str
@@ -72,14 +77,17 @@ class Side:
 
     @property
     def where(self) -> dict[str, str]:
-        """Give the server's address and key, under the names of the SDK's constructor."""
+        """Return the server's address and key as arguments of the SDK's constructor."""
         return {
             "base_url": self.source.base_url or f"https://{HOST}/v1",
             "api_key": self.source.api_key,
         }
 
     def http_client(self) -> Any:
-        """Give an HTTP client that goes through the adapter, for a library that accepts one; None at the other ways in."""
+        """Return an HTTP client that uses the adapter, for a library that accepts one.
+
+        None for the other ways in.
+        """
         if self.way_in != "http_client":
             return None
         return self._sync.enter_context(
@@ -87,7 +95,7 @@ class Side:
         )
 
     def async_http_client(self) -> Any:
-        """Give the same for asyncio; it is closed in the loop that it was used in."""
+        """Return the same for asyncio; it is closed in the loop in which it was used."""
         if self.way_in != "http_client":
             return None
         client = FAMILY.AsyncClient(
@@ -97,7 +105,10 @@ class Side:
         return client
 
     def adapt(self, client: Any) -> Any:
-        """Install the adapter on a client that the framework made; at the other ways in leave it alone."""
+        """Install the adapter on a client that the framework made.
+
+        For other ways in the client is returned unchanged.
+        """
         if isinstance(client, openai.AsyncOpenAI):
             self._async.push_async_callback(client.close)
         else:
@@ -107,7 +118,7 @@ class Side:
         )
 
     def openai(self, **options: Any) -> openai.OpenAI:
-        """Give a client for a framework that accepts one, made for the way in."""
+        """Return a client for a framework that accepts one, made for the way in."""
         options = {**self.where, "max_retries": 0, "timeout": 60, **options}
         if self.way_in == "client":
             return self._sync.enter_context(adapter.OpenAI(settings=self.settings, **options))
@@ -115,7 +126,7 @@ class Side:
         return client
 
     def async_openai(self, **options: Any) -> openai.AsyncOpenAI:
-        """Give the same for asyncio."""
+        """Return the same for asyncio."""
         options = {**self.where, "max_retries": 0, "timeout": 60, **options}
         if self.way_in == "client":
             client: openai.AsyncOpenAI = adapter.AsyncOpenAI(settings=self.settings, **options)
@@ -124,7 +135,10 @@ class Side:
         return self.adapt(openai.AsyncOpenAI(http_client=self.async_http_client(), **options))
 
     async def aclose(self) -> None:
-        """Close the async clients: to be called by a sync program, in the loop that its framework ran them in."""
+        """Close the async clients.
+
+        A sync program calls it, in the loop in which its framework ran them.
+        """
         await self._async.aclose()
 
     def play(self, run: Callable[[Side], Any]) -> Any:
@@ -147,7 +161,7 @@ class House:
     source: Source
 
     def side(self, backend: str, **settings: Any) -> Side:
-        """Make one side; it never falls back to Chat in silence."""
+        """Return one side; it never falls back to Chat silently."""
         strict: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", **settings}
         # Without fallbacks: each cassette holds the traffic of one API.
         return Side(
@@ -159,16 +173,20 @@ class House:
 
     @contextmanager
     def cassette(self, name: str, backend: str) -> Iterator[None]:
-        """Replay, or record, `cassettes/frameworks/FRAMEWORK/NAME.BACKEND.yaml`; do nothing with a live server."""
+        """Replay, or record, the cassette `cassettes/frameworks/FRAMEWORK/NAME.BACKEND.yaml`.
+
+        With a live server there is none.
+        """
         path = CASSETTES / self.framework / f"{name}.{backend}.yaml"
-        # The ways in and the sync and async forms share a cassette, since they must send the same: the first one records it.
+        # The ways in and the sync and async forms share a cassette, since they must send the same:
+        # the first one records it.
         record = self.source.record and path not in _RECORDED
         _RECORDED.add(path)
         with use_cassette(path, record=record) if self.source.recorded else nullcontext():
             yield
 
     def run(self, name: str, backend: str, run: Callable[[Side], Any], **settings: Any) -> Any:
-        """Run a program on one backend; every completion must have been asked for there."""
+        """Run a program on one backend; every completion must have been requested there."""
         side = self.side(backend, **settings)
         with self.cassette(name, backend), sent_paths(side.sent):
             outcome = side.play(run)
@@ -183,7 +201,7 @@ class House:
         but: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> Any:
-        """Run a program on both backends; give the plain outcome, which must be the same.
+        """Run a program on both backends; return the plain outcome, which must be equal.
 
         `but` names keys that may differ, each with the reason.
         """
@@ -202,7 +220,7 @@ _RECORDED: set[Path] = set()
 
 @contextmanager
 def sent_paths(into: list[str]) -> Iterator[None]:
-    """Write down the paths of the requests that leave, at the place below the adapter where vcrpy also stands."""
+    """Record the paths of requests, at the place below the adapter where vcrpy also records."""
     sync, asynchronous = (
         FAMILY.HTTPTransport.handle_request,
         FAMILY.AsyncHTTPTransport.handle_async_request,
@@ -223,7 +241,7 @@ def sent_paths(into: list[str]) -> Iterator[None]:
         yield
 
 
-# --- holding outcomes against each other ----------------------------------------------------------------------------
+# --- comparing outcomes
 
 ADDED = {
     "service_tier": "auto",
@@ -234,13 +252,13 @@ ADDED = {
     "audio": 0,  # the same two, as LangChain calls them
     "cache_creation": 0,
 }
-"""What OpenAI's Chat says, and so the adapter, but not the Chat of these two servers."""
+"""Fields of OpenAI's Chat, and so of the adapter, but not of these two servers' Chat."""
 OWN = frozenset({"created_cache_tokens", "multimodal_tokens"})
-"""What only vLLM's Chat says, and no other."""
+"""Fields of vLLM's Chat alone."""
 
 
 def differences(chat: Any, responses: Any) -> Iterator[str]:
-    """List where two plain outcomes differ, a line for each place."""
+    """List the differences of two plain outcomes, one line each."""
     return differing(chat, responses, _by_the_servers)
 
 

@@ -1,7 +1,8 @@
-"""Hold LangChain's standard tests of chat models for one backend: `test_langchain.py` runs this file, once for each.
+"""Run LangChain's standard tests of chat models for one backend.
 
-The scripted model can't do all that they ask for: it calls `get_weather` and no other tool. What counts is that both backends pass and
-fail the same ones.
+`test_langchain.py` runs this file, once for each backend. The scripted model can't do all that the
+tests require: it calls `get_weather` and no other tool. Both backends must pass and fail the same
+ones.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SETTINGS = adapter.Settings(backend=ASKED["backend"], on_bug="raise")
 
 @pytest.fixture(scope="session", autouse=True)
 def _upstream() -> Iterator[None]:
-    """Replay or record the whole run, where that was asked, and write down how often which path was asked."""
+    """Replay or record the whole run, where requested, and count the requests by path."""
     cassette, paths = ASKED["cassette"], list[str]()
     with (
         use_cassette(cassette, record=ASKED["record"], whole=False) if cassette else nullcontext(),
@@ -45,13 +46,16 @@ def _upstream() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _known_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Number the calls that LangChain makes up for examples: its random ids would be in no cassette."""
+    """Number the calls that LangChain makes up for examples.
+
+    Its random ids would be in no cassette.
+    """
     numbers = (f"example-{number}" for number in itertools.count())
     monkeypatch.setattr(function_calling, "uuid", SimpleNamespace(uuid4=lambda: next(numbers)))
 
 
 class Wired:
-    """Say which model is tested, and how it is wired: by an `http_client`."""
+    """Configure the model under test, with an `http_client`."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:

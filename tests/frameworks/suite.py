@@ -19,18 +19,22 @@ SUITE = Suite(
     },
     tolerated={
         "opentelemetry": (
-            "ignore:Support for class-based `config`:DeprecationWarning",  # Traceloop's models, when they are imported
+            # Traceloop's models, when they are imported
+            "ignore:Support for class-based `config`:DeprecationWarning",
         ),
         "llama_index": (
-            "ignore:The `__fields:DeprecationWarning",  # an agent looks through all its attributes when it is made
+            # an agent reads all its attributes when it is made
+            "ignore:The `__fields:DeprecationWarning",
             "ignore:The `model_:DeprecationWarning",  # same
             "ignore:Accessing the 'model_:DeprecationWarning",  # same
-            "ignore:<aiosqlite.core.Connection object:ResourceWarning",  # its memory never closes its SQLite store
+            # its memory never closes its SQLite store
+            "ignore:<aiosqlite.core.Connection object:ResourceWarning",
         ),
     },
     options={
         "langchain": (
-            "-pno:asyncio",  # its standard tests bring pytest-asyncio; async tests run under anyio's plugin here
+            # its standard tests bring pytest-asyncio; async tests run under anyio's plugin here
+            "-pno:asyncio",
         ),
     },
 )

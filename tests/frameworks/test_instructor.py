@@ -1,4 +1,7 @@
-"""Instructor: its modes for Chat Completions, whole, in part and as lists, its retries and its hooks."""
+"""Instructor: its modes for Chat Completions, its retries and its hooks.
+
+The modes are tested whole, partial and as lists.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
 
 Weather = create_model("get_weather", __doc__="Get the weather of a city.", city=(str, ...))
-# For what is asked without a strict schema: the shortest legal JSON is `{}` then.
+# For requests without a strict schema: the shortest legal JSON is `{}` then.
 Anywhere = create_model(
     "get_weather", __doc__="Get the weather of a city.", city=(str, "somewhere")
 )
 
-# Where a tool is named and not strict. llama.cpp ignores the name, and gives the same on both.
+# For named tools that aren't strict. llama.cpp ignores the name, and gives the same on both.
 ON_VLLM = {
     "finish": "vLLM ends a named call with `stop` on Chat Completions, with `tool_calls` seen from Responses",
     "used": "the neutral default `strict: false` is written out, and vLLM's prompt shows it: 17 tokens more",
@@ -42,7 +45,7 @@ PERSON = {"": "Person", "name": "Paris", "age": 42, "tags": ["Paris"]}
 
 
 class Fussy(BaseModel):
-    """A person whose first name is never good enough."""
+    """A person whose first name is never accepted."""
 
     name: str = "nobody"
 
@@ -88,7 +91,10 @@ HOOKS = (
 
 
 def program(method: str, question: str, mode: Mode, *, asynchronous: bool, **asked: Any) -> Program:
-    """Give a program of one call: its result, or what a stream of results came to, and the hooks that were told."""
+    """Return a program of one call.
+
+    Its outcome is the result, or the results of a stream, and the hooks that were called.
+    """
     body = {"messages": [{"role": "user", "content": question}], **asked}
     streams = method in {"create_partial", "create_iterable"}
 
@@ -124,7 +130,10 @@ def program(method: str, question: str, mode: Mode, *, asynchronous: bool, **ask
 
 
 def outcome(result: Any) -> dict[str, Any]:
-    """Give what a call came to; servers cut their replies differently, so equal snapshots in a row count once."""
+    """Return the outcome of a call.
+
+    Servers cut their replies differently, so equal snapshots in a row count once.
+    """
     if isinstance(result, InstructorRetryException):
         attempts = [
             (type(each.exception).__name__, wire(each.completion))
@@ -145,7 +154,7 @@ def outcome(result: Any) -> dict[str, Any]:
 
 
 def wire(completion: Any) -> dict[str, Any]:
-    """Give what a completion says, without the fields that only one of a server's two APIs has."""
+    """Return a completion without the fields that only one of a server's two APIs has."""
     assert isinstance(completion.id, str)
     [choice] = completion.choices
     called = [each.function.model_dump() for each in choice.message.tool_calls or []]
@@ -244,7 +253,8 @@ def test_json_schema_in_part(recorded_house: House, asynchronous: bool) -> None:
 
 @both_ways
 def test_json(recorded_house: House, asynchronous: bool) -> None:
-    # `json_object` knows no schema: the shortest legal object is `{}`, and the model's own defaults fill it.
+    # `json_object` has no schema: the shortest legal object is `{}`, and the model's own defaults
+    # fill it.
     run = program(
         "create_with_completion",
         "What is the weather in Paris?",
@@ -287,7 +297,8 @@ def test_list_in_a_stream(recorded_house: House, asynchronous: bool) -> None:
 )
 @both_ways
 def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> None:
-    # Instructor sends the refused reply back as it got it, with the reason: as a tool's answer, or as the user's next words.
+    # Instructor sends the refused reply back unchanged, with the reason: as a tool's answer, or as
+    # a user message.
     name = {
         Mode.TOOLS: "again_tools",
         Mode.JSON_SCHEMA: "again_json_schema",
@@ -314,7 +325,8 @@ def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> No
 
 @both_ways
 def test_gives_up(house: House, asynchronous: bool) -> None:
-    # llama.cpp ignores the named tool and answers in text; vLLM calls it with arguments that don't fit.
+    # llama.cpp ignores the named tool and answers in text; vLLM calls it with arguments that don't
+    # fit.
     run = program(
         "create",
         "Say hello.",

@@ -1,6 +1,7 @@
-"""Run LangChain's model for OpenAI: alone, streamed, with tools, with structured output, and in LangChain's own agent.
+"""Run LangChain's model for OpenAI.
 
-Its standard test suite for chat models stands in `langchain_suite.py`, and runs from here.
+Alone, streamed, with tools, with structured output, and in LangChain's own agent. Its standard test
+suite for chat models is `langchain_suite.py`, which is run from here.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ from tests.frameworks.harness import BACKENDS, CASSETTES, PATHS, House, Side, So
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
 WEATHER = "What is the weather in Paris?"
-# vLLM names a fingerprint on Chat, and the Responses API has none anywhere.
+# vLLM has a fingerprint on Chat, and the Responses API has none anywhere.
 BUT = {"system_fingerprint": "the Responses API has none"}
-# Where a caller says nothing, the adapter writes `strict: false`, as Chat means it; vLLM puts what it is sent into the prompt.
+# Where a caller doesn't set it, the adapter writes `strict: false`, which is Chat's default; vLLM
+# puts it into the prompt.
 SIZES = dict.fromkeys(
     ("prompt_tokens", "input_tokens", "total_tokens"), "`strict: false` is part of vLLM's prompt"
 )
 
 
 class Person(BaseModel):
-    """Somebody."""
+    """A person."""
 
     name: str
     age: int
@@ -70,7 +72,8 @@ def chat(side: Side, **options: Any) -> ChatOpenAI:
             root_async_client=asynchronous,
             **options,
         )
-    # LangChain keeps its HTTP clients for the whole process: a test must have its own, and its own loop's.
+    # LangChain keeps its HTTP clients for the whole process: each test must have its own, in its
+    # own loop.
     _client_utils._cached_sync_httpx_client.cache_clear()
     _client_utils._cached_async_httpx_client.cache_clear()
     model = ChatOpenAI(**options)
@@ -136,7 +139,7 @@ def test_tools_streamed(house: House) -> None:
         async for chunk in chat(side).bind_tools([get_weather]).astream(WEATHER):
             whole = chunk if whole is None else whole + chunk
             pieces += len(chunk.tool_call_chunks)
-        # Where the arguments are cut is the server's business.
+        # Where the arguments are cut is up to the server.
         return {"whole": whole, "in pieces": pieces > 3}
 
     outcome = house.compare("tools_streamed", run, but=BUT)
@@ -205,7 +208,7 @@ def test_structured_output(
     async def arun(side: Side) -> Any:
         return await model(side).ainvoke("Make somebody up.")
 
-    # vLLM's Chat ends a named tool's call with `stop`, the Responses API has no such distinction.
+    # vLLM's Chat ends a named tool's call with `stop`; the Responses API makes no such distinction.
     but = BUT | ({"finish_reason": "a named tool"} if name == "function_calling" else {})
     outcome = recorded_house.compare(name, arun if asynchronous else run, but=but)
     assert outcome["parsed"] == {"": "Person", **PARIS}
@@ -224,7 +227,8 @@ def test_structured_output(
     ],
 )
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-# LangChain dumps the SDK's parsed completion, whose type says nothing of its `parsed`: so on Chat as well.
+# LangChain dumps the SDK's parsed completion, whose type doesn't declare `parsed`: the same on
+# Chat.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 def test_structured_output_streamed(
     recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool
@@ -268,7 +272,10 @@ def test_errors(recorded_house: House) -> None:
 def standard_tests(
     backend: str, source: Source, folder: Path
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Run LangChain's standard tests on one backend; give each one's outcome, and how often which path was asked."""
+    """Run LangChain's standard tests on one backend.
+
+    Returns each test's outcome, and the number of requests by path.
+    """
     cassette = CASSETTES / "langchain" / f"standard.{backend}.yaml"
     report, paths = folder / f"{backend}.xml", folder / f"{backend}.json"
     asked = {
@@ -279,7 +286,7 @@ def standard_tests(
         **Side(backend, "http_client", source, None).where,
     }
     suite = Path(__file__).with_name("langchain_suite.py")
-    # Its tests mind no warnings, and the numbers of its benchmarks mean nothing here.
+    # Its tests tolerate warnings, and the numbers of its benchmarks mean nothing here.
     options = [
         "-q",
         "-Wdefault",
@@ -315,7 +322,8 @@ def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
     outcomes, asked = {}, {}
     for backend in BACKENDS:
         outcomes[backend], asked[backend] = standard_tests(backend, source, tmp_path)
-    # llama.cpp ignores a JSON schema on the Responses API, and a failure's words hold token details that only one of its APIs gives.
+    # llama.cpp ignores a JSON schema on the Responses API, and a failure's text has token details
+    # that only one of its APIs sends.
     if source.name == "llamacpp":
         outcomes = {
             backend: {
@@ -333,6 +341,6 @@ def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
     assert not different, "\n".join(sorted(different))
     assert sum(said == "passed" for said in outcomes["responses"].values()) > 25
     assert set(asked["chat"]) == {PATHS["chat"]}
-    # The tests of stop sequences stay on Chat, as the default settings have it.
+    # The tests of stop sequences stay on Chat under the default settings.
     assert asked["responses"][PATHS["responses"]] > 40
     assert asked["responses"][PATHS["chat"]] == 3

@@ -1,4 +1,4 @@
-"""LlamaIndex: its model for OpenAI, whole and streamed, its function agents, and its structured results."""
+"""LlamaIndex: its model for OpenAI, whole and streamed, function agents, and structured results."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pydantic import BaseModel
 
 from tests.frameworks.harness import House, Side
 
-# Its memory never closes its SQLite store; where that is collected while a test's loop is there, the store's thread (aiosqlite's) finds
-# the loop closed.
+# Its memory never closes its SQLite store; where that is collected while a test's loop exists, the
+# store's thread (aiosqlite's) finds the loop closed.
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception in thread Thread-\d+ \(_connection_worker_thread\):pytest.PytestUnhandledThreadExceptionWarning"
 )
@@ -63,7 +63,7 @@ def find_order(order: int) -> str:
 
 
 def track_parcel(parcel: str) -> str:
-    """Say where a parcel is."""
+    """Return where a parcel is."""
     return json.dumps({"parcel": parcel, "at": "Lyon"})
 
 
@@ -71,7 +71,10 @@ Program = Callable[[Side], Any]
 
 
 def tool(function: Callable[..., str]) -> FunctionTool:
-    """Make a tool of a function; awaited it runs at once, since threads would answer in any order."""
+    """Make a tool of a function.
+
+    Awaited it runs at once, since threads would answer in any order.
+    """
 
     async def at_once(**given: Any) -> str:
         return function(**given)
@@ -80,7 +83,7 @@ def tool(function: Callable[..., str]) -> FunctionTool:
 
 
 class Model:
-    """Make LlamaIndex's model for a way in, and close the clients that it made for itself."""
+    """LlamaIndex's model for a way in; closes the clients that it made for itself."""
 
     def __init__(self, side: Side, *, asynchronous: bool, **options: Any) -> None:
         where = {
@@ -90,7 +93,7 @@ class Model:
             "temperature": 0.0,
             **options,
         }
-        # The newest `stream_options` would not be sent unasked.
+        # The newest `stream_options` would not be sent by default.
         where.setdefault("additional_kwargs", {"stream_options": {"include_usage": True}})
         if side.way_in == "client":
             given = (
@@ -122,7 +125,10 @@ class Model:
 def program(
     method: str, *given: Any, asynchronous: bool, options: Any = None, **asked: Any
 ) -> Program:
-    """Give a program of one call of the model; the async form of a method has an `a` before its name."""
+    """Return a program of one call of the model.
+
+    The async form of a method has an `a` before its name.
+    """
     streams = method.startswith("stream_")
 
     def run(side: Side) -> Any:
@@ -140,17 +146,15 @@ def program(
 
 
 def outcome(result: Any) -> Any:
-    """Give what a call came to; of a stream, where it ended and what its deltas came to."""
+    """Return the outcome of a call; of a stream, its last response and its accumulated deltas."""
     if isinstance(result, list) and result and hasattr(result[-1], "delta"):
         return {**outcome(result[-1]), "deltas": "".join(each.delta or "" for each in result)}
-    if isinstance(
-        result, list
-    ):  # of objects that are built up, in steps that follow the server's cuts
+    if isinstance(result, list):  # objects that grow in steps which follow the server's cuts
         filled = [name for each in result for name, value in each.model_dump().items() if value]
         return {"last": result[-1], "filled": list(dict.fromkeys(filled))}
     if hasattr(result, "message"):
         blocks = [block.model_dump() for block in result.message.blocks]
-        # The last chunk of a stream may have no choice: its usage stands there alone.
+        # The last chunk of a stream may have no choice: it has only usage.
         finish = [choice.finish_reason for choice in getattr(result.raw, "choices", [])]
         return {
             "text": result.message.content or "",
@@ -247,7 +251,7 @@ def test_predict_and_call(house: House, asynchronous: bool) -> None:
 def agent_run(
     streaming: bool, question: str, *functions: Callable[..., str], **options: Any
 ) -> Program:
-    """Give a program that runs an agent, and its events: of a row of the same kind, one."""
+    """Return a program that runs an agent, and its events: one for a run of the same kind."""
 
     async def run(side: Side) -> Any:
         async with Model(side, asynchronous=True) as llm:

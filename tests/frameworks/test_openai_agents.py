@@ -1,4 +1,7 @@
-"""The OpenAI Agents SDK, on its Chat Completions model: agents, their tools, handoffs, structured results and sessions."""
+"""The OpenAI Agents SDK on its Chat Completions model.
+
+Agents, their tools, handoffs, structured results and sessions.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +42,14 @@ WEATHER = "What is the weather in Paris?"
 BOTH = "The weather in both Lima and Oslo?"
 ORDER = "Where is my order 1042?"
 
-USAGE = ModelSettings(include_usage=True)  # the framework asks OpenAI's own address for it unasked
+# by default the framework requests it for OpenAI's own address
+USAGE = ModelSettings(include_usage=True)
 
 set_tracing_disabled(True)
 
 
 class Person(BaseModel):
-    """Be the result that an agent is asked for."""
+    """Be the result type of an agent."""
 
     name: str
     age: int
@@ -69,7 +73,7 @@ def find_order(order: int) -> str:
 
 @function_tool
 def track_parcel(parcel: str) -> str:
-    """Say where a parcel is."""
+    """Return where a parcel is."""
     return json.dumps({"parcel": parcel, "at": "Lyon"})
 
 
@@ -82,7 +86,7 @@ def agent(side: Side, *tools: Any, **options: Any) -> Agent[Any]:
 
 
 def told(result: Any) -> dict[str, Any]:
-    """Give everything that a run leaves to its caller."""
+    """Return everything that a run gives to its caller."""
     return {
         "output": result.final_output,
         "agent": result.last_agent.name,
@@ -100,14 +104,17 @@ def calls(outcome: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def kind(event: Any) -> str:
-    """Name an event of a streamed run."""
+    """Return the kind of a streamed run's event."""
     if event.type == "raw_response_event":
         return str(event.data.type)
     return str(getattr(event, "name", event.type))
 
 
 async def streamed(result: Any) -> dict[str, Any]:
-    """Read a streamed run to its end; servers cut their replies differently, so runs of one kind of event count once."""
+    """Read a streamed run to its end.
+
+    Servers cut their replies differently, so events of one kind in a row count once.
+    """
     events = [event async for event in result.stream_events()]
     deltas = [
         event.data
@@ -187,7 +194,8 @@ def test_output_type(recorded_house: House, stream: bool) -> None:
 
 
 def test_output_type_after_a_tool(recorded_house: House) -> None:
-    # In one request both tools and a JSON schema; the named tool gives way to the schema once it has answered.
+    # One request has both tools and a JSON schema; the named tool is replaced by the schema once it
+    # has answered.
     async def run(side: Side) -> Any:
         forced = ModelSettings(tool_choice="get_weather")
         return await ran(
@@ -276,7 +284,8 @@ def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) 
 
 
 def test_one_agent_chooses_for_itself(house: House) -> None:
-    # The header beats `use()`: where the requests went, which `compare` looks at, was this agent's own doing.
+    # The header has precedence over `use()`: this agent alone decided where the requests went,
+    # which `compare` checks.
     async def run(side: Side) -> Any:
         own = ModelSettings(extra_headers={"x-adapter-backend": side.backend})
         with adapter.use(backend={"chat": "responses", "responses": "chat"}[side.backend]):

@@ -1,6 +1,7 @@
-"""Run OpenTelemetry's two instrumentations for openai: the same spans, logs and metrics with the flag on and off.
+"""Run OpenTelemetry's two instrumentations for openai.
 
-They patch the SDK's `create` from outside, and must see what they see with the SDK alone.
+The spans, logs and metrics must be the same with the flag on and off. The instrumentations patch
+the SDK's `create`, and must observe what they observe with the SDK alone.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ BUT = {
     "gen_ai.openai.response.system_fingerprint": "the Responses API has none",
     "gen_ai.response.system_fingerprint": "same",
     "openai.response.system_fingerprint": "same",
-    # vLLM's Chat says no service tier, its Responses API says `auto`.
+    # vLLM's Chat has no service tier, its Responses API has `auto`.
     "gen_ai.openai.response.service_tier": "vLLM's own",
     "openai.response.service_tier": "vLLM's own",
 }
 
 
-# `uninstrument` leaves both as they are under the newest wrapt: they would nest, from test to test.
+# `uninstrument` doesn't remove either under the newest wrapt: they would nest, from test to test.
 PATCHED = [
     (owner, name) for owner in (Completions, AsyncCompletions) for name in ("create", "parse")
 ]
@@ -57,7 +58,7 @@ class Person(BaseModel):
 
 
 class Instrumentation:
-    """Hold one instrumentation, and read what it has seen."""
+    """Hold one instrumentation, and read what it has exported."""
 
     keeps_contents = False
 
@@ -85,7 +86,10 @@ class Instrumentation:
             provider.shutdown()
 
     def seen(self) -> dict[str, Any]:
-        """Give what was exported since the last time; metrics by name and attributes, since their values are durations."""
+        """Return the exports since the last time.
+
+        Metrics are given by name and attributes, since their values are durations.
+        """
         spans, logs = self.spans.get_finished_spans(), self.logs.get_finished_logs()
         self.spans.clear()
         self.logs.clear()
@@ -99,7 +103,8 @@ class Instrumentation:
                     "events": [
                         [event.name, _without_trace(event.attributes)]
                         for event in span.events
-                        # Traceloop has one for each chunk; into how many a call is cut is the server's business.
+                        # Traceloop has one for each chunk; the number of chunks is up to the
+                        # server.
                         if event.name != "gen_ai.content.completion.chunk"
                     ],
                     "parent": span.parent is not None,
@@ -139,9 +144,12 @@ class Instrumentation:
 
 
 def _read(value: Any) -> Any:
-    """Read JSON in attributes; leave out empty texts, as vLLM's Chat has before a streamed call (OpenAI's has null there)."""
+    """Parse JSON in attributes.
+
+    Empty texts are left out: vLLM's Chat has them before a streamed call, where OpenAI's has null.
+    """
     if isinstance(value, str) and value.startswith(("[{", "{")):
-        with suppress(ValueError):  # also pieces of JSON stand in attributes
+        with suppress(ValueError):  # pieces of JSON occur in attributes too
             value = json.loads(value)
     if isinstance(value, Mapping):
         return {key: _read(each) for key, each in value.items()}
@@ -176,7 +184,7 @@ def instrumentation(request: pytest.FixtureRequest) -> Iterator[Instrumentation]
 
 
 def compared(house: House, instrumentation: Instrumentation, name: str, run: Any) -> dict[str, Any]:
-    """Compare what one program leaves behind on both backends."""
+    """Compare what one program exports on both backends."""
 
     def watched(side: Side) -> Any:
         said = run(side)
@@ -327,7 +335,7 @@ def test_error(recorded_house: House, instrumentation: Instrumentation) -> None:
 def test_connection_error(way_in: str, instrumentation: Instrumentation) -> None:
     outcomes = {}
     for backend in ("chat", "responses"):
-        # Nobody listens at this port, which is reserved for throwing things away.
+        # No server listens on this port, which is reserved for the discard protocol.
         side = House("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(
             backend
         )

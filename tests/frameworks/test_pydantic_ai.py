@@ -25,7 +25,7 @@ SUNNY = "It is sunny and 21 degrees in Paris today :)"
 
 
 class Person(BaseModel):
-    """Somebody."""
+    """A person."""
 
     name: str
     age: int
@@ -41,7 +41,7 @@ def model(side: Side, name: str = "tiny") -> OpenAIChatModel:
         provider = OpenAIProvider(**side.where, http_client=side.async_http_client())
     elif side.way_in == "client":
         provider = OpenAIProvider(openai_client=side.async_openai())
-    else:  # pydantic-ai makes the client, we take it in hand
+    else:  # pydantic-ai makes the client; the adapter is installed on it
         provider = OpenAIProvider(**side.where)
         side.adapt(provider.client)
     return OpenAIChatModel(name, provider=provider)
@@ -60,7 +60,10 @@ def weather_agent(side: Side, asked: list[str]) -> Agent[None, str]:
 
 
 def settled(events: list[Any]) -> list[Any]:
-    """Put the deltas of each part into its start: servers cut a call's arguments as they like, first piece included."""
+    """Merge the deltas of each part into its start.
+
+    Servers cut a call's arguments differently, first piece included.
+    """
     kept: list[Any] = []
     for event in plain(events):
         if event["event_kind"] == "part_delta":
@@ -134,7 +137,8 @@ def test_tools(house: House) -> None:
 def test_tools_streamed(house: House) -> None:
     async def run(side: Side) -> Any:
         asked: list[str] = []
-        # The graph's own iteration: each event of each model request, and of the tools between them.
+        # The graph's own iteration: each event of each model request, and of the tools between
+        # them.
         async with weather_agent(side, asked).run_stream_events(
             "What is the weather in Paris?"
         ) as stream:
@@ -196,7 +200,8 @@ def test_output_type_streamed(recorded_house: House, name: str, wanted: Any) -> 
 
 
 def test_prompted_output_gives_up_alike(house: House) -> None:
-    # The scripted model answers a prompt for JSON with its usual text: the framework asks again, then gives up.
+    # The scripted model answers a prompt for JSON with its usual text: the framework retries, then
+    # fails.
     async def run(side: Side) -> Any:
         agent = Agent(model(side), output_type=PromptedOutput(Person), retries=1)
         with pytest.raises(Exception, match="retries") as failure:

@@ -1,4 +1,4 @@
-"""On a real server with both APIs and a deterministic model: chat → /responses → chat equals native chat."""
+"""On a real server with both APIs and a deterministic model, adapted chat equals native chat."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ def _scenario(name: str, body: dict[str, Any]) -> Scenario:
 def _variations() -> Iterator[Scenario]:
     ways: Iterator[dict[str, Any]] = cycle(({}, {"stream": True}, USAGE))
     for name, messages in HISTORIES.items():
-        # A history may hold calls without the tools being offered again, and llama.cpp reads its prompts slowly.
+        # A history may hold calls whose tools are no longer offered, and llama.cpp reads its
+        # prompts slowly.
         more: dict[str, Any] = {"tools": [WEATHER]} if name == "two_calls" else {}
         yield _scenario(f"history_{name}", {"messages": messages, **more})
         yield _scenario(f"history_{name}_stream", {"messages": messages, **more, **USAGE})
@@ -175,7 +176,7 @@ def _variations() -> Iterator[Scenario]:
         "not_stored": {"store": False},
     }
     for name, body in options.items():
-        # Under names that say what they are: the list of differences goes by them.
+        # Descriptive names: the list of differences refers to them.
         yield _scenario(name, {"messages": user("What is the weather in Paris?"), **body})
         yield _scenario(
             f"{name}_stream", {"messages": user("What is the weather in Paris?"), **body, **USAGE}
@@ -208,7 +209,7 @@ def server() -> Iterator[Server]:
         client = openai.OpenAI(base_url=running.base_url, api_key=KEY)
         for path in (client.chat.completions.create, client.responses.create):
             for _ in range(2):
-                # Just started, it puts several tokens into one event.
+                # A server that has just started puts several tokens into one event.
                 said: dict[str, Any] = {
                     "messages" if path == client.chat.completions.create else "input": user("Hi")
                 }
@@ -218,13 +219,14 @@ def server() -> Iterator[Server]:
 
 
 def _options(server: Server, scenario: Scenario) -> dict[str, Any]:
-    # One retry, as llama.cpp closes idle connections after five seconds, perhaps just when the next turn comes.
+    # One retry, as llama.cpp closes idle connections after five seconds, possibly during the next
+    # turn.
     return {"base_url": server.base_url, "api_key": scenario.key or KEY, "max_retries": 1}
 
 
 @pytest.fixture(scope="module")
 def results(server: Server) -> dict[str, tuple[list[Any], list[Any]]]:
-    """Play every scenario on both sides, once: several tests look at the results."""
+    """Run every scenario on both sides, once: several tests use the results."""
     with HTTP.Client() as native, HTTP.Client() as adapted:
         return {
             scenario.name: (

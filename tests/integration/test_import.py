@@ -1,4 +1,4 @@
-"""What `import adapter` costs and gives."""
+"""What `import adapter` costs and provides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAVY = ["openai", "pydantic", "pydantic_settings", "vcr", "yaml", "typer", "cli
 
 HTTP = ["httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3"]
 
-# The HTTP library that the SDK itself imports, and the one that need not be installed.
+# The HTTP library that the SDK itself imports, and the one that may be absent.
 SDKS_HTTP, OTHER_HTTP = ("httpx2", "httpx") if SDK >= (3, 0) else ("httpx", "httpx2")
 
 
@@ -81,7 +81,8 @@ def test_the_client_brings_no_extras() -> None:
     assert loaded & extras == set()
 
 
-# Who makes the HTTP client, and of which library: the process may load what `openai` and that client load, and nothing else.
+# Who makes the HTTP client, and of which library: the process may load what `openai` and that
+# client load, and nothing else.
 MADE_BY = {
     "the SDK": (SDKS_HTTP, """
 def made(kind, way_in):
@@ -139,7 +140,7 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("others", ["installed", "missing"])
 @pytest.mark.parametrize("made_by", MADE_BY)
 def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, others: str) -> None:
-    """Neither by the import nor by a way in, and by calls only those that the same calls load natively."""
+    """Neither the import nor a way in loads one, and calls load only what the native ones load."""
     family, made = MADE_BY[made_by]
     used = {SDKS_HTTP, family}
     without = (
@@ -168,7 +169,8 @@ def test_the_names_are_sorted_and_unique() -> None:
     assert list(adapter.__all__) == sorted(set(adapter.__all__))
 
 
-# Each in a process of its own, forked where only what the SDK brings is loaded: to load that anew for each name takes most of a second.
+# Each in a process of its own, forked where only the SDK is loaded: importing it again for each
+# name takes most of a second.
 EACH_FIRST = """
 import json, os
 import openai, pydantic, pydantic_settings
@@ -204,7 +206,7 @@ def failures() -> dict[str, str]:
             strict=True,
         )
     )
-    assert "nonsense" in found.pop("nonsense")  # a failure is seen
+    assert "nonsense" in found.pop("nonsense")  # makes a failure visible
     assert sorted(found) == names
     return found
 
@@ -283,13 +285,16 @@ def test_every_module_can_be_imported_first() -> None:
     assert len(names) > 100
     code = f"STATEMENTS = {[f'import {name}' for name in [*names, 'adapter.nonsense']]!r}\n{EACH_FIRST}"
     found = json.loads(run(code))
-    assert "nonsense" in found.pop("import adapter.nonsense")  # a failure is seen
+    assert "nonsense" in found.pop("import adapter.nonsense")  # makes a failure visible
     assert {statement: error for statement, error in found.items() if error} == {}
     assert len(found) == len(names)
 
 
 def test_every_module_is_seen_by_what_makes_one_executable() -> None:
-    """Follow what stands in import statements that run: Nuitka and PyInstaller leave out what is imported in another way."""
+    """Follow import statements only.
+
+    Nuitka and PyInstaller miss modules that are imported otherwise.
+    """
     files = {
         _module(path): path
         for path in (ROOT / "adapter").rglob("*.py")
@@ -314,7 +319,7 @@ def _module(path: Path) -> str:
 
 
 def _stated(name: str, file: Path) -> set[str]:
-    """Name what a module's statements import, except those for type checkers."""
+    """Return the names that a module's statements import, except those for type checkers."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
     checked = [

@@ -1,1 +1,1 @@
-"""What the tests are made with: validators, recordings, cuts, a loopback server, strategies."""
+"""Support for the tests: validators, recordings, cuts of streams, a loopback server, strategies."""

@@ -1,4 +1,4 @@
-"""One answer, written in the four forms in which it can come: a completion, chunks, a Response, events."""
+"""One answer in each of its four forms: a completion, chunks, a Response, events."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def sse(lines: Iterable[Any], *, done: bool = False) -> bytes:
 
 
 class Body(http.SyncByteStream, http.AsyncByteStream):
-    """A reply's body that notes when it is closed, and may break."""
+    """A reply's body that records when it is closed, and may break."""
 
     def __init__(self, data: bytes, error: Exception | None = None) -> None:
         self.data = data
@@ -305,7 +305,7 @@ class Body(http.SyncByteStream, http.AsyncByteStream):
 
 
 class Upstream(http.BaseTransport, http.AsyncBaseTransport):
-    """Give prepared replies, in order, to whatever comes."""
+    """Return prepared replies, in order, to any requests."""
 
     def __init__(self, *bodies: bytes, error: Exception | None = None) -> None:
         self.bodies = [Body(body, error) for body in bodies]
@@ -322,7 +322,7 @@ class Upstream(http.BaseTransport, http.AsyncBaseTransport):
 
 
 def client(upstream: Upstream, kind: Any = openai.OpenAI, **more: Any) -> Any:
-    """Make a client of the SDK's, or of ours, whose upstream this is."""
+    """Make an SDK client, or one of the adapter's, with this upstream."""
     family = http.AsyncClient if "Async" in kind.__name__ else http.Client
     return kind(
         api_key="fake-key",

@@ -1,4 +1,7 @@
-"""Small answers of either API for the loopback server, and the SDK driven the same way in sync and in async code."""
+"""Small answers of either API for the loopback server, and one way to drive the SDK in both modes.
+
+`Sdk` runs the same test code sync and async.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def call_item(name: str = "get_weather", arguments: str = '{"city":"Oslo"}') -> 
 
 
 def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Make a Response; without items it says "Hello there"."""
+    """Make a Response; without items its text is "Hello there"."""
     top = {
         "id": "resp_1",
         "object": "response",
@@ -74,7 +77,7 @@ def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def completion(text: str = "Native hello") -> dict[str, Any]:
-    """Make what Chat Completions itself answers."""
+    """Make a completion of a server with Chat Completions."""
     message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
@@ -112,7 +115,7 @@ def opening() -> list[bytes]:
 
 
 def delta(text: str) -> bytes:
-    """Write a piece of text."""
+    """Write a text delta."""
     return event(
         "response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text
     )
@@ -124,13 +127,13 @@ def ending(text: str = "Hello there", *, kind: str = "response.completed", **mor
 
 
 def events(*pieces: str) -> list[bytes]:
-    """Write a whole stream that says `pieces` (default: "Hello there", in two)."""
+    """Write a whole stream of `pieces` (default: "Hello there", in two)."""
     said = pieces or ("Hello ", "there")
     return [*opening(), *[delta(piece) for piece in said], ending("".join(said))]
 
 
 def short_events() -> list[bytes]:
-    """Write the shortest stream that real clients can use: what is cut byte by byte."""
+    """Write the shortest stream that real clients can use; for tests that cut it at every byte."""
     parts = [{"type": "output_text", "text": "Hé", "annotations": []}]
     said = {
         "status": "completed",
@@ -143,7 +146,7 @@ def short_events() -> list[bytes]:
 
 
 def chat_events(*pieces: str) -> list[bytes]:
-    """Write what Chat Completions itself streams."""
+    """Write a stream of a server with Chat Completions."""
     top = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -158,7 +161,7 @@ def chat_events(*pieces: str) -> list[bytes]:
 
 
 def both(request: Request) -> Reply:
-    """Answer on either API, as whole or stream."""
+    """Answer on either API, whole or streamed."""
     streamed = request.json().get("stream") is True
     if request.path.endswith("/chat/completions"):
         return (
@@ -196,7 +199,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 class Sdk:
-    """Drive the SDK in one mode: results are awaited where they have to be, clients are closed at the end."""
+    """Drive the SDK in one mode: awaits results where needed and closes clients at the end."""
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
@@ -205,20 +208,20 @@ class Sdk:
 
     @property
     def adapted(self) -> Any:
-        """Return the adapter's client class."""
+        """Return the adapter's client class for this mode."""
         return adapter.OpenAI if self.mode == "sync" else adapter.AsyncOpenAI
 
     @property
     def plain(self) -> Any:
-        """Return the SDK's client class."""
+        """Return the SDK's client class for this mode."""
         return openai.OpenAI if self.mode == "sync" else openai.AsyncOpenAI
 
     def pick(self, sync: Any, other: Any) -> Any:
-        """Choose by mode."""
+        """Return the value for this mode."""
         return sync if self.mode == "sync" else other
 
     def run(self, value: Any) -> Any:
-        """Return a value, awaited in this object's loop where it can be."""
+        """Return a value; an awaitable is run in this object's loop."""
         if self._runner is None or not inspect.isawaitable(value):
             return value
 
@@ -227,7 +230,7 @@ class Sdk:
 
         return self._runner.run(
             awaited(), context=contextvars.copy_context()
-        )  # as if the caller awaited it here
+        )  # run the finalizer of the caller's frame too
 
     def client(
         self,
@@ -237,11 +240,14 @@ class Sdk:
         plain: bool = False,
         **more: Any,
     ) -> Any:
-        """Make a client without retries, closed at the end; `settings` may be just the backend."""
+        """Make a client without retries, closed at the end.
+
+        `settings` may be just the backend's name.
+        """
         base_url = server if isinstance(server, str) else server.base_url
         given = {"base_url": base_url, "api_key": KEY, "max_retries": 0, **more}
         if "http_client" not in more:
-            # Only the certificates, which cost most of a client's making, are loaded once.
+            # Loading the certificates is most of the cost of a client, so they are loaded once.
             given["http_client"] = default_client(
                 asynchronous=self.mode == "async", verify=_certificates()
             )
@@ -283,7 +289,7 @@ class Sdk:
         return self.list(self.create(client, stream=True, **more))
 
     def inside(self, manager: Any, use: Callable[[Any], Any]) -> Any:
-        """Call `use` with what a context manager gives, and await what it returns."""
+        """Call `use` with the value of a context manager, and await its result."""
         if not isinstance(manager, AbstractAsyncContextManager):
             with manager as entered:
                 return self.run(use(entered))
@@ -296,7 +302,7 @@ class Sdk:
         return self.run(within())
 
     def close(self) -> None:
-        """Close what was made."""
+        """Close everything that was made."""
         for client in self._clients:
             self.run(client.close())
         if self._runner is not None:
@@ -304,7 +310,7 @@ class Sdk:
 
 
 def text_of(result: ChatCompletion | Sequence[Any]) -> str:
-    """Return what a completion, or its chunks, say."""
+    """Return the text of a completion or of its chunks."""
     if isinstance(result, ChatCompletion):
         return result.choices[0].message.content or ""
     return "".join(chunk.choices[0].delta.content or "" for chunk in result if chunk.choices)
@@ -320,19 +326,19 @@ def finishes(chunks: Sequence[Any]) -> list[str]:
 
 
 def paths(server: Loopback) -> list[str]:
-    """Return the paths that were asked for."""
+    """Return the paths of a server's requests."""
     return [request.path for request in server.requests]
 
 
 def same_request(one: Request, other: Request) -> bool:
-    """Tell whether two requests were the same on the wire: request line, headers in order, body."""
+    """Return whether two requests were equal on the wire: request line, headers in order, body."""
     parts = ("method", "path", "query", "headers", "body")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
 
 
 @pytest.fixture(params=["sync", "async"])
 def sdk(request: pytest.FixtureRequest) -> Any:
-    """Give the SDK in each mode."""
+    """Yield the SDK in each mode."""
     made = Sdk(request.param)
     yield made
     made.close()
@@ -340,5 +346,5 @@ def sdk(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK retry without waiting."""
+    """Make the SDK retry without delay."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)

@@ -1,4 +1,4 @@
-"""Every way into the adapter, in this process, and calls that between them run as much of the package as they can."""
+"""Every way into the adapter, in this process, and calls that together run most of the package."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def _body_of(library: str) -> Any:
 
 @dataclass
 class Upstream:
-    """Answers, and remembers what it was asked and which of its replies are still open."""
+    """A scripted upstream that records its requests and which of its replies are still open."""
 
     answer: Answer
     requests: list[Request] = field(default_factory=list)
-    before: int = 0  # how many there were when the call under way began
+    before: int = 0  # number of requests before the current call
     open: list[Any] = field(default_factory=list)
 
     def transport(self, library: str) -> Any:
-        """Make a transport that leads here."""
+        """Make a transport that sends to this upstream."""
         http = importlib.import_module(library)
 
         def handle(request: Any) -> Any:
@@ -97,7 +97,10 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Way:
-    """One way in: a client of ours, an installed one, or a plain one over a transport; sync or async; by an HTTP library."""
+    """One way in: the adapter's client, an installed one, or a plain one over a transport.
+
+    Sync or async, by one HTTP library.
+    """
 
     kind: Kind
     asynchronous: bool
@@ -105,7 +108,7 @@ class Way:
 
     @property
     def name(self) -> str:
-        """The way's name, for test ids."""
+        """Return the name for test ids."""
         return f"{'async' if self.asynchronous else 'sync'}-{self.kind}-{self.library}"
 
     def client(self, upstream: Upstream, settings: Settings | None, **more: Any) -> Any:
@@ -143,7 +146,7 @@ WAYS = tuple(
 
 
 class Answered(pydantic.BaseModel):
-    """What `parse` is asked for."""
+    """The model passed to `parse`."""
 
     city: str = ""
 
@@ -153,7 +156,7 @@ def _text(said: str) -> Reply:
 
 
 def _once(first: Callable[[Request], Reply | None]) -> Callable[[], Answer]:
-    """Answer with `first` as long as it has an answer to the first request of all, then richly."""
+    """Answer the first request with `first`, and later ones like tests.support.rich."""
 
     def make() -> Answer:
         seen: list[Request] = []
@@ -207,7 +210,7 @@ def _tool_turns(request: Request) -> Reply:
 
 @dataclass
 class Session:
-    """One call's client, with what runs its coroutines."""
+    """One call's client, and the code that runs its coroutines."""
 
     sdk: Sdk
     client: Any
@@ -345,43 +348,43 @@ def _long(session: Session) -> Any:
 
 
 class Shelf:
-    """A store of the program's own."""
+    """A store written by a user."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
     def get(self, names: Any) -> dict[str, bytes]:
-        """Get what there is."""
+        """Return the entries that exist."""
         return {name: self.kept[name] for name in names if name in self.kept}
 
     def put(self, name: str, value: bytes) -> None:
-        """Keep it."""
+        """Store an entry."""
         self.kept[name] = value
 
     def delete(self, names: Any) -> None:
-        """Drop them."""
+        """Delete entries."""
         for name in names:
             self.kept.pop(name, None)
 
     def forget(self, _: str) -> int:
-        """Drop all."""
+        """Delete all entries."""
         self.kept.clear()
         return 0
 
     async def aget(self, names: Any) -> dict[str, bytes]:
-        """Get what there is."""
+        """Return the entries that exist."""
         return self.get(names)
 
     async def aput(self, name: str, value: bytes) -> None:
-        """Keep it."""
+        """Store an entry."""
         self.put(name, value)
 
     async def adelete(self, names: Any) -> None:
-        """Drop them."""
+        """Delete entries."""
         self.delete(names)
 
     async def aforget(self, pattern: str) -> int:
-        """Drop all."""
+        """Delete all entries."""
         return self.forget(pattern)
 
 
@@ -390,12 +393,12 @@ class _Details:
 
 
 class Provider:
-    """Stands for a client of OpenFeature."""
+    """A stand-in for an OpenFeature client."""
 
     provider = None
 
     def get_string_details(self, *_: Any) -> Any:
-        """Answer."""
+        """Return the flag's details."""
         return _Details()
 
 
@@ -419,7 +422,10 @@ _RICHLY = _always(rich.answer)
 
 @dataclass(frozen=True)
 class Call:
-    """A call, the settings that it is made under, and what answers it. `sent` is how many requests it takes by itself."""
+    """A call, its settings and its answers.
+
+    `sent` is the number of requests that it takes.
+    """
 
     run: Callable[[Session], Any]
     settings: Mapping[str, Any] = field(default_factory=lambda: ON)
@@ -429,12 +435,12 @@ class Call:
 
     @functools.cached_property
     def made(self) -> Settings:
-        """The settings."""
+        """Return the settings."""
         return Settings(**self.settings)
 
 
 def _wish(name: str) -> Callable[[], Answer]:
-    """Answer as tests.support.rich does to a request that wishes for something."""
+    """Answer like tests.support.rich does to a request with that wish header."""
 
     def answer(request: Request) -> Reply:
         headers = (*request.headers, ("x-wish", name))
@@ -450,7 +456,7 @@ def _observed(**more: Any) -> Mapping[str, Any]:
 
 
 def _seen(_: Any) -> None:
-    """Observe a call."""
+    """Call under an observer."""
 
 
 def calls() -> dict[str, Call]:
@@ -526,7 +532,7 @@ CALLS = calls()
 
 
 def plain(value: Any) -> Any:
-    """Return what can be compared of what a call gave."""
+    """Return the comparable part of a call's result."""
     if isinstance(value, pydantic.BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Ways to cut a stream's bytes, since the network cuts them anywhere and a machine must not care."""
+"""Ways to cut a stream's bytes: the network cuts anywhere, and the result must not depend on it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)|.+", re.DOTALL)
 
 
 def whole(data: bytes) -> list[bytes]:
-    """Keep the bytes in one piece."""
+    """Return the bytes in one piece."""
     return [data] if data else []
 
 
 def per_event(data: bytes) -> list[bytes]:
-    """Cut after each blank line; what follows the last one is a piece of its own."""
+    """Cut after each blank line; the bytes after the last one are a piece of their own."""
     return _EVENT.findall(data)
 
 
 def every(size: int) -> Cut:
-    """Make a cut into pieces of `size` bytes, which splits fields, line ends and UTF-8 sequences."""
+    """Make a cut into pieces of `size` bytes.
+
+    It splits fields, line ends and UTF-8 sequences.
+    """
     if size < 1:
         msg = f"pieces must have at least one byte, not {size}"
         raise ValueError(msg)
@@ -37,7 +40,7 @@ def every(size: int) -> Cut:
 
 per_byte = every(1)
 
-# A prime, so that the cuts wander through the events.
+# A prime, so that the cuts shift from event to event.
 CUTS: Mapping[str, Cut] = {
     "whole": whole,
     "per-event": per_event,
@@ -47,6 +50,9 @@ CUTS: Mapping[str, Cut] = {
 
 
 def truncations(events: bytes | Sequence[bytes]) -> list[bytes]:
-    """Give what had arrived when a stream broke off: after no event, after one, and so on, but never all of it."""
+    """Yield what had arrived when a stream broke off.
+
+    That is nothing, one event, and so on; never all of it.
+    """
     pieces: Iterable[bytes] = per_event(events) if isinstance(events, bytes) else events
     return list(accumulate(pieces, initial=b""))[:-1]

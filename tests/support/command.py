@@ -14,7 +14,7 @@ from adapter.tools import cli
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did: its exit code, and all that it wrote."""
+    """The result of a command: its exit code and its output."""
 
     code: int
     out: str
@@ -32,7 +32,10 @@ def command(
     env: Mapping[str, str] | None = None,
     encoding: str = "utf-8",
 ) -> Done:
-    """Run `adapter` with arguments; `encoding` is the terminal's, and without a `stdin` it is one."""
+    """Run `adapter` with arguments.
+
+    `encoding` is the terminal's encoding. Without `stdin`, standard input is a terminal.
+    """
 
     def stream(raw: bytes = b"") -> io.TextIOWrapper:
         return io.TextIOWrapper(io.BytesIO(raw), encoding=encoding, write_through=True)

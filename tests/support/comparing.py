@@ -1,8 +1,9 @@
-"""Compare what a call site holds on either backend, field by field.
+"""Compare the results of a call site on both backends, field by field.
 
-`facts` flattens a result to paths and values: a completion by its whole `model_dump()`, a stream by what it accumulates to and by
-its first, finish and usage chunks as they came, an exception by all that a handler can read off it. `compare` puts two results'
-facts side by side. What differs is either listed, with its reason, or a fault.
+`facts` flattens a result to paths and values: a completion by its whole `model_dump()`, a stream by
+its accumulated completion and by its raw first, finish and usage chunks, an exception by every
+attribute a handler can read. `compare` compares two results' facts. Each difference is either
+listed, with its reason, or a fault.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Facts = dict[str, Any]
 
 
 class _Mark:
-    """A value that no JSON has."""
+    """A value that no JSON document contains."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -36,7 +37,7 @@ ABSENT = _Mark("ABSENT")
 ANY = _Mark("ANY")
 
 
-# What differs from one reply of the same server to the next is compared by its form.
+# Values that differ between two replies of one server are compared by their form.
 _FORMS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     (
         r"(.*completion|accumulated|first|finish|usage)\.id",
@@ -48,7 +49,7 @@ _FORMS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk the leaves of JSON; an empty object or array is a leaf."""
+    """Yield the leaves of JSON; an empty object or array is a leaf."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from flatten(inner, f"{path}.{key}" if path else key)
@@ -78,12 +79,15 @@ def _form(path: str, value: Any) -> Any:
 
 
 def _sdk_name(value: object) -> str:
-    """Name the SDK's own class: the adapter may hand out a subclass, which is the same to a call site."""
+    """Return the name of the SDK's own class.
+
+    The adapter may return a subclass, which makes no difference to a call site.
+    """
     return next(cls.__name__ for cls in type(value).__mro__ if cls.__module__.startswith("openai."))
 
 
 def accumulate(chunks: Sequence[Any]) -> Any:
-    """Put a stream together by the SDK's own means."""
+    """Accumulate a stream with the SDK's own code."""
     state: Any = ChatCompletionStreamState()
     for chunk in chunks:
         state.handle_chunk(chunk)
@@ -91,7 +95,7 @@ def accumulate(chunks: Sequence[Any]) -> Any:
 
 
 def _of_stream(chunks: Sequence[Any]) -> dict[str, Any]:
-    # As it came: whether a key was there or not is part of a chunk's shape.
+    # Raw: whether a key is present is part of a chunk's shape.
     finish = [chunk for chunk in chunks if any(choice.finish_reason for choice in chunk.choices)]
     rest = [chunk for chunk in chunks if not chunk.choices]
     named: dict[str, Any] = {"first": chunks[0]}
@@ -115,7 +119,7 @@ def _of_stream(chunks: Sequence[Any]) -> dict[str, Any]:
 
 
 def _kinds(chunk: Any) -> Iterator[str]:
-    """Say what a chunk brings."""
+    """Return the kinds of content in a chunk."""
     for choice in chunk.choices:
         delta = choice.delta.model_dump(exclude_none=True)
         for key in ("reasoning", "reasoning_content", "content", "refusal"):
@@ -133,7 +137,7 @@ def _of_error(error: Exception) -> dict[str, Any]:
     read = {name: getattr(error, name, None) for name in names}
     if isinstance(error, openai.LengthFinishReasonError):
         read["completion"] = error.completion.model_dump(warnings=False)
-    # The text of some repeats the usage, which is compared by itself.
+    # Some servers repeat the usage in their text; usage is compared by itself.
     return {
         "class": type(error).__name__,
         "text": str(error).partition(" - CompletionUsage")[0],
@@ -143,10 +147,10 @@ def _of_error(error: Exception) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """Allow one difference that a server itself makes between its two APIs.
+    """One difference that a server makes between its two APIs.
 
-    `path` is a glob over a fact's path (`*` stands for anything, `[*]` for any index), `scenarios` globs over their names;
-    `native` and `adapted` are the values allowed there.
+    `path` is a glob over a fact's path (`*` stands for anything, `[*]` for any index), `scenarios`
+    globs over their names; `native` and `adapted` are the values allowed there.
     """
 
     path: str
@@ -157,13 +161,13 @@ class Difference:
     adapted: Any = ANY
 
     def concerns(self, server: str, scenario: str) -> bool:
-        """Tell whether this is about a scenario on a server."""
+        """Return whether this entry applies to a scenario on a server."""
         return server in self.servers and any(
             fnmatchcase(scenario, pattern) for pattern in self.scenarios
         )
 
     def allows(self, server: str, scenario: str, path: str, native: Any, adapted: Any) -> bool:
-        """Tell whether this is the difference that was found."""
+        """Return whether this entry allows the difference found."""
         return (
             self.concerns(server, scenario)
             and _pattern(self.path).fullmatch(path) is not None
@@ -186,7 +190,7 @@ def _is(wanted: Any, value: Any) -> bool:
 
 @dataclass(slots=True)
 class Comparison:
-    """Count fields compared and equal, and keep what differed without being listed and which list entries occurred."""
+    """Counts of compared and equal fields, unlisted differences, and list entries that occurred."""
 
     fields: int = 0
     equal: int = 0
@@ -194,7 +198,7 @@ class Comparison:
     occurred: Counter[Difference] = field(default_factory=Counter)
 
     def add(self, other: Comparison) -> None:
-        """Take another comparison in."""
+        """Add another comparison to this one."""
         self.fields += other.fields
         self.equal += other.equal
         self.faults += other.faults
@@ -224,7 +228,7 @@ def compare(
         )
     for number, pair in enumerate(zip(native, adapted, strict=False)):
         if isinstance(pair[1], list) and len({chunk.created for chunk in pair[1]}) > 1:
-            # Not compared: llama.cpp's own chunks tell the time as it goes by.
+            # Not compared: llama.cpp's chunks have a new timestamp each.
             out.faults.append(f"[{number}] created: not the same in all chunks")
         sides: list[Mapping[str, Any]] = [facts(result) for result in pair]
         for path in sorted(sides[0].keys() | sides[1].keys()):

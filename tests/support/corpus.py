@@ -1,7 +1,7 @@
-"""Real recorded traffic, where it stands beside this repository. Nothing of it is committed.
+"""Recorded real traffic, read from beside this repository; none of it is committed.
 
-`recordings()` and `pairs()` read it once, on first use: the first part of it, or the newer second one. Tests that need it carry
-`@needs_corpus`; those that take each part in its turn, `@each_part` as well.
+`recordings()` and `pairs()` read it once, on first use: the first part, or the newer second one.
+Tests that need it are marked `@needs_corpus`, those that run on each part `@each_part` as well.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ SseEvent = tuple[str | None, Any]
 class Recording:
     """One recorded exchange.
 
-    `request` is None where it wasn't recorded. Of `response` (JSON) and `sse` (event name or None, and data: JSON, or a
-    string such as `[DONE]`) exactly one is set, except for the few replies without a body.
+    `request` is None where it wasn't recorded. Exactly one of `response` (JSON) and `sse` (pairs of
+    event name or None and data: JSON, or a string such as `[DONE]`) is set, except for the few
+    replies without a body.
     """
 
     id: int | str
@@ -47,7 +48,7 @@ class Recording:
 
     @property
     def whole(self) -> bool:
-        """Tell whether this is just what went over the wire: not hand-written, shortened or with payloads cut."""
+        """Return whether this is the unchanged wire traffic: not hand-written, shortened or cut."""
         return not (self.synthetic or self.trimmed or self.elided)
 
 
@@ -66,7 +67,7 @@ _NAMES: dict[Part, str] = {1: "", 2: "-2"}
 
 
 def available(part: Part = 1) -> bool:
-    """Tell whether the recordings are there."""
+    """Return whether the recordings exist on this machine."""
     return (FOLDER / f"recordings{_NAMES[part]}.jsonl").is_file()
 
 
@@ -87,12 +88,12 @@ each_part = pytest.mark.parametrize(
         for one, name in ((1, "first"), (2, "second"))
     ],
 )
-"""Run a test on each part of the recordings; the test takes `part`."""
+"""Run a test on each part of the recordings; the test has the argument `part`."""
 
 
 @functools.cache
 def recordings(part: Part = 1) -> tuple[Recording, ...]:
-    """Read all recordings, in file order; none where the file is absent."""
+    """Return all recordings in file order; an empty sequence where the file is absent."""
     if not available(part):
         return ()
     with (FOLDER / f"recordings{_NAMES[part]}.jsonl").open(encoding="utf-8") as lines:
@@ -101,7 +102,7 @@ def recordings(part: Part = 1) -> tuple[Recording, ...]:
 
 @functools.cache
 def pairs(part: Part = 1) -> tuple[Pair, ...]:
-    """Read all pairs; none where the file is absent."""
+    """Return all pairs; an empty sequence where the file is absent."""
     if not available(part):
         return ()
     rows = json.loads((FOLDER / f"pairs{_NAMES[part]}.json").read_bytes())
@@ -109,7 +110,10 @@ def pairs(part: Part = 1) -> tuple[Pair, ...]:
 
 
 def by_id(identifier: int | str) -> Recording:
-    """Return the recording that notes refer to as `#identifier`; those of the second part have strings."""
+    """Return the recording that notes call `#identifier`.
+
+    The second part's identifiers are strings.
+    """
     return _index(2 if isinstance(identifier, str) else 1)[identifier]
 
 
@@ -124,7 +128,10 @@ def select(
     whole: bool = False,
     part: Part = 1,
 ) -> list[Recording]:
-    """Pick recordings; None means any. `ok` is a status below 400, `host` a part of the name, `features` all needed."""
+    """Select recordings; None means any.
+
+    `ok` means a status below 400, `host` is part of the name, `features` are all required.
+    """
     return [
         one
         for one in recordings(part)
@@ -139,17 +146,17 @@ def select(
 
 
 def sse_events(recording: Recording) -> list[bytes]:
-    """Write each event of a recorded stream as its own bytes; joined they are the stream."""
+    """Return each event of a recorded stream as bytes; joined they are the stream."""
     return [_block(name, data) for name, data in recording.sse or ()]
 
 
 def sse_bytes(recording: Recording) -> bytes:
-    """Write a recorded stream as it went over the wire."""
+    """Return a recorded stream as bytes of the wire."""
     return b"".join(sse_events(recording))
 
 
 def accepted_bodies(api: str) -> Iterator[tuple[Recording, dict[str, Any]]]:
-    """Give the request bodies that a server answered with success."""
+    """Yield the request bodies that a server answered with success."""
     for one in select(api=api, whole=True):
         if one.request is not None:
             yield one, one.request

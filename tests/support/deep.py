@@ -1,4 +1,4 @@
-"""All there is about an SDK object: what `==` leaves out as well."""
+"""A complete comparison form of an SDK object, including the parts that `==` ignores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pydantic
 
 
 def deep(value: Any) -> Any:
-    """Return types, values, which fields were set, extra fields and the request's id, all the way down."""
+    """Return types, values, set fields, extra fields and the request id, recursively."""
     if isinstance(value, pydantic.BaseModel):
         return (
             type(value),

@@ -1,6 +1,7 @@
-"""List every difference between a server's two APIs that the adapter doesn't make and can't mend.
+"""Every difference between a server's two APIs that the adapter neither causes nor can repair.
 
-Whatever else differs between a native call and an adapted one is a fault; so is an entry of this list that occurs no more.
+Any other difference between a native call and an adapted one is a fault; so is an entry of this
+list that no longer occurs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ _CALLS = ("tool_*", "parallel_*", "parse_tools", "reasoning_tools", "history_*",
 _STREAMED_CALLS = ("tool_*_stream*", "parallel_*_stream*")
 
 DIFFERENCES: tuple[Difference, ...] = (
-    # What OpenAI's own Chat replies have, and so the adapter writes, while these servers' Chat leaves it out.
+    # OpenAI's own Chat replies have these, and so the adapter writes them; these servers' Chat API
+    # omits them.
     Difference(
         "*completion.choices[*].message.annotations",
         "a message of OpenAI's always has the list, empty where there are none",
@@ -94,7 +96,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         native="",
         adapted=None,
     ),
-    # What only one of a server's two APIs says.
+    # Only one of a server's two APIs has these.
     Difference(
         "{*completion,accumulated,first,finish,usage}.system_fingerprint",
         "names the server's build; the Responses API has no such field",
@@ -228,7 +230,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         native="reasoning content finish usage",
         adapted="content finish usage",
     ),
-    # Where the two APIs of a server disagree.
+    # The two APIs of a server disagree here.
     Difference(
         "{completion,accumulated,usage}.usage.{prompt_tokens,total_tokens}",
         "the Responses API wants `parameters`, so an empty schema is written out, and llama.cpp counts its tokens",
@@ -303,4 +305,4 @@ DIFFERENCES: tuple[Difference, ...] = (
         scenarios=("logprobs_stream",),
     ),
 )
-"""Every difference that is a server's own. One that occurs no more has to go: the tests see to it."""
+"""Every difference due to a server. Tests require that each of them still occurs."""

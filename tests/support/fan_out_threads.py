@@ -1,4 +1,4 @@
-"""Threads that the adapter sends several requests with, and waiting for them to end."""
+"""The threads that the adapter sends several requests with, and waiting for them to end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def busy() -> list[threading.Thread]:
-    """Return the threads that are still at work on one of several requests."""
+    """Return the threads that still run one of several requests."""
     return [thread for thread in threading.enumerate() if thread.name == "adapter-n"]
 
 

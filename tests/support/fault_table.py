@@ -1,4 +1,7 @@
-"""Everything that can go wrong between a caller and upstream, as a table. What the columns mean: faults.py."""
+"""The table of everything that can fail between a caller and upstream.
+
+faults.py explains the columns.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,7 @@ def _broken(data: bytes) -> bytes:
 
 
 def padded(said: Said, size: int) -> bytes:
-    """Give the whole answer, blown up by white space in its JSON, or by a comment in its stream."""
+    """Return the whole answer, padded by white space in its JSON or a comment in its stream."""
     space = b" " * size
     return (
         b": " + space + b"\n\n" + said.body
@@ -111,7 +114,7 @@ _CHATS = frame({"error": _LIMITED})
 
 
 def _first(event: bytes) -> Script:
-    # Chat Completions says it by status, before it streams.
+    # Chat Completions reports it by status, before it streams.
     return lambda said: (
         refusal(429, code="rate_limit_exceeded") if said.chat else [said.head(), chunk(event), END]
     )
@@ -147,7 +150,7 @@ def _in_html(status: int, said: Said) -> list[Step]:
 
 _STATUSES = (400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 
-# The table: a row a line.
+# The table, one row a line.
 # fmt: off
 
 CONNECTING = [

@@ -1,4 +1,7 @@
-"""What a fault is, and a server that commits it, in the format of either API. The faults themselves: fault_table.py."""
+"""Faults, and a server that commits them in the format of either API.
+
+fault_table.py has the table.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ RESET: Final = "reset"
 CLOSE: Final = "close"
 PAUSE: Final = "pause"
 DEAF: Final = "deaf"  # don't even read the request
-STUCK: Final = "stuck"  # and leave it so, until the test is over
+STUCK: Final = "stuck"  # until the test is over
 
 WORD = '{"word": "hello"}'
 
 
 @dataclass(frozen=True)
 class Said:
-    """What upstream has to say, in the format of one API, as a stream or whole."""
+    """What upstream answers, in the format of one API, as a stream or whole."""
 
     chat: bool
     streamed: bool
@@ -40,7 +43,7 @@ class Said:
 
     @property
     def parts(self) -> list[bytes]:
-        """Give the whole answer in the pieces in which it's sent."""
+        """Return the pieces in which the whole answer is sent."""
         if self.streamed:
             return (
                 answers.chat_events("Hello ", "there")
@@ -54,17 +57,20 @@ class Said:
 
     @property
     def body(self) -> bytes:
-        """Give the whole answer."""
+        """Return the whole answer."""
         return b"".join(self.parts)
 
     @property
     def half(self) -> bytes:
-        """Give the answer up to, and with, its first word; of a whole one some bytes."""
+        """Return the answer up to and including its first word.
+
+        Of a whole answer it returns the first bytes.
+        """
         return b"".join(self.parts[: 2 if self.chat else 5]) if self.streamed else self.body[:60]
 
     @property
     def rest(self) -> bytes:
-        """Give what follows `half`."""
+        """Return what follows `half`."""
         return self.body[len(self.half) :]
 
     def head(
@@ -76,7 +82,7 @@ class Said:
         return http_head(status, f"content-type: {kind}", frame, *headers)
 
     def event(self, chat: bytes, responses: bytes) -> bytes:
-        """Choose by API."""
+        """Return the event of this API."""
         return chat if self.chat else responses
 
 
@@ -137,7 +143,10 @@ Script = Callable[[Said], Sequence[Step]]
 
 @dataclass(frozen=True)
 class Differs:
-    """Why some cells aren't the same, and in which calls; `modes` and `sdk` (from, below) narrow it down."""
+    """Reasons why some cells differ, and for which calls.
+
+    `modes` and `sdk` (from, below) restrict them.
+    """
 
     calls: Sequence[Call]
     why: str
@@ -147,11 +156,14 @@ class Differs:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: what a server does with a request (bytes, and then holding, closing or resetting), or the caller while it waits.
+    """One fault: a server's steps for a request, or an act of the caller.
 
-    `differs` holds the reasons where the adapter shows something else than Chat Completions itself does: a cell without a reason
-    must be the same, a cell with one must not. `harmless`: the adapter's caller gets the whole answer all the same. `act` is what the
-    caller's side does: `at` a number of chunks, or (-1) as soon as the server holds.
+    A step is bytes to send, or a hold, a close or a reset.
+
+    `differs` has the reasons where the adapter's result differs from that of Chat Completions
+    itself: a cell without a reason must be equal, a cell with one must not. `harmless`: the
+    adapter's caller gets the whole answer nevertheless. `act` is what the caller's side does, at
+    chunk number `at`, or (-1) as soon as the server holds.
     """
 
     name: str
@@ -172,7 +184,7 @@ class Fault:
 
 
 class FaultServer(Loopback):
-    """A server that does to each request what a fault says; `holding` is set whenever it holds."""
+    """A server that answers each request with a fault; `holding` is set whenever it holds."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -184,7 +196,7 @@ class FaultServer(Loopback):
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self.over.set()
         super().close()
 
@@ -241,7 +253,10 @@ class FaultServer(Loopback):
 
 @contextlib.contextmanager
 def address(fault: Fault, server: FaultServer) -> Iterator[str]:
-    """Give the address to call: the server's, or one where nobody listens, or where nobody accepts."""
+    """Return the address to call.
+
+    It is the server's, or one that refuses or never accepts connections.
+    """
     match fault.where:
         case "tls":
             yield server.base_url.replace("http:", "https:")
@@ -260,7 +275,7 @@ def _full_listener(stack: contextlib.ExitStack) -> int:
     listener = stack.enter_context(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
-    for _ in range(4):  # more than the queue holds, where the system counts generously
+    for _ in range(4):  # more than the queue holds, generously
         waiting = stack.enter_context(socket.socket())
         waiting.setblocking(False)
         waiting.connect_ex(listener.getsockname())
@@ -268,7 +283,10 @@ def _full_listener(stack: contextlib.ExitStack) -> int:
 
 
 def can_fill_a_listener() -> bool:
-    """Tell whether this system lets connections wait when a listener's queue is full, instead of refusing or taking them."""
+    """Return whether this system leaves connections pending when a listener's queue is full.
+
+    Other systems refuse or accept them.
+    """
     with contextlib.ExitStack() as stack:
         port = _full_listener(stack)
         late = stack.enter_context(socket.socket())

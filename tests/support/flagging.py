@@ -1,4 +1,4 @@
-"""Providers of feature flags for tests: what they say, and who asked them."""
+"""Providers of feature flags for tests, which record their queries."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
 QUESTION = FlagQuery("adapter", {"stream": False})
-LONG = 30.0  # seconds that nobody waits
+LONG = 30.0  # seconds; no test waits that long
 SHORT = 0.02
 
 
 @pytest.fixture
 def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give a test threads of its own, and complaints that nobody has heard; forget its providers."""
+    """Yield a test its own threads, unlogged warnings and no providers."""
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(32, "adapter-flag"))
     once = Once()
     for module in (flags, reload):
@@ -41,7 +41,7 @@ def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Provider(AbstractProvider):
-    """A provider whose answer is a function's."""
+    """A provider that gets its answer from a function."""
 
     def __init__(self, answer: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class AsyncProvider(Provider):
 
 
 def client_of(provider: Any) -> Any:
-    """Make a client of a provider."""
+    """Make a client for a provider."""
     domain = f"test-{id(provider)}"
     api.set_provider(provider, domain)
     deadline = time.monotonic() + 10
@@ -94,7 +94,7 @@ def client_of(provider: Any) -> Any:
 
 
 def saying(value: Any) -> Any:
-    """Make a client whose provider gives a value."""
+    """Make a client whose provider returns a value."""
     return client_of(Provider(lambda _: value))
 
 
@@ -104,12 +104,12 @@ def in_memory(value: Any, key: str = "openai-backend") -> Any:
 
 
 def unready(status: str) -> Any:
-    """Make a client whose provider is in a state in which it isn't asked."""
+    """Make a client whose provider is in a state in which it isn't queried."""
     made = in_memory("responses")
     made.get_provider_status = lambda: ProviderStatus[status]
     return made
 
 
 def settings(client: Any, **more: Any) -> Settings:
-    """Make settings that ask this client."""
+    """Make settings that query this client."""
     return Settings(flags=client, **{"flag_timeout": LONG, "on_bug": "raise", **more})

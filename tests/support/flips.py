@@ -1,7 +1,8 @@
 """One conversation of 12 turns with tools, in which the flag may flip at every turn.
 
-Each turn is one call of the model: orders are looked up and tracked, the weather asked for, one city and two at once, text in between,
-whole and streamed in turns. The application keeps `role`, `content` and `tool_calls`, nothing else.
+Each turn is one call of the model: finding and tracking orders, the weather of one city and of two
+at once, text in between, whole and streamed alternately. The application keeps only `role`,
+`content` and `tool_calls`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.support.scenarios import (
 
 Side = Literal["chat", "responses"]
 Flag = Callable[[Side], AbstractContextManager[object]]
-"""What sets the flag for one turn."""
+"""How a turn sets the flag."""
 
 ARMS: dict[str, tuple[Side, Side]] = {
     "chat": ("chat", "chat"),
@@ -33,11 +34,11 @@ ARMS: dict[str, tuple[Side, Side]] = {
     "chat_first": ("chat", "responses"),
     "responses_first": ("responses", "chat"),
 }
-"""The sides that the turns take in turns: without a flip, and with one at every turn."""
+"""The backends of the turns: without a flip, and with one at every turn."""
 
 TURNS = 12
 QUESTIONS = (
-    "Where is my order 1042?",  # three turns: find, track, say
+    "Where is my order 1042?",  # three turns: find, track, report
     "Could it come on Saturday instead?",  # one
     "What is the weather in Paris?",  # two
     "Say hello.",  # one
@@ -50,12 +51,12 @@ Talk = Generator[dict[str, Any], Any, list[dict[str, Any]]]
 
 
 def cassette(arm: str) -> Any:
-    """Give the path of an arm's cassette."""
+    """Return the path of an arm's cassette."""
     return ROOT / "flips" / f"{arm}.yaml"
 
 
 def talk() -> Talk:
-    """Hold the conversation; give its whole history."""
+    """Run the conversation; return its whole history."""
     history: list[dict[str, Any]] = []
     turn = 0
     for question in QUESTIONS:
@@ -82,7 +83,7 @@ def talk() -> Talk:
 
 
 def hold(client: Any, arm: str, flag: Flag) -> list[dict[str, Any]]:
-    """Hold the conversation with a sync client, the flag flipped as the arm says."""
+    """Run the conversation with a sync client, the flag flipped as the arm says."""
     going, turn = talk(), 0
     body = next(going)
     try:
@@ -97,7 +98,7 @@ def hold(client: Any, arm: str, flag: Flag) -> list[dict[str, Any]]:
 
 
 async def hold_async(client: Any, arm: str, flag: Flag) -> list[dict[str, Any]]:
-    """Hold the conversation with an async client."""
+    """Run the conversation with an async client."""
     going, turn = talk(), 0
     body = next(going)
     try:
@@ -113,7 +114,10 @@ async def hold_async(client: Any, arm: str, flag: Flag) -> list[dict[str, Any]]:
 
 
 def state(history: list[dict[str, Any]]) -> str:
-    """Write a history down with its call ids numbered in order: servers make up new ones every time."""
+    """Return a history with its call ids numbered in order.
+
+    Servers make new ids each time.
+    """
     numbers: dict[str, str] = {}
 
     def number(call_id: str) -> str:
@@ -134,5 +138,5 @@ def state(history: list[dict[str, Any]]) -> str:
 
 
 def _plain(function: dict[str, Any]) -> dict[str, Any]:
-    # The same JSON: llama.cpp writes arguments with other spaces on its two APIs.
+    # The same JSON: llama.cpp writes different spaces in arguments on its two APIs.
     return {"name": function["name"], "arguments": json.loads(function["arguments"])}

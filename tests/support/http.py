@@ -1,7 +1,8 @@
-"""The HTTP library that the tests speak, and what the installed SDK has: the same tables of cases run on every SDK.
+"""The HTTP library that the tests use, and what the installed SDK has.
 
-The library is the one of the SDK, or the one that a lane asks for: `LANE_HTTP=httpx` runs everything on classic httpx with an SDK that
-would take httpx2 by itself.
+The same tables of cases run on every SDK. The library is the SDK's own, or the one that an
+environment names: `LANE_HTTP=httpx` runs everything on classic httpx with an SDK whose default is
+httpx2.
 """
 
 from __future__ import annotations
@@ -20,31 +21,34 @@ import pytest
 SDK = tuple(int(part) for part in openai.VERSION.split(".")[:2])
 NAME = os.environ.get("LANE_HTTP") or ("httpx2" if SDK >= (3, 0) else "httpx")
 http: Any = importlib.import_module(NAME)
-# What the libraries import when first used. Tests that run pytest in this process would import it there, and forget it again.
+# The libraries import these when first used. Tests that run pytest in this process would import
+# them there, and drop them again.
 CORES = [
     importlib.import_module(name)
     for name in ("httpcore", "httpcore2")
     if importlib.util.find_spec(name)
 ]
 
-# What a caller gets when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP library's own errors through (docs/mapping.md#http-libraries).
+# A caller's exceptions when a connection breaks in mid-stream: before 3.25 the SDK let the HTTP
+# library's own errors through (docs/mapping.md#http-libraries).
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     (openai.APIConnectionError,)
     if SDK >= (3, 25)
     else (openai.APIConnectionError, http.TransportError)
 )
 STREAM_TIMEOUT: type[Exception] = openai.APITimeoutError if SDK >= (3, 25) else http.ReadTimeout
-# How many bodies of upstream may be left open by a stream that raised, or that was dropped without being closed: 1.x leaves its own so.
+# The number of upstream bodies that may stay open after a stream raised, or was dropped unclosed:
+# the SDK 1.x leaves its own open as well.
 LEFT_OPEN = 0 if SDK >= (2, 0) else 1
 
 
 def needs(present: bool, what: str) -> pytest.MarkDecorator:
-    """Skip a test, or a case of one, where the SDK lacks what it is about."""
+    """Skip a test, or a case of one, where the SDK lacks a feature that it is about."""
     return pytest.mark.skipif(not present, reason=lacking(what))
 
 
 def lacking(what: str) -> str:
-    """Say what the installed SDK lacks."""
+    """Return what the installed SDK lacks."""
     return f"openai {openai.VERSION} has no {what}"
 
 
@@ -54,7 +58,7 @@ needs_raw_posts = needs(
 
 
 def default_client(*, asynchronous: bool = False, **more: Any) -> Any:
-    """Make the HTTP client that the SDK makes for itself, of this lane's library."""
+    """Make the SDK's default HTTP client, of the library under test."""
     if NAME == "httpx" and SDK >= (3, 0):
         kind = http.AsyncClient if asynchronous else http.Client
         limits = http.Limits(max_connections=1000, max_keepalive_connections=100)
@@ -76,7 +80,10 @@ def helpers_of(client: Any) -> Any:
 
 
 def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a body into arguments of the SDK's methods: what is no parameter of this SDK's goes by `extra_body`."""
+    """Turn a body into arguments of the SDK's methods.
+
+    Parameters that this SDK doesn't have go into `extra_body`.
+    """
     known = {key: value for key, value in body.items() if key in parameters()}
     extra = {key: value for key, value in body.items() if key not in known}
     return known | {"extra_body": extra | known.get("extra_body", {})} if extra else known
@@ -84,7 +91,7 @@ def arguments(body: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def parameters() -> frozenset[str]:
-    """Name the parameters of this SDK's `create`."""
+    """Return the names of the parameters of this SDK's `create`."""
     return frozenset(inspect.signature(openai.resources.chat.Completions.create).parameters) - {
         "self"
     }

@@ -1,8 +1,8 @@
 """The loopback server in HTTP/2: the same scripts and replies, many streams on one connection.
 
-Without TLS, for clients that know beforehand (`http1=False, http2=True`): what they speak then is the same HTTP/2, and no certificate is needed.
-A reply's `ending` other than `complete` resets its stream; `HOLD` leaves it open until the client resets it
-or hangs up.
+Without TLS, for clients with prior knowledge (`http1=False, http2=True`): the protocol is the same
+HTTP/2, and no certificate is needed. A reply's `ending` other than `complete` resets its stream;
+`HOLD` leaves it open until the client resets it or disconnects.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class _Arriving:
 
 @dataclass
 class _Connection:
-    """One connection: its state is h2's, which isn't made for threads, so that everything is done under `changed`."""
+    """One connection.
+
+    h2's state isn't thread-safe, so everything happens under `changed`.
+    """
 
     socket: socket.socket
     number: int
@@ -39,7 +42,7 @@ class _Connection:
     closed: bool = False
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):  # the client may hang up whenever it likes
+        with contextlib.suppress(OSError):  # the client may disconnect at any time
             self.socket.sendall(self.state.data_to_send())
 
     def over(self, stream: int) -> bool:
@@ -47,7 +50,10 @@ class _Connection:
 
 
 class Http2Loopback(Loopback):
-    """The server; a context manager. `resets` counts the streams that a client left before their end."""
+    """The server; a context manager.
+
+    `resets` counts the streams that a client left before their end.
+    """
 
     resets = 0
 
@@ -121,7 +127,10 @@ class Http2Loopback(Loopback):
             here.flush()
 
     def _send(self, here: _Connection, stream: int, data: bytes) -> bool:
-        """Send data as the client's windows open; tell whether there was somebody to take it."""
+        """Send data as far as the client's windows allow.
+
+        Returns whether the stream was still open.
+        """
         while data:
             here.changed.wait_for(
                 lambda: here.over(stream) or here.state.local_flow_control_window(stream) > 0,

@@ -1,6 +1,6 @@
-"""Made-up logs: how tools write down a request, each by a function from a body (and its usage) to a row.
+"""Made-up logs: how tools log a request, each as a function from a body (and its usage) to a row.
 
-What a tool doesn't write down at all is named beside it, so that a test doesn't ask for it.
+Parameters that a tool doesn't log are listed beside it, so that no test expects them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ Writer = Callable[[Json, Json], Any]
 
 @dataclass(frozen=True)
 class Log:
-    """How one tool logs. `leaves_out` are parameters, or "messages", that it doesn't write; `usage` says whether it writes tokens."""
+    """How one tool logs.
+
+    `leaves_out` are parameters, or "messages", that it doesn't log; `usage` means it logs tokens.
+    """
 
     write: Writer
     leaves_out: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server on the loopback that answers as a script says and remembers what it was asked.
+"""A small HTTP/1.1 server on the loopback that answers by a script and records its requests.
 
-Raw sockets, so that a reply can be cut at any byte and a connection dropped at any moment. Each connection has its
-thread; nothing sleeps or polls.
+Raw sockets, so that a reply can be cut at any byte and a connection dropped at any moment. Each
+connection has its thread; nothing sleeps or polls.
 
     with Loopback(lambda request: Reply.of_json({"ok": True})) as server:
         client = OpenAI(base_url=server.base_url, api_key="key")
@@ -28,12 +28,12 @@ class _Hold:
 
 
 HOLD: Final = _Hold()
-"""Among a reply's parts: wait until the client hangs up, and send nothing more."""
+"""Among a reply's parts: wait until the client disconnects, and send nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived: `headers` in their order and with their case, `connection` the number of its connection."""
+    """A received request: `headers` in order and with their case, `connection` is its number."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ class Request:
     connection: int
 
     def header(self, name: str) -> str | None:
-        """Return the first header of that name, in any case."""
+        """Return the first header of that name, ignoring case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
@@ -53,11 +53,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to answer.
+    """A reply to send.
 
-    `framing`: `length` sends the parts with their total length, `chunked` each part as a chunk of its own, `close` none of
-    both: the end of the connection ends the body. `ending`: `complete`, or after the last part `close` (a plain end,
-    short of what the framing promised) or `reset`. With `no_head` and no parts, nothing is sent at all.
+    `framing`: `length` sends the parts with their total length, `chunked` each part as a chunk of
+    its own, `close` ends the body with the connection. `ending`: `complete`, or after the last part
+    `close` (a plain end, short of what the framing promised) or `reset`. With `no_head` and no
+    parts, nothing is sent at all.
     """
 
     status: int = 200
@@ -76,18 +77,18 @@ class Reply:
 
     @classmethod
     def of_sse(cls, parts: Iterable[bytes | _Hold], headers: Headers = (), **more: Any) -> Self:
-        """Answer with a stream, each part in a chunk of its own."""
+        """Answer with a stream, each part in its own chunk."""
         head = (("content-type", "text/event-stream; charset=utf-8"), *headers)
         return cls(200, head, parts, **{"framing": "chunked", **more})
 
     @classmethod
     def redirect(cls, location: str, status: int = 307) -> Self:
-        """Send the client elsewhere."""
+        """Redirect the client."""
         return cls(status, (("location", location),))
 
     @classmethod
     def drop(cls, ending: Literal["close", "reset"] = "close") -> Self:
-        """Hang up without a word."""
+        """Close the connection without a reply."""
         return cls(ending=ending, no_head=True)
 
 
@@ -97,8 +98,9 @@ Answer = Callable[[Request], Reply]
 class Loopback:
     """The server; a context manager.
 
-    `answer` is a callable or a list of replies that are used up in turn, and may be exchanged at any time. What it raises
-    is raised again when the server closes, so that an assertion in it fails the test.
+    `answer` is a callable, or a list of replies that are used up in order, and may be replaced at
+    any time. Its exceptions are raised again when the server closes, so that an assertion in it
+    fails the test.
     """
 
     def __init__(self, answer: Answer | Sequence[Reply] = ()) -> None:
@@ -116,21 +118,24 @@ class Loopback:
 
     @property
     def url(self) -> str:
-        """The server's root, without a slash."""
+        """The server's root URL, without a slash."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """What the SDK takes as `base_url`."""
+        """The SDK's `base_url`."""
         return f"{self.url}/v1"
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open now."""
+        """Return the number of open connections."""
         return len(self._open)
 
     def wait_for(self, condition: Callable[[Loopback], bool], seconds: float = 5.0) -> bool:
-        """Wait until `condition(server)` holds; it is looked at whenever a request, connection or hang-up occurs."""
+        """Wait until `condition(server)` is true.
+
+        It is checked whenever a request, a connection or a disconnect occurs.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), seconds)
 
@@ -143,11 +148,12 @@ class Loopback:
             raise self._errors[0]
 
     def close(self) -> None:
-        """Stop listening, drop what is open and wait for the threads."""
+        """Stop listening, drop open connections and wait for the threads."""
         if self._closing:
             return
         self._closing = True
-        # Closing a listener doesn't wake the thread that waits on it; a connection does, everywhere.
+        # Closing a listener doesn't wake the thread that waits on it; a connection does, on every
+        # system.
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         with self._changed:
@@ -179,7 +185,7 @@ class Loopback:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
-            with contextlib.suppress(OSError):  # the client may hang up whenever it likes
+            with contextlib.suppress(OSError):  # the client may disconnect at any time
                 reader = _Reader(connection)
                 while (request := reader.request(number)) is not None:
                     with self._changed:
@@ -211,11 +217,11 @@ class Loopback:
             return Reply.of_json({"error": {"message": f"the script failed: {error!r}"}}, 500)
 
     def _write(self, connection: socket.socket, reply: Reply, request: Request) -> bool:
-        """Send a reply and tell whether the connection may go on."""
+        """Send a reply and return whether the connection stays open."""
         if not reply.no_head and not self._write_reply(connection, reply, request):
             return False
         if reply.ending == "reset":
-            # Lingering for no time makes the close an RST, the other way in which networks fail.
+            # A linger time of zero makes the close an RST, the other way in which networks fail.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return reply.ending == "complete" and reply.framing != "close" and not reply.no_head
 
@@ -229,7 +235,7 @@ class Loopback:
         if reply.framing == "length":
             parts = list(parts)
             length = sum(len(part) for part in parts if isinstance(part, bytes))
-            # A body that is going to be cut must have promised more than it sends.
+            # A body that is going to be cut must promise more than it sends.
             headers.append(("content-length", str(length + (reply.ending != "complete"))))
         elif reply.framing == "chunked":
             headers.append(("transfer-encoding", "chunked"))
@@ -253,14 +259,14 @@ class Loopback:
 
 
 class _Reader:
-    """Reads requests off one connection."""
+    """A reader of requests from one connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = b""
 
     def request(self, number: int) -> Request | None:
-        """Read one request; None when the client has hung up."""
+        """Read one request; None when the client has disconnected."""
         head = self._until(b"\r\n\r\n")
         if head is None:
             return None
@@ -316,7 +322,7 @@ def _head(status: int, headers: Sequence[tuple[str, str]]) -> bytes:
 
 
 def _gzipped(parts: Iterable[bytes | _Hold]) -> Iterable[bytes | _Hold]:
-    """Compress part by part, so that each can be read before the next is there."""
+    """Compress part by part, so that each part can be read before the next one is sent."""
     packer = zlib.compressobj(wbits=31)
     for part in parts:
         yield (

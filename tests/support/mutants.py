@@ -1,7 +1,8 @@
 """Streams with one fault each, and what a Chat caller may see of them.
 
-A mutant is a recorded stream's events with a single change. What it may become is told by its own terminal event alone, apart
-from the code under test: an error, or just the answer that the terminal event lists.
+A mutant is a recorded stream's events with a single change. The expected result follows from its
+own terminal event alone, independently of the code under test: an error, or just the answer that
+the terminal event lists.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import yaml
 from tests.support import corpus, oracle
 
 Json = dict[str, Any]
-Events = list[Any]  # JSON objects, or bytes as they stand behind `data: `
+Events = list[Any]  # JSON objects, or the bytes after `data: `
 
 _TERMINAL = ("response.completed", "response.incomplete", "response.done")
 _CALLS = ("function_call", "custom_tool_call")
@@ -27,7 +28,7 @@ _CALLS = ("function_call", "custom_tool_call")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorded:
-    """A recorded stream that ends well."""
+    """A recorded stream with a normal end."""
 
     name: str
     events: tuple[Json, ...]
@@ -49,7 +50,7 @@ class Mutant:
 
 
 def of_cassettes(folder: Path) -> Iterator[Recorded]:
-    """Give the streams of all committed cassettes."""
+    """Return the streams of all committed cassettes."""
     for path in sorted(folder.rglob("*.yaml")):
         if "response.created" not in (text := path.read_text(encoding="utf-8")):
             continue
@@ -70,7 +71,7 @@ def of_cassettes(folder: Path) -> Iterator[Recorded]:
 
 
 def of_corpus() -> Iterator[Recorded]:
-    """Give the recorded streams that stand beside this repository."""
+    """Return the recorded streams from beside this repository."""
     for one in corpus.select(api="responses", stream=True):
         made = _stream(f"#{one.id}", [data for _, data in one.sse or () if isinstance(data, dict)])
         if made is not None:
@@ -87,7 +88,7 @@ def _stream(name: str, events: list[Json]) -> Recorded | None:
 
 
 def mutants(stream: Recorded) -> Iterator[Mutant]:
-    """Give every mutant of a stream."""
+    """Yield every mutant of a stream."""
     events = stream.events
     for i, event in enumerate(events):
         for kind, make in _around(events, i):
@@ -116,7 +117,7 @@ _NOTHING = object()
 
 
 def _with(event: Json, path: Sequence[Any], value: Any) -> Callable[[], Json]:
-    """Return what makes a copy with another value there, or without one."""
+    """Return a function that copies with another value there, or without one."""
 
     def make() -> Json:
         made = copy.deepcopy(event)
@@ -246,11 +247,14 @@ def _of_output(event: Json) -> Iterator[tuple[str, Callable[[], Json]]]:
         yield "terminal item added", _with(event, path, [*output, more])
 
 
-# What they may become
+# Expected results
 
 
 def expected(events: Events) -> oracle.Seen | None:
-    """Tell what the first terminal event lists; None where there is none, or it lists nothing."""
+    """Return the output of the first terminal event.
+
+    None where there is no such event, or it lists nothing.
+    """
     for event in events:
         if (
             isinstance(event, dict)
@@ -264,7 +268,10 @@ def expected(events: Events) -> oracle.Seen | None:
 
 
 def _as_streamed(item: Json, events: Events) -> Json:
-    """Take a commentary's phase away where its text was streamed before anything told it: then it was read as the answer."""
+    """Remove the phase of commentary whose text was streamed before its phase was known.
+
+    The caller read it as the answer then.
+    """
     if item.get("phase") != "commentary":
         return item
     for event in filter(_is_object, events):
@@ -289,7 +296,10 @@ def _is_object(event: Any) -> bool:
 
 
 def _told(output: list[Json]) -> list[Json]:
-    """Count commentary as said where a call follows it before any final text: by then a caller has read it."""
+    """Count commentary as shown where a call follows it before any final text.
+
+    A caller has read it by then.
+    """
     out, pending = list(output), []
     for i, item in enumerate(output):
         if item.get("type") in _CALLS:
@@ -325,7 +335,7 @@ def _once(output: list[Json]) -> Iterator[Json]:
 
 
 def agree(got: oracle.Seen, listed: oracle.Seen, *, as_json: bool) -> bool:
-    """Tell whether a caller has read what a terminal event lists, up to formatting."""
+    """Return whether a caller has read what a terminal event lists, ignoring formatting."""
     return (
         _words(got.content, as_json=as_json) == _words(listed.content, as_json=as_json)
         and _words(got.refusal, as_json=False) == _words(listed.refusal, as_json=False)
@@ -335,13 +345,13 @@ def agree(got: oracle.Seen, listed: oracle.Seen, *, as_json: bool) -> bool:
 
 
 def _words(text: str | None, *, as_json: bool) -> str:
-    """Leave formatting out: what remains differs only where something else is said."""
+    """Remove formatting, so that only different content differs."""
     text = "".join((text or "").split())
     return _canonical(text) if as_json else text
 
 
 def _calls(seen: oracle.Seen, listed: oracle.Seen) -> list[tuple[str, ...]]:
-    """List calls in any order; a name counts where it is listed: an empty one is none."""
+    """List calls in any order; an empty name counts as absent."""
     named = {call_id for call_id, _, name, _ in listed.calls if name}
     return sorted(
         (

@@ -1,4 +1,4 @@
-"""Keep a process from reaching for any machine other than this one."""
+"""Keep a process from connecting to any other machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class NetworkBlockedError(RuntimeError):
-    """A test reached for a machine other than this one.
+    """A test tried to reach another machine.
 
     Deliberately not an OSError: HTTP libraries turn those into connection errors, which the SDK
     retries.
@@ -32,7 +32,10 @@ def _refuse(host: object) -> None:
 
 
 def block(refuse: Callable[[object], None] = _refuse) -> None:
-    """Let Python's sockets reach the loopback alone; `refuse` is told any other host, and raises."""
+    """Restrict Python's sockets to the loopback.
+
+    `refuse` is called with any other host, and raises.
+    """
     connect, connect_ex, getaddrinfo = (
         socket.socket.connect,
         socket.socket.connect_ex,

@@ -1,4 +1,4 @@
-"""What the caller of one call sees under a fault: natively, or through the adapter."""
+"""What the caller of one call observes under a fault: natively, or through the adapter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ RETRIES = 1
 
 @dataclass
 class Seen:
-    """What one caller saw. `moment` is where it was, `requests` how often upstream was asked, `waits` what was waited between."""
+    """What one caller observed.
+
+    `moment` is where it was, `requests` how many requests upstream got, `waits` the delays between
+    them.
+    """
 
     moment: str = "call"
     error: str = "-"
@@ -43,7 +47,7 @@ class Seen:
     closing: str = ""
 
     def brief(self) -> str:
-        """Say it in a few words."""
+        """Return a summary in a few words."""
         where = (
             f"after {self.chunks} chunks" if self.moment == "reading" else f"in the {self.moment}"
         )
@@ -56,7 +60,7 @@ class Seen:
 
 
 class _Run:
-    """One call under one fault: what its consumer notes, and what else happens meanwhile on the caller's side."""
+    """One call under one fault: what its consumer observes, and what its own side does."""
 
     def __init__(
         self,
@@ -72,11 +76,11 @@ class _Run:
         self._threads: list[threading.Thread] = []
 
     def returned(self, handle: Any) -> None:
-        """Note that the call returned a stream."""
+        """Record that the call returned a stream."""
         self.seen.moment, self.handle = "reading", handle
 
     def whole(self, result: Any) -> None:
-        """Note a whole result."""
+        """Record a whole result."""
         self.seen.moment = "returned"
         if isinstance(result, str) or not getattr(result, "choices", None):
             self.seen.ends = (f"a {type(result).__name__} without choices",)
@@ -85,19 +89,19 @@ class _Run:
             self.seen.ends = (result.choices[0].finish_reason,)
 
     def take(self, chunk: Any) -> None:
-        """Note a chunk."""
+        """Record a chunk."""
         self.note(chunk.model_dump())
         self.act()
 
     def note(self, chunk: dict[str, Any]) -> None:
-        """Note a chunk's contents."""
+        """Record a chunk's contents."""
         self.seen.chunks += 1
         for choice in chunk.get("choices") or ():
             self.seen.text += choice["delta"].get("content") or ""
             self.seen.ends += (choice["finish_reason"],) if choice.get("finish_reason") else ()
 
     def line(self, line: str) -> None:
-        """Note a line of a raw stream; one with an error is what a parser would raise on."""
+        """Record a line of a raw stream; a parser would raise for one with an error."""
         if not line.startswith("data: ") or self.seen.error != "-":
             return
         try:
@@ -112,12 +116,12 @@ class _Run:
             self.act()
 
     def begin(self) -> None:
-        """Prepare what happens as soon as the server holds."""
+        """Start what happens as soon as the server holds."""
         if self.fault.act and self.fault.at < 0:
             self._spawn(self._when_held)
 
     def act(self) -> None:
-        """Do what is to be done after this many chunks."""
+        """Perform the caller's act after this many chunks."""
         if self.seen.chunks != self.fault.at:
             return
         match self.fault.act:
@@ -129,12 +133,12 @@ class _Run:
                 self._spawn(self._soon)
 
     async def aact(self) -> None:
-        """Do what takes an await after this many chunks."""
+        """Perform an act that needs an await, after this many chunks."""
         if self.fault.act == "close between" and self.seen.chunks == self.fault.at:
             await asyncio.create_task(self.handle.close())
 
     def join(self) -> None:
-        """Wait for what was begun."""
+        """Wait for the thread or task that was started."""
         for thread in self._threads:
             thread.join(10)
 
@@ -280,9 +284,7 @@ def _client(url: str, fault: Fault, mode: Mode, waits: list[Any], *, native: boo
     if native:
         client: Any = (openai.OpenAI if mode == "sync" else openai.AsyncOpenAI)(**given)
     else:
-        settings = adapter.Settings(
-            backend="responses", fallback=[]
-        )  # what comes back is what is looked at
+        settings = adapter.Settings(backend="responses", fallback=[])  # the result is compared
         client = (adapter.OpenAI if mode == "sync" else adapter.AsyncOpenAI)(
             **given, settings=settings
         )
@@ -300,7 +302,7 @@ def _client(url: str, fault: Fault, mode: Mode, waits: list[Any], *, native: boo
 
 
 def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
-    """Make one call under a fault and return what its caller saw."""
+    """Make one call under a fault and return what its caller observed."""
     with FaultServer(fault) as server, address(fault, server) as url:
         waits: list[Any] = []
         client = _client(url, fault, mode, waits, native=native)
@@ -310,7 +312,7 @@ def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
         else:
             with asyncio.Runner() as runner:
                 run = _Run(fault, server, client, runner.get_loop())
-                # A KeyboardInterrupt of a task leaves through its loop.
+                # A KeyboardInterrupt of a task is raised out of its loop.
                 with contextlib.suppress(KeyboardInterrupt):
                     runner.run(_adrive(call, run))
                 runner.run(_settle(run))
@@ -354,7 +356,7 @@ def _drive(call: Call, run: _Run) -> None:
         _note_error(run, error)
     run.join()
     run.handle = None
-    for _ in range(50):  # another thread's collection may be under way, which makes this one none
+    for _ in range(50):  # while another thread collects, this call does nothing
         if _busy(run.client) <= run.fault.occupied:
             break
         gc.collect()
@@ -385,7 +387,7 @@ async def _adrive(call: Call, run: _Run) -> None:
 async def _settle(run: _Run) -> None:
     await asyncio.to_thread(run.join)
     run.handle = run.task = None
-    for _ in range(50):  # the loop closes what was dropped, in its own time
+    for _ in range(50):  # the loop closes dropped streams in its own time
         if not _busy(run.client):
             break
         gc.collect()

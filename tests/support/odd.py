@@ -1,4 +1,7 @@
-"""Requests that nobody means to send: every parameter, and every name of the other API's, with values that it doesn't take."""
+"""Requests that no caller sends on purpose.
+
+Every parameter, and every name of the other API, with values that it doesn't accept.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,10 @@ MESSAGES: dict[str, Json] = {
     "result": {"role": "tool", "content": None, "tool_call_id": "c"},
     "unknown": {"role": "user", "content": "x", "zzz": None},
 }  # fmt: skip
-"""Messages with nulls in them; the first that are so in an application are those of an SDK object that was dumped."""
+"""Messages with nulls in them; the first ones occur in applications that dump SDK objects."""
 
 
 def bodies(base: str, name: str, values: tuple[Any, ...] = VALUES) -> Iterator[Json]:
-    """Give a base with one parameter set to each of the values."""
+    """Yield a base body with one parameter set to each of the values."""
     for value in values:
         yield copy.deepcopy(BASES[base]) | {name: copy.deepcopy(value)}

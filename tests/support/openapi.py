@@ -1,7 +1,7 @@
-"""Check the body of a `POST /responses` against the public OpenAPI document, more strictly than it asks for.
+"""Check the body of a `POST /responses` against the public OpenAPI document, more strictly than it.
 
-Where a schema lists properties, others are refused. The document itself is not part of this repository: where it is
-absent, `available()` is False and `needs_document` skips.
+Where a schema lists properties, others are refused. The document isn't part of this repository:
+where it is absent, `available()` is False and `needs_document` skips.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _WAIVED = {
     "ReasoningItem": service.REASONING_WAIVED,
 }
 
-# What the SDK knows and this older document doesn't, by schema. The SDK's own types check their values.
+# Keys that the SDK knows and this older document doesn't, by schema. The SDK's types check their
+# values.
 _NEWER_FIELDS: dict[str, tuple[str, ...]] = {
     _ROOT: ("access_programs", "background_options", "image"),
     "PromptCacheOptionsParam": ("comparison_response_id", "prewarm"),
@@ -57,7 +58,7 @@ _NEWER_ITEMS = ("configuration_update",)
 
 
 def available() -> bool:
-    """Tell whether the document is there."""
+    """Return whether the document exists on this machine."""
     return DOCUMENT.is_file()
 
 
@@ -68,7 +69,7 @@ needs_document = pytest.mark.skipif(
 
 
 def problems_of_openapi_body(body: dict[str, Any]) -> list[str]:
-    """List what is wrong with the body of a `POST /responses`, by the document; empty means nothing."""
+    """List the problems of a `POST /responses` body by the document; empty means none."""
     return problems_of(_compiler().named(_ROOT), body) + service.refusals(body)
 
 
@@ -101,7 +102,7 @@ class _Compiler:
         """Compile one schema; `name` is that of the nearest enclosing named one."""
         if "$ref" in schema:
             return self.named(schema["$ref"].rpartition("/")[2])
-        if "$recursiveRef" in schema:  # always "#", and each anchor is a named schema
+        if "$recursiveRef" in schema:  # always "#"; each anchor is a named schema
             return self.named(name)
         for union in ("anyOf", "oneOf"):
             if union in schema:
@@ -111,7 +112,7 @@ class _Compiler:
         if "enum" in schema or "const" in schema:
             values = tuple(schema.get("enum", ())) or (schema["const"],)
             return self._nullable(schema, Choice((*values, *_NEWER_VALUES.get(name, ()))))
-        # Empty `properties` list nothing: the document's way to write "any object" for what it leaves to JSON Schema.
+        # Empty `properties` mean "any object" in this document.
         if "allOf" in schema or schema.get("properties"):
             return self._nullable(schema, self._record(schema, name))
         return self._nullable(schema, self._plain(schema, name))
@@ -144,7 +145,8 @@ class _Compiler:
     def _record(self, schema: Schema, name: str) -> Record:
         properties, required, rest = self._gather(schema, name)
         fields = {key: self._compile(one, name) for key, one in properties.items()}
-        # A schema nested in a named one carries that name here, so the tables below must name leaves or roots.
+        # A schema nested in a named one has that name here, so the tables below must name leaves or
+        # roots.
         if schema is self._schemas.get(name):
             fields |= {key: Anything() for key in _NEWER_FIELDS.get(name, ())}
             required -= _WAIVED.get(name, frozenset())
@@ -158,7 +160,10 @@ class _Compiler:
     def _gather(
         self, schema: Schema, name: str
     ) -> tuple[dict[str, Schema], set[str], Schema | None]:
-        """Merge an `allOf` tree to one list of properties, since each part alone would refuse those of the others."""
+        """Merge an `allOf` tree to one list of properties.
+
+        Each part alone would refuse those of the others.
+        """
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             schema = self._schemas[name]

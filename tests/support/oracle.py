@@ -1,6 +1,7 @@
-"""What a Chat caller must see of a recorded Response, worked out apart from the code under test.
+"""What a Chat caller must see of a recorded Response, derived independently of the code under test.
 
-Straight from the finished object, without streams, states or policies: slow, plain, and short enough to be checked by reading.
+It reads the finished object alone, without streams, states or policies: slow, plain, and short
+enough to verify by reading.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ WAITING = {
 
 @dataclass(frozen=True)
 class Seen:
-    """The outcome: text, refusal, calls as (id, kind, name, text), finish, usage counts, web citations, logprob tokens."""
+    """The outcome of a call.
+
+    Text, refusal, calls as (id, kind, name, text), finish, usage counts, web citations, logprob
+    tokens.
+    """
 
     content: str | None
     refusal: str | None
@@ -32,7 +37,7 @@ class Seen:
 
 
 def must_raise(response: dict[str, Any]) -> bool:
-    """Tell whether there is no answer in it that a Chat caller could be given."""
+    """Return whether it contains no answer that a Chat caller can get."""
     items = response.get("output") or []
     spoken = any(item["type"] in ("function_call", "custom_tool_call") for item in items)
     spoken = spoken or any(_texts(item, "output_text") or _texts(item, "refusal") for item in items)
@@ -41,7 +46,7 @@ def must_raise(response: dict[str, Any]) -> bool:
 
 
 def _is_the_answer(item: dict[str, Any]) -> bool:
-    """Tell whether an item is something itself, or waits for the client, that Chat has no form for."""
+    """Return whether an item is an answer, or waits for the client, and Chat has no form for it."""
     if item["type"] == "tool_search_call":
         return bool(item.get("execution") == "client")
     return item["type"] == "image_generation_call"
@@ -65,7 +70,7 @@ def _chosen(items: list[dict[str, Any]], kind: str, *, json: bool) -> list[dict[
 
 
 def is_json(response: dict[str, Any]) -> bool:
-    """Tell whether the request asked for JSON."""
+    """Return whether the request asked for JSON."""
     return ((response.get("text") or {}).get("format") or {}).get("type") in (
         "json_object",
         "json_schema",
@@ -73,7 +78,7 @@ def is_json(response: dict[str, Any]) -> bool:
 
 
 def seen(response: dict[str, Any], *, logprobs: bool = False) -> Seen:
-    """Work out the outcome of a finished Response."""
+    """Return the outcome of a finished Response."""
     items = response.get("output") or []
     chosen = _chosen(items, "output_text", json=is_json(response))
     text = "\n\n".join(_texts(item, "output_text") for item in chosen)
@@ -127,7 +132,7 @@ def _usage(usage: dict[str, Any] | None) -> tuple[int, ...] | None:
 
 
 def of_completion(completion: Any) -> Seen:
-    """Read the outcome off a ChatCompletion, as a caller would."""
+    """Return the outcome of a ChatCompletion, as a caller reads it."""
     (choice,) = completion.choices
     message = choice.message
     return Seen(
@@ -164,7 +169,7 @@ def _citations(notes: Any) -> tuple[tuple[Any, ...], ...]:
 def _citation(note: dict[str, Any], start: int) -> tuple[Any, ...]:
     where = (
         None if note.get(key) is None else note[key] + start for key in ("start_index", "end_index")
-    )  # not all send them
+    )  # some leave these out
     return (*where, note["url"], note.get("title"))
 
 
@@ -175,7 +180,7 @@ def _tokens(logprobs: Any) -> tuple[tuple[str, float], ...]:
 
 
 class Reader:
-    """Put chunks together the way application code does, and check the rules that hold for every stream."""
+    """Accumulate chunks like application code does, and check the rules of every stream."""
 
     def __init__(self) -> None:
         self.content: str | None = None
@@ -189,7 +194,7 @@ class Reader:
         self.roles = 0
 
     def take(self, chunk: Any) -> None:
-        """Take the next chunk."""
+        """Add the next chunk."""
         assert self.usage is None, "a chunk behind the usage chunk"
         self.ids.add(chunk.id)
         if chunk.usage is not None:

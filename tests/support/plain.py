@@ -22,14 +22,14 @@ _IDS = re.compile(rf"\b(?:(?:chatcmpl|call|resp|msg|fc|run|lc_run)[-_][\w.:-]{{6
 _ID_KEYS = re.compile(r"(?:^|_|\.)ids?$")
 
 Left = Callable[[str], bool]
-"""Tells of a key whether it is left out."""
+"""Return whether a key is left out."""
 
 
 def plain(value: Any, *, without: frozenset[str] | Left = frozenset(), parsed: bool = False) -> Any:
     """Turn an outcome into JSON-like data: no times, ids numbered in the order of appearance.
 
-    A result that names the wrong call's id is still seen, since the same id always gets the same
-    number. With `parsed`, JSON that stands in texts is read, too.
+    A result with the wrong call's id still differs, since the same id always gets the same number.
+    With `parsed`, JSON within texts is parsed too.
     """
     left = without if callable(without) else without.__contains__
     data = _data(value, left, parsed)
@@ -74,7 +74,7 @@ def _collect(value: Any, key: str, known: dict[str, str]) -> None:
         for each in value:
             _collect(each, key, known)
     elif isinstance(value, str):
-        # The shortest are no ids, or could stand anywhere in a text.
+        # Shorter ones are no ids, or could occur anywhere in a text.
         whole = [value] if len(value) > 3 and _ID_KEYS.search(key) else []
         for found in whole or _IDS.findall(value):
             known.setdefault(found, f"<{len(known) + 1}>")
@@ -92,13 +92,13 @@ def _renamed(value: Any, known: dict[str, str]) -> Any:
 
 
 Allowed = Callable[[str, dict[str, Any], dict[str, Any]], bool]
-"""Tells of a key and the two objects that it stands in whether they may differ there."""
+"""Return whether the values of a key may differ in the two objects that contain it."""
 
 
 def differing(
     one: Any, other: Any, allowed: Allowed = lambda *_: False, path: str = "$"
 ) -> Iterator[str]:
-    """List where two plain outcomes differ, a line for each place."""
+    """List the differences of two plain outcomes, one line each."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
             if not allowed(key, one, other):
@@ -108,7 +108,7 @@ def differing(
     elif isinstance(one, list) and isinstance(other, list):
         for index, (left, right) in enumerate(zip_longest(one, other, fillvalue=_ABSENT)):
             yield from differing(left, right, allowed, f"{path}[{index}]")
-    # To Python, `True == 1 == 1.0`.
+    # In Python, `True == 1 == 1.0`.
     elif type(one) is not type(other) or one != other:
         yield f"{path}: {one!r}, {other!r}"
 

@@ -1,7 +1,8 @@
-"""Bugs in the package, made on purpose: which of its functions a call runs, and an exception at the entry of any of them.
+"""Bugs planted into the package: which functions a call runs, and an exception at their entry.
 
-A plant replaces a function's code, not the function, so that every table and every `from … import` that holds it fails as well. Code
-that is made anew in each call (a lambda, a comprehension, a nested function) is replaced among the constants of what makes it.
+A plant replaces a function's code, not the function, so that every table and every `from … import`
+that holds it fails as well. Code that is created in each call (a lambda, a comprehension, a nested
+function) is replaced among the constants of the code that creates it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ ROOT = str(Path(adapter.__file__).parent)
 
 
 class PlantedError(Exception):
-    """Stands for any bug."""
+    """A stand-in for any bug."""
 
 
 @dataclass
 class Alarm:
-    """What is raised, and what `sent` counted when that happened first: how many requests had gone out by then."""
+    """The exception to raise, and the value of `sent` when it was first raised.
+
+    `sent` counts the requests sent so far.
+    """
 
     error: Callable[[], BaseException] = PlantedError
     count: Callable[[], int] = int
@@ -37,7 +41,7 @@ class Alarm:
     raised: list[BaseException] = field(default_factory=list)
 
     def go_off(self) -> BaseException:
-        """Take note, and make the exception."""
+        """Record the first time, and return the exception."""
         if self.sent is None:
             self.sent = self.count()
         made = self.error()
@@ -82,7 +86,10 @@ _PLANTS = {
 
 
 def _bad(code: CodeType) -> CodeType:
-    """Return code that raises: of the same kind, and with as many free variables as the function's closure has."""
+    """Return code that raises.
+
+    It is of the same kind, with as many free variables as the function's closure.
+    """
     plant = next((plant for flag, plant in _PLANTS.items() if code.co_flags & flag), _function)
     names = {
         "co_filename": code.co_filename,
@@ -99,7 +106,10 @@ def name_of(code: CodeType) -> str:
 
 
 def ran(run: Callable[[], Any]) -> set[CodeType]:
-    """Run something twice; return what it ran of the package the second time, in all threads."""
+    """Run something twice; return the package's functions that ran the second time.
+
+    Functions of all threads are included.
+    """
     run()
     clear_caches()
     seen: set[CodeType] = set()
@@ -119,11 +129,11 @@ def ran(run: Callable[[], Any]) -> set[CodeType]:
 
 
 def _index() -> tuple[dict[CodeType, list[FunctionType]], dict[CodeType, list[CodeType]]]:
-    """Find the package's functions by their code, and what code makes which."""
+    """Find the package's functions by their code, and which code creates which."""
     functions: dict[CodeType, list[FunctionType]] = {}
     makers: dict[CodeType, list[CodeType]] = {}
     frozen = gc.get_freeze_count() > 0
-    gc.unfreeze()  # what is frozen isn't among the objects
+    gc.unfreeze()  # frozen objects aren't listed
     objects = gc.get_objects()
     if frozen:
         gc.freeze()
@@ -142,13 +152,13 @@ def _index() -> tuple[dict[CodeType, list[FunctionType]], dict[CodeType, list[Co
 
 
 class Garden:
-    """Plants exceptions into the functions that there were when it was made."""
+    """Plant exceptions into the functions that existed when it was made."""
 
     def __init__(self) -> None:
         self._functions, self._makers = _index()
 
     def can(self, code: CodeType) -> bool:
-        """Tell whether there is anything to plant it into."""
+        """Return whether there is a function to plant it into."""
         return code in self._functions or code in self._makers
 
     @contextmanager
@@ -158,7 +168,7 @@ class Garden:
         count: Callable[[], int] = int,
         error: Callable[[], BaseException] = PlantedError,
     ) -> Iterator[Alarm]:
-        """Let a function raise whenever it is called."""
+        """Make a function raise whenever it is called."""
         global ALARM  # noqa: PLW0603
         before: dict[int, tuple[FunctionType, CodeType]] = {}
         ALARM = Alarm(error, count)
@@ -198,6 +208,6 @@ def _caches() -> list[Any]:
 
 
 def clear_caches() -> None:
-    """Forget what the package's functions have returned."""
+    """Clear the caches of the package's functions."""
     for cached in _caches():
         cached.cache_clear()

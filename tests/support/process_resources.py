@@ -1,4 +1,4 @@
-"""What a process holds and what it complains of, while thousands of streams come and go."""
+"""What a process holds and warns about while thousands of streams are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Held:
 
     @classmethod
     def now(cls) -> Held:
-        """Look, with the garbage collected."""
+        """Return the current state, after a garbage collection."""
         gc.collect()
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return cls(
@@ -42,7 +42,10 @@ class Held:
 
 @dataclass
 class Ledger:
-    """What happened to the streams, what complained, what was held after each round of `per_round` streams, how many tasks were left."""
+    """Results of the streams, warnings, and what was held after each round.
+
+    A round is `per_round` streams; the number of tasks that were left is counted too.
+    """
 
     per_round: int = 1
     ends: Counter[str] = field(default_factory=Counter)
@@ -51,13 +54,19 @@ class Ledger:
     tasks: int = 0
 
     def growth(self) -> float:
-        """Return how many allocated blocks a round adds: the second half of the rounds against the first."""
+        """Return the allocated blocks that a round adds.
+
+        It compares the second half of the rounds with the first.
+        """
         blocks = [held.blocks for held in self.rounds]
         half = len(blocks) // 2
         return (statistics.median(blocks[half:]) - statistics.median(blocks[:half])) / half
 
     def flat(self) -> bool:
-        """Tell whether memory stays as it was: a single object left behind by each stream would be a block or more."""
+        """Return whether memory stays constant.
+
+        A single object left behind by each stream would be a block or more.
+        """
         return self.growth() < 0.5 * self.per_round + 20  # the ledger's own entries take some, too
 
 
@@ -72,13 +81,13 @@ class _Collecting(logging.Handler):
 
 @contextlib.contextmanager
 def listening(ledger: Ledger) -> Iterator[None]:
-    """Collect warnings, log lines, and exceptions that nobody could raise."""
+    """Collect warnings, log lines, and unraisable exceptions."""
     handler = _Collecting(ledger)
     unraisable, logger = sys.unraisablehook, logging.getLogger()
     sys.unraisablehook = lambda given: ledger.complaints.append(f"unraisable: {given.exc_value!r}")
     logger.addHandler(handler)
     gc.collect()
-    gc.freeze()  # what was there before isn't looked at again and again
+    gc.freeze()  # earlier objects aren't scanned again
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -92,7 +101,7 @@ def listening(ledger: Ledger) -> Iterator[None]:
 
 
 def settled(upstream: Upstream, expected: int) -> int:
-    """Wait, for a bounded time, until upstream has seen every hang-up; return how many connections it has open."""
+    """Wait, with a limit, until upstream has seen every disconnect; return its open connections."""
     for _ in range(200):
         if upstream.stats()["open"] <= expected:
             break
@@ -109,7 +118,11 @@ def figures(
     kept: int,
     held: tuple[Held, Held],
 ) -> str:
-    """Say what happened and what is left: `kept` connections in the pool after the last round, `held` before and after all of it."""
+    """Return a summary of what happened and what is left.
+
+    `kept` is the number of connections in the pool after the last round, `held` the state before
+    and after all of it.
+    """
     before, after = held
     first, last = ledger.rounds[0], ledger.rounds[-1]
     ends = ", ".join(f"{count:,} {end}" for end, count in sorted(ledger.ends.items()))

@@ -1,4 +1,4 @@
-"""What the adapter's modules hold on to: everything that is reachable from their globals."""
+"""Everything that is reachable from the globals of the adapter's modules."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _THROUGH = (types.ModuleType, types.FrameType, types.CodeType)
 
 
 def held(package: str = "adapter") -> Iterator[tuple[str, Any]]:
-    """Give every object that a module of the package holds, with the name of the module's attribute that leads to it.
+    """Yield every object that a module of the package holds.
 
-    Not what is reachable through other modules, their functions' globals, or classes that aren't the package's.
+    With it comes the module's attribute that leads to it. Objects that are reachable only through
+    other modules, their functions' globals, or classes outside the package are left out.
     """
     seen: set[int] = set()
     for name, module in sorted(sys.modules.items()):
@@ -50,5 +51,5 @@ def _is_filled(cell: Any) -> bool:
 
 
 def texts(value: Any) -> int:
-    """Return how many characters a string or bytes has; 0 for everything else."""
+    """Return the number of characters of a string or bytes; 0 for everything else."""
     return len(value) if isinstance(value, (str, bytes, bytearray)) else 0

@@ -14,7 +14,10 @@ KEY = "fake-key"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Give the base URL of llama.cpp's server, which takes `KEY`; skip the test where it can't run."""
+    """Return the base URL of llama.cpp's server, which accepts `KEY`.
+
+    Skips the test where it can't run.
+    """
     missing = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"llama.cpp's server needs {', '.join(missing)} (requirements/servers.txt)")

@@ -1,4 +1,4 @@
-"""Record the cassettes anew, on both sides, from a server or from the real API.
+"""Record the cassettes again, on both sides, from a server or from the real API.
 
     python -m tests.support.record vllm --server URL         every scenario that vLLM can show, into cassettes/vllm
     python -m tests.support.record llamacpp --server URL     the same from llama.cpp
@@ -6,8 +6,8 @@
     python -m tests.support.record flips --server URL        the conversation in which the flag flips
     python -m tests.support.record openai --live             from the real API, with OPENAI_API_KEY; this costs a little
 
-The chat side is the SDK itself, the responses side the same calls through the adapter. `--only NAME` and `--side SIDE` narrow it
-down. `cassettes/README.md` says how to start the servers.
+The chat side is the SDK itself, the responses side the same calls through the adapter. `--only
+NAME` and `--side SIDE` restrict it. `cassettes/README.md` explains how to start the servers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.scenarios import ROOT, SCENARIOS, SERVERS, SIDES, Scenario, p
 
 
 def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.OpenAI:
-    """Make the client of one side; without a URL it asks the real API."""
+    """Make the client of one side; without a URL it calls the real API."""
     options: dict[str, Any] = {"max_retries": 0, "timeout": 120.0}
     if base_url:
         options |= {"base_url": base_url, "api_key": api_key or "unused"}
@@ -33,7 +33,7 @@ def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.O
         return openai.OpenAI(**options)
     import adapter
 
-    # `on_bug` and `unsupported`: a recording that quietly went to Chat would be worse than none.
+    # `on_bug` and `unsupported`: a recording that silently went to Chat would be useless.
     return adapter.OpenAI(
         settings=adapter.Settings(
             backend="responses", unsupported="error", on_bug="raise", fallback=()
@@ -43,7 +43,10 @@ def client_for(side: str, base_url: str | None, api_key: str | None) -> openai.O
 
 
 def warm_up(client: openai.OpenAI) -> None:
-    """Stream twice for nothing: a server that has just started gives several tokens in one event."""
+    """Stream twice and discard the results.
+
+    A server that has just started puts several tokens into one event.
+    """
     for _ in range(2):
         list(
             client.chat.completions.create(
@@ -55,7 +58,7 @@ def warm_up(client: openai.OpenAI) -> None:
 def record(
     scenario: Scenario, server: str, side: str, client: openai.OpenAI, model: str | None
 ) -> str:
-    """Record one side of a scenario and say in a line what came out."""
+    """Record one side of a scenario and return a line about the result."""
     with use_cassette(scenario.cassette(server, side), record=True) as cassette:
         results = play(scenario, client, model=model)
         paths = {request.path.rpartition("/v1")[2] for request in cassette.requests}
@@ -86,7 +89,7 @@ def _summary(result: Any) -> str:
 
 
 def record_demo(base_url: str | None, api_key: str | None, only: str | None) -> int:
-    """Record the demo's programs; returns the number of those that failed or differ."""
+    """Record the demo's programs; return the number of those that failed or differ."""
     from adapter.tools.cli.demo_runs import PROGRAMS, Source, run
 
     source, failures = Source(live=True, url=base_url, key=api_key), 0
@@ -102,7 +105,10 @@ def record_demo(base_url: str | None, api_key: str | None, only: str | None) -> 
 
 
 def record_flips(base_url: str, api_key: str | None, only: str | None) -> int:
-    """Record each arm of the conversation; returns the number of those that end otherwise than the first."""
+    """Record each arm of the conversation.
+
+    Returns the number of those whose end differs from the first.
+    """
     states = []
     for arm in flips.ARMS:
         if only in {None, arm}:
@@ -120,7 +126,7 @@ def record_flips(base_url: str, api_key: str | None, only: str | None) -> int:
 
 
 def main() -> int:
-    """Record what the command line asks for."""
+    """Record what the command line names."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument(
         "target",
@@ -160,7 +166,7 @@ def main() -> int:
         if asked.target not in scenario.servers or asked.only not in {None, scenario.name}:
             continue
         for side in sides:
-            # A scenario that names a model needs it: of reasoning, or one that doesn't exist.
+            # A scenario that names a model needs it: a reasoning model, or one that doesn't exist.
             model = asked.model or (
                 "gpt-4.1-mini" if asked.live and scenario.model == "tiny" else None
             )

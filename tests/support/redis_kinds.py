@@ -1,6 +1,6 @@
 """Redis servers of every kind on the loopback.
 
-With TLS, on a socket, a cluster of three, and one that a sentinel watches.
+With TLS, on a socket, a cluster of three, and one that a sentinel monitors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    """Wait for something; an error of redis-py's means not yet."""
+    """Wait for a condition; an error of redis-py's means "not yet"."""
     import redis
 
     end = time.monotonic() + seconds
@@ -38,7 +38,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
 
 @dataclass
 class Kinds:
-    """The servers. Each is started when its URL is first asked for; `close` ends them."""
+    """The servers. Each is started when its URL is first requested; `close` ends them."""
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="redis-")))
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Kinds:
     sentinel_server: Any = None
 
     def url(self, kind: str) -> str:
-        """Return where a kind of server is."""
+        """Return the URL of a kind of server."""
         if kind not in self._urls:
             self._urls[kind] = getattr(self, f"_{kind}")()
         return self._urls[kind]
@@ -165,7 +165,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def all_kinds() -> Iterator[Kinds]:
-    """Give the servers."""
+    """Yield the servers."""
     kinds = Kinds()
     try:
         yield kinds

@@ -1,7 +1,7 @@
-"""Render one answer in the words of either API, as bytes: the same thing said by Chat Completions and by Responses.
+"""Render one answer as the bytes of either API: Chat Completions and Responses.
 
-The two renderers share nothing but the answer. Each writes what its API writes on the wire: the keys, their order of appearance,
-the events, and the values that stand in the one and not in the other.
+The two renderers share nothing but the answer. Each writes what its API writes on the wire: the
+keys, their order of appearance, the events, and the values that only one of them has.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Call:
 
     @property
     def written(self) -> str:
-        """Give the whole of what the model wrote."""
+        """Return the whole arguments or input."""
         return "".join(self.pieces)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said, in pieces as they are streamed; `cut` is why it was stopped early.
+    """A model's answer, in pieces as they are streamed; `cut` is why it stopped early.
 
-    `logprobs` gives each piece of the text a logprob and one alternative, `citation` is a (url, title, start, end), `thinks` tells
-    whether reasoning went before it, which Chat never shows.
+    `logprobs` gives each piece of the text a logprob and one alternative, `citation` is a (url,
+    title, start, end), `thinks` adds reasoning before it, which Chat never shows.
     """
 
     text: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ def _chunks(answer: Answer, usage: bool) -> Iterator[dict[str, Any]]:
 
 
 def _deltas(answer: Answer) -> Iterator[tuple[Any, ...]]:
-    """Give the deltas before the finish chunk; what the first one holds depends on the kind of answer."""
+    """Return the deltas before the finish chunk; the first one depends on the kind of answer."""
     waiting = list(answer.calls)
     if answer.text or not (answer.calls or answer.refusal):
         empty = {"content": [], "refusal": None} if answer.logprobs else None
@@ -320,7 +320,7 @@ def responses_json(answer: Answer) -> bytes:
 
 
 def responses_sse(answer: Answer) -> bytes:
-    """Stream the answer as the Responses API does: events with names and numbers, no `[DONE]`."""
+    """Stream the answer as the Responses API does: named and numbered events, no `[DONE]`."""
     out = b""
     for number, (kind, data) in enumerate(_events(answer)):
         out += f"event: {kind}\n".encode()

@@ -1,4 +1,4 @@
-"""Calls, and answers to them, that touch as much of the translation as they can."""
+"""Calls, and answers to them, that exercise most of the translation."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _rich_item(text: str, phase: str | None = None) -> dict[str, Any]:
 
 CALL = call_item() | {
     "call_id": "call_4hRkXw0ZqT7bNf2LmC9sVdYp"
-}  # nobody can guess it: the turn is remembered
+}  # not guessable: the turn is remembered
 CUSTOM_CALL = {
     "type": "custom_tool_call",
     "id": "ctc_1",
@@ -178,7 +178,7 @@ FAILED = {"code": "server_error", "message": "It broke.", "param": "input[0].con
 
 
 def answer(request: Request) -> Reply:
-    """Answer richly; with the error that the header asks for."""
+    """Answer richly, or with the error that the header names."""
     if request.method == "DELETE":
         return Reply.of_json({"id": "resp_1", "object": "response", "deleted": True})
     if request.method == "GET":

@@ -1,12 +1,14 @@
-"""Name what is recorded: one table for the recorder and for the tests that replay its cassettes.
+"""The scenarios that are recorded: one table for the recorder and for the tests that replay them.
 
-A scenario is a short conversation in Chat's terms. It is written once, as a generator of calls that is told their results, and
-played by a sync or an async client, against a server or a cassette:
+A scenario is a short conversation in Chat's terms. It is written once, as a generator that yields
+calls and receives their results, and run by a sync or an async client, against a server or a
+cassette:
 
     with use_cassette(scenario.cassette("vllm", "responses")):
         results = play(scenario, client)
 
-A result is what the call site would hold: a completion, the list of a stream's chunks, or the SDK's exception.
+A result is what the call site gets: a completion, the list of a stream's chunks, or the SDK's
+exception.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ Journey = Generator[tuple[Method, Mapping[str, Any]], Any, None]
 
 
 class Person(BaseModel):
-    """Be the model that `parse` is asked for; the scripted replies happen to fit it."""
+    """Be the model that is passed to `parse`; the scripted replies happen to fit it."""
 
     name: str
     age: int
@@ -46,7 +48,10 @@ class GetWeather(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Hold one scenario; `servers` are those that can show it, `key` one to use in place of the right one."""
+    """Hold one scenario.
+
+    `servers` are those that can show it; `key` replaces the valid API key.
+    """
 
     name: str
     calls: Callable[[], Journey]
@@ -55,7 +60,7 @@ class Scenario:
     key: str | None = None
 
     def cassette(self, server: str, side: str) -> Path:
-        """Give the path of the cassette of one side."""
+        """Return the path of the cassette of one side."""
         return ROOT / server / f"{self.name}.{side}.yaml"
 
 
@@ -100,7 +105,7 @@ SCHEMA = {
 
 
 def user(text: str) -> list[dict[str, Any]]:
-    """Give a conversation of one user message."""
+    """Return a conversation of one user message."""
     return [{"role": "user", "content": text}]
 
 
@@ -114,7 +119,7 @@ def _one(text: str, method: Method = "create", **body: Any) -> Callable[[], Jour
 
 
 def _said(**body: Any) -> Callable[[], Journey]:
-    """Make one call whose messages stand in the body."""
+    """Make one call whose messages are in the body."""
 
     def calls() -> Journey:
         yield "create", body
@@ -123,7 +128,7 @@ def _said(**body: Any) -> Callable[[], Journey]:
 
 
 def as_history(message: Any) -> dict[str, Any]:
-    """Give a reply's message as the application keeps it: role, content and tool calls, nothing else."""
+    """Return a reply's message as the application keeps it: only role, content and tool calls."""
     kept: dict[str, Any] = {"role": "assistant", "content": message.content or None}
     if message.tool_calls:
         kept["tool_calls"] = [
@@ -133,7 +138,7 @@ def as_history(message: Any) -> dict[str, Any]:
 
 
 def merged(chunks: list[Any]) -> dict[str, Any]:
-    """Put a stream's chunks together into the same history entry."""
+    """Accumulate a stream's chunks to the same history entry."""
     content, calls = "", dict[int, dict[str, Any]]()
     for delta in (choice.delta for chunk in chunks for choice in chunk.choices):
         content += delta.content or ""
@@ -153,7 +158,7 @@ def merged(chunks: list[Any]) -> dict[str, Any]:
 def _loop(
     question: str, *, tools: list[Any], then: str | None = None, **body: Any
 ) -> Callable[[], Journey]:
-    """Ask, answer every call until the model answers in text, and perhaps ask again."""
+    """Ask, answer every call until the model answers in text, and optionally ask again."""
 
     def calls() -> Journey:
         history = user(question)
@@ -198,9 +203,10 @@ _TURNS = [
     *user("Once more, please."),
 ]
 _USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-_REASONS = "gpt-5.2"  # a name that stands for a model that reasons
+_REASONS = "gpt-5.2"  # a name that means a reasoning model
 
-# What a server can't do on the Responses API, or on either, is not recorded from it (see cassettes/README.md).
+# Features that a server lacks on the Responses API, or on both, are not recorded from it (see
+# cassettes/README.md).
 _FORMATS = _LOGPROBS = ("vllm", "openai")  # llama.cpp: `text` is ignored, `top_logprobs` refused
 _CHECKS_VALUES = (
     "vllm",
@@ -324,7 +330,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         servers=("openai",),
     ),
 )
-"""Every scenario. A model's refusal is only recorded from the real API: neither server has such a thing."""
+"""Every scenario. Model refusals are only recorded from the real API: neither server has them."""
 
 
 def _body(scenario: Scenario, body: Mapping[str, Any], model: str | None) -> dict[str, Any]:
@@ -339,7 +345,7 @@ def _method(client: Any, name: Method) -> Any:
 
 
 def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[Any]:
-    """Play a scenario with a sync client; an API error is a result as well, and the end."""
+    """Run a scenario with a sync client; an API error is a result as well, and ends it."""
     results: list[Any] = []
     journey = scenario.calls()
     try:
@@ -355,7 +361,7 @@ def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[A
 
 
 async def play_async(scenario: Scenario, client: Any, *, model: str | None = None) -> list[Any]:
-    """Play a scenario with an async client."""
+    """Run a scenario with an async client."""
     results: list[Any] = []
     journey = scenario.calls()
     try:

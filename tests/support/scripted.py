@@ -1,4 +1,4 @@
-"""A scripted performer: drives the generator of a call without a network, and writes down each effect.
+"""A scripted performer: drives a call's generator without a network, and records each effect.
 
 run = perform(exchange(state, PATH), body=CALL, replies=[Scripted(200, response())])
 run.steps      # ["decide", "read request", "send /v1/responses", "read reply", "log"]
@@ -61,7 +61,10 @@ def route(**changes: Any) -> Route:
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """One reply of the server: JSON, bytes, or the pieces of a stream; an exception among them is raised."""
+    """One reply of the server: JSON, bytes, or the pieces of a stream.
+
+    An exception among the pieces is raised.
+    """
 
     status: int = 200
     body: Any = None
@@ -82,18 +85,18 @@ class Scripted:
 
 @dataclass(slots=True)
 class Run:
-    """What a driven generator asked for, and what it returned."""
+    """What a driven generator requested, and what it returned."""
 
     steps: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
-    """The JSON of each request that was changed; None for one that went out as it came."""
+    """The JSON of each request that was changed; None for one that was sent unchanged."""
     outcome: Outcome | None = None
     error: BaseException | None = None
 
 
 class Performer:
-    """Performs effects by a script. What it has no script for fails the test."""
+    """Perform effects by a script; an effect that the script lacks fails the test."""
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class Performer:
         self._pieces: Iterator[Any] = iter(())
 
     def perform(self, effect: Effect) -> Any:
-        """Write an effect down and give its scripted result."""
+        """Record an effect and return its scripted result."""
         self.run.effects.append(effect)
         self.run.steps.append(step_of(effect))
         for kind, error in self._failing.items():
@@ -151,7 +154,7 @@ class Performer:
         return None
 
     def _fan_out(self, branches: tuple[Exchange, ...]) -> tuple[Outcome, ...]:
-        """Run the branches one after the other; the first that ends the call is the result."""
+        """Run the branches in order; the first one that ends the call is the result."""
         outcomes: list[Outcome] = []
         for branch in branches:
             outcomes.append(drive(branch, self.perform))
@@ -170,7 +173,7 @@ class Performer:
 
 
 def perform(generator: Exchange, **script: Any) -> Run:
-    """Drive a generator by a script; an exception that leaves it is in `error`."""
+    """Drive a generator by a script; an exception that it raises is in `error`."""
     performer = Performer(**script)
     try:
         performer.run.outcome = drive(generator, performer.perform)

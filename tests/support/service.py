@@ -1,19 +1,20 @@
-"""What the service accepts and refuses beyond what the SDK's types and the OpenAPI document say.
+"""What the service accepts and refuses beyond the SDK's types and the OpenAPI document.
 
-Shared by both validators. Each rule rests on recorded or publicly reported behaviour, not on taste.
+Shared by both validators. Each rule rests on recorded or publicly reported behaviour.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# An assistant message of output form, put back into `input` without the `id` and `status` that it had as a reply. Both
-# descriptions ask for them; the service takes the message without, and it is the most portable form of history, since
-# several other servers refuse assistant messages that lack `type`.
+# An assistant message in output form, put back into `input` without the `id` and `status` of the
+# reply. Both descriptions require them; the service accepts the message without, and it is the most
+# portable form of history, since several other servers refuse assistant messages without `type`.
 OUTPUT_MESSAGE_WAIVED = frozenset({"id", "status"})
-# Its text parts: the document also asks for `logprobs`, which no recorded request repeats.
+# Its text parts: the document also requires `logprobs`, which no recorded request repeats.
 OUTPUT_TEXT_WAIVED = frozenset({"logprobs"})
-# A reasoning item that carries its encrypted content needs no id; under `store: false` the id would name nothing.
+# A reasoning item with encrypted content needs no id; under `store: false` the id would identify
+# nothing.
 REASONING_WAIVED = frozenset({"id"})
 
 _ID_PREFIXES = {

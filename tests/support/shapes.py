@@ -1,9 +1,9 @@
-"""A small algebra of JSON shapes, and a checker that says precisely where a value departs from one.
+"""A small algebra of JSON shapes, and a checker that locates departures from one.
 
-The SDK's TypedDicts (`typeddicts.py`) and the OpenAPI document (`openapi.py`) are both compiled to it. It is eager and
-strict: each element of a list is visited, and a key that a record doesn't name is a problem. Unions of records are
-told apart by their literal `type` and `role`, so that a problem inside one member is reported as such and not as
-"matches none of thirty".
+The SDK's TypedDicts (`typeddicts.py`) and the OpenAPI document (`openapi.py`) are both compiled to
+it. It is eager and strict: each element of a list is visited, and a key that a record doesn't name
+is a problem. Members of a union of records are distinguished by their literal `type` and `role`, so
+that a problem inside one member is reported as such and not as "matches none of thirty".
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ Path = tuple[str | int, ...]
 Problems = list[tuple[Path, str]]
 
 _TAGS = ("type", "role")
-_ABSENT = object()  # a tag that isn't there, which is not the same as null
+_ABSENT = object()  # an absent tag, unlike one that is null
 
 
 class Shape(Protocol):
     """One set of JSON values."""
 
     def admits(self, value: object) -> bool:
-        """Tell cheaply, by kind alone, whether `value` could belong."""
+        """Return cheaply, by kind alone, whether `value` could belong."""
         ...
 
     def check(self, value: Any, path: Path, problems: Problems) -> None:
-        """Append what is wrong with `value`, which stands at `path`."""
+        """Append the problems of `value`, which is at `path`."""
         ...
 
     def describe(self) -> str:
-        """Name the shape for a reader."""
+        """Return the shape's name for a reader."""
         ...
 
 
 def render(path: Path) -> str:
-    """Write a path as `messages[3].content[0]`; the top is `$`."""
+    """Return a path as `messages[3].content[0]`; the top is `$`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.lstrip(".") or "$"
 
 
 def problems_of(shape: Shape, value: object) -> list[str]:
-    """List what is wrong with `value` as `path: problem` lines; empty means it fits."""
+    """List the problems of `value` as `path: problem` lines; empty means it fits."""
     problems: Problems = []
     shape.check(value, (), problems)
     return [f"{render(path)}: {problem}" for path, problem in problems]
@@ -71,7 +71,7 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A string, number, boolean or null, with the limits that JSON Schema can put on it."""
+    """A string, number, boolean or null, with the limits of JSON Schema."""
 
     kind: str
     minimum: float | None = None
@@ -190,7 +190,7 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An object with named keys and, unless `rest` says what they may hold, no others."""
+    """An object with named keys and no others, unless `rest` is their shape."""
 
     name: str
     fields: Mapping[str, Shape]
@@ -218,7 +218,7 @@ class Record:
 
 
 class Later:
-    """A shape that is compiled when it is first needed, so that shapes may be recursive."""
+    """A shape that is compiled on first use, so that shapes may be recursive."""
 
     __slots__ = ("_make", "_shape", "name")
 
@@ -229,7 +229,7 @@ class Later:
 
     @property
     def shape(self) -> Shape:
-        """The compiled shape."""
+        """Return the compiled shape."""
         if self._shape is None:
             self._shape = self._make()
         return self._shape
@@ -245,14 +245,17 @@ class Later:
 
 
 def resolved(shape: Shape) -> Shape:
-    """Look through `Later`."""
+    """Return the shape behind `Later`."""
     while isinstance(shape, Later):
         shape = shape.shape
     return shape
 
 
 def _literals(shape: Shape | None) -> tuple[Any, ...] | None:
-    """Return the only values a field may have, or None where it is not so narrow. Nulls don't tell members apart."""
+    """Return the only values that a field may have, or None where it is wider.
+
+    Nulls don't distinguish members.
+    """
     shape = resolved(shape) if shape is not None else None
     if isinstance(shape, Choice):
         return shape.values
@@ -280,7 +283,7 @@ class AnyOf:
 
     @property
     def members(self) -> list[Shape]:
-        """The options, with unions inside the union spread out."""
+        """Return the options, with nested unions flattened."""
         if self._members is None:
             members: list[Shape] = []
             for option in map(resolved, self.options):
@@ -318,7 +321,8 @@ class AnyOf:
             pass
         able = [member for member in self.members if member.admits(value)]
         fitting = [member for member in able if self._fits(member, tags)]
-        # Without a tag, members that can do without it come first; where all need it, any tells what is missing.
+        # Without a tag, members that don't require one come first; where all require one, any of
+        # them reports what is missing.
         lenient = [
             m for m in fitting if not (isinstance(m, Record) and self._needs_absent(m, tags))
         ]

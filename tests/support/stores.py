@@ -1,4 +1,4 @@
-"""Real stores for the memory: a Redis server of the tests' own on the loopback, SQLite files, and a store of the user's own."""
+"""Real stores for the memory: Redis on the loopback, SQLite files, and a user's own store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return its URL."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self, *options: str) -> None:
@@ -72,7 +72,7 @@ class RedisServer:
         return False
 
     def hang(self) -> None:
-        """Let it accept connections and answer nothing."""
+        """Let it accept connections but never answer."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -82,7 +82,7 @@ class RedisServer:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -104,32 +104,32 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def shared_redis() -> Iterator[RedisServer]:
-    """Give a Redis server for the tests of a file that leave it as it is."""
+    """Yield a Redis server for the tests of a file that don't change its state."""
     with redis_server() as server:
         yield server
 
 
 class DictStore(adapter.Store):
-    """A store of the user's own, as the documentation shows it."""
+    """A user's own store, as the documentation shows it."""
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the values that are there."""
+        """Return the values that exist."""
         return {name: self.values[name] for name in names if name in self.values}
 
     def put(self, name: str, value: bytes) -> None:
-        """Keep a value."""
+        """Store a value."""
         self.values[name] = value
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget values."""
+        """Delete values."""
         for name in names:
             self.values.pop(name, None)
 
     def forget(self, pattern: str) -> int:
-        """Forget every value whose name matches."""
+        """Delete every value whose name matches."""
         gone = [name for name in self.values if fnmatchcase(name, pattern)]
         self.delete(gone)
         return len(gone)
@@ -150,6 +150,6 @@ def turn(text: str = "gAAAA", calls: int = 1, summary: str = "") -> RememberedTu
 
 
 def sqlite_url(folder: Path, name: str = "memory.db", **bounds: object) -> str:
-    """Write the URL of a file."""
+    """Return the URL of a file."""
     query = "&".join(f"{key}={value}" for key, value in bounds.items())
     return f"sqlite:///{folder / name}" + (f"?{query}" if query else "")

@@ -1,11 +1,12 @@
 """Hypothesis strategies for chat requests, derived from the SDK's TypedDicts at run time.
 
-Values come from the types themselves, so that a new key of a nested type is tried as soon as the SDK has it. A new
-top-level parameter raises instead until `PARAMETERS` says how to draw it: what it means for a translation is for a
-person to decide.
+Values come from the types themselves, so that a new key of a nested type is drawn as soon as the
+SDK has it. A new top-level parameter raises instead until `PARAMETERS` has an entry for it: what it
+means for the translation needs a decision.
 
-`chat_requests()` draws bodies that Chat Completions would take; `wild=True` leaves contradictions in. `conversations()`
-draws messages in which each tool call is answered; `extend(messages)` adds a turn to one.
+`chat_requests()` draws bodies that Chat Completions would accept; `wild=True` leaves contradictions
+in. `conversations()` draws messages in which each tool call is answered; `extend(messages)` adds a
+turn to one.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ json_schemas = st.sampled_from(
         },
     ]
 )
-# Models don't always write JSON, and what they wrote must come back byte for byte.
+# Models don't always write JSON, and their text must come back byte for byte.
 arguments = st.one_of(
     st.sampled_from(["", "{}", '{ "city":"P" }', '{"city":', "null", "not json"]),
     st.dictionaries(texts, json_values, max_size=2).map(
@@ -94,7 +95,7 @@ _names = st.sampled_from(NAMES)
 _identifiers = st.from_regex(r"[a-z]{2,4}_[0-9a-f]{4,12}", fullmatch=True)
 _base64 = st.binary(max_size=12).map(lambda data: base64.b64encode(data).decode())
 
-# What a type can't say about a field's values. By record and field; "*" is any record.
+# Limits of a field's values that its type doesn't express. By record and field; "*" is any record.
 _REALISTIC: dict[tuple[str, str], st.SearchStrategy[Json]] = {
     ("*", "name"): _names,
     ("*", "parameters"): json_schemas,
@@ -117,7 +118,7 @@ _penalties = st.one_of(st.sampled_from([0, 0.0, -2, 2]), st.floats(-2, 2))
 _token_limits = st.sampled_from([1, 15, 16, 17, 4096])
 _stops = st.sampled_from(["\n", "END", " ", "。", "👋"])
 
-# How to draw each parameter; None: as its type says. Neutral values, which ask for nothing, are among them throughout.
+# How to draw each parameter; None: by its type. Neutral values are included throughout.
 PARAMETERS: dict[str, st.SearchStrategy[Json] | None] = {
     "messages": None,
     "model": _models,
@@ -162,7 +163,10 @@ PARAMETERS: dict[str, st.SearchStrategy[Json] | None] = {
 
 
 def from_shape(shape: Shape) -> st.SearchStrategy[Json]:
-    """Draw values of a shape: each key sometimes absent where it may be, each member of a union sometimes."""
+    """Draw values of a shape.
+
+    Optional keys are sometimes absent, and members of a union alternate.
+    """
     shape = resolved(shape)
     match shape:
         case Record():
@@ -201,7 +205,7 @@ def _field(record: str, key: str, shape: Shape) -> st.SearchStrategy[Json]:
 
 @functools.cache
 def parameters() -> dict[str, st.SearchStrategy[Json]]:
-    """Give a strategy for each parameter that the installed SDK knows, besides `messages`, `model` and `stream`.
+    """Return a strategy for each parameter of the SDK, besides `messages`, `model` and `stream`.
 
     Raises LookupError for one that PARAMETERS doesn't list.
     """
@@ -222,7 +226,7 @@ def _nulls(shape: Shape) -> list[st.SearchStrategy[None]]:
     return [st.none()] if shape.admits(None) else []
 
 
-# --- conversations ---------------------------------------------------------------------------------------------------
+# --- conversations --------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -238,8 +242,8 @@ def _shape_of_message(role: str) -> Record:
 
 @functools.cache
 def _messages_of(role: str) -> st.SearchStrategy[Message]:
-    """Draw single messages of a role, with all that the SDK's type lets them hold."""
-    # What keeps a request on Chat Completions must be rare, or little else would be tried.
+    """Draw single messages of a role, with all that the SDK's type lets them contain."""
+    # Values that keep a request on Chat Completions must be rare, or little else would be tested.
     rare = st.integers(0, 9).map(lambda number: frozenset({"name", "audio"} if number < 9 else ()))
     return st.builds(
         lambda message, left_out: {
@@ -289,9 +293,12 @@ def _assistant(draw: st.DrawFn, position: int) -> list[Message]:
 
 @st.composite
 def extend(draw: st.DrawFn, messages: list[Message]) -> list[Message]:
-    """Draw the same conversation one turn later: an assistant's answer, what its calls returned, the next question."""
+    """Draw the same conversation one turn later.
+
+    It gains an assistant's answer, the results of its calls and the next question.
+    """
     longer = [*messages, *draw(_assistant(len(messages)))]
-    # After a tool's result the next request may follow at once.
+    # After a tool's result the next request may follow immediately.
     if longer[-1]["role"] == "assistant" or draw(st.booleans()):
         longer.extend(draw(st.lists(_messages_of("system"), max_size=1)))
         longer.append(draw(_messages_of("user")))
@@ -300,7 +307,7 @@ def extend(draw: st.DrawFn, messages: list[Message]) -> list[Message]:
 
 @st.composite
 def conversations(draw: st.DrawFn, max_turns: int = 3) -> list[Message]:
-    """Draw a conversation that waits for the assistant: it ends with a user's message or a result."""
+    """Draw a conversation that ends with a user's message or a result."""
     instructions = st.one_of(_messages_of("system"), _messages_of("developer"))
     messages = [*draw(st.lists(instructions, max_size=2)), draw(_messages_of("user"))]
     for _ in range(draw(st.sampled_from([*range(max_turns)]))):
@@ -308,10 +315,10 @@ def conversations(draw: st.DrawFn, max_turns: int = 3) -> list[Message]:
     return messages
 
 
-# --- requests --------------------------------------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------
 
 
-# Without these the parameter would nearly always have to be taken out again.
+# Without these the parameter would nearly always have to be removed again.
 _NEEDS = {"tool_choice": "tools", "parallel_tool_calls": "tools", "function_call": "functions"}
 
 
@@ -321,13 +328,14 @@ def chat_requests(
 ) -> Body:
     """Draw the body of a `POST /chat/completions` with up to `most` optional parameters.
 
-    `stream` fixes the flag, None leaves it to chance (absent, null, false or true). Only `wild` bodies contradict
-    themselves: a tool_choice without tools, both token limits, stream_options without stream, and the like.
+    `stream` fixes the flag, None draws it (absent, null, false or true). Only `wild` bodies
+    contradict themselves: a tool_choice without tools, both token limits, stream_options without
+    stream, and the like.
     """
     body: Body = {"messages": draw(conversations()), "model": draw(_models)}
     table = parameters()
     keys = draw(st.lists(st.sampled_from(sorted(table)), max_size=most, unique=True))
-    # Half of what is interesting concerns tools.
+    # Half of the interesting cases concern tools.
     extra = draw(st.sampled_from([(), (), ("tools",), ("tools", "tool_choice")]))
     keys.extend(key for key in extra if key not in keys)
     for key in keys:
@@ -346,7 +354,7 @@ def chat_requests(
 
 
 def _reconcile(body: Body) -> None:
-    """Take out what Chat Completions would refuse for contradicting something else."""
+    """Remove what Chat Completions would refuse because it contradicts something else."""
     if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
         del body["max_tokens"]
     if body.get("top_logprobs") is not None:
@@ -385,7 +393,7 @@ def _distinct(tools: list[Json]) -> list[Json]:
 
 
 def _choice_among(choice: Json, tools: list[Json]) -> Json:
-    """Keep the form of a tool_choice, but let it name tools that were given."""
+    """Keep the form of a tool_choice, but let it name tools of the request."""
     named = [{"type": tool["type"], tool["type"]: {"name": _tool_name(tool)}} for tool in tools]
     if choice["type"] == "allowed_tools":
         return {**choice, "allowed_tools": {**choice["allowed_tools"], "tools": named}}

@@ -1,4 +1,7 @@
-"""Many tenants of one service behind one key: conversations that end alike, and an API that answers each with its own thoughts."""
+"""Many tenants of one service behind one key, whose conversations end alike.
+
+The API answers each of them with reasoning of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ from tests.support.http import http
 from tests.support.tool_loop import Item, answered, call, events, random_id, reasoning
 
 WIRE = 3
-"""Straight through a transport, without the SDK, which is most of what a call costs; 0 to 2 are the ways in."""
+"""A transport without the SDK, most of a call's cost; 0 to 2 are the ways in."""
 
-# Call ids, by what a server makes them of: the pair's number, the tenant, the turn, and the call in it.
+# Call ids, by their ingredients: the pair's number, the tenant, the turn, and the index of the
+# call.
 GUESSABLE: dict[str, Callable[[int, str, int, int], str]] = {
     "always the same": lambda pair, who, turn, k: f"call_{k}",
     "a counter": lambda pair, who, turn, k: f"call_{turn}{k}",
@@ -66,7 +70,7 @@ class Tenant:
     turn: int = 0
 
     def __post_init__(self) -> None:
-        """Begin with something of its own."""
+        """Begin with a message of its own."""
         self.history = [
             {"role": "system", "content": f"You serve {self.who}."},
             {"role": "user", "content": f"I am {self.canary}, and this is my secret order."},
@@ -76,11 +80,11 @@ class Tenant:
 
     @property
     def canary(self) -> str:
-        """What nobody else may ever see."""
+        """Return a text that no other tenant may ever see."""
         return f"canary-{self.pair}-{self.who}"
 
     def reply(self) -> list[Item]:
-        """Write what the model answers in this turn."""
+        """Return the model's answer of this turn."""
         make = {**GUESSABLE, **RANDOM}[self.kind]
         summary = [{"type": "summary_text", "text": f"{self.canary} thinks in turn {self.turn}"}]
         items = [
@@ -97,18 +101,21 @@ class Tenant:
         return items
 
     def expected(self) -> list[str]:
-        """List whose thoughts belong into the next request."""
+        """List whose reasoning belongs in the next request."""
         if self.conversation is None and (self.legacy or self.kind in GUESSABLE):
             return []
         return [f"gAAAA-{self.canary}-{turn}" for turn in range(self.turn)]
 
 
 class Service:
-    """A service with one key for all of its tenants, and the API behind it; it keeps the bytes that go there."""
+    """A service with one key for all of its tenants, and the API behind it.
+
+    It keeps the bytes that it sends.
+    """
 
     def __init__(self, memory: Any, **more: Any) -> None:
         self.tenant: Tenant | None = None
-        self.refuses = False  # reasoning that it is sent
+        self.refuses = False  # reasoning in the requests
         self.sent: list[bytes] = []
         self.settings = Settings(
             backend="responses", on_bug="raise", memory=memory, memory_timeout=10, **more
@@ -163,7 +170,7 @@ class Service:
         stream: bool = False,
         history: list[Item] | None = None,
     ) -> Any:
-        """Ask for a tenant's next turn; return the items that were sent for it."""
+        """Request a tenant's next turn; return the items that were sent for it."""
         self.tenant = tenant
         tools: Any = {"functions": FUNCTIONS} if tenant.legacy else {"tools": TOOLS}
         body = {
@@ -182,7 +189,10 @@ class Service:
         return json.loads(self.sent[-1])["input"]
 
     def take(self, tenant: Tenant, *, way: int = WIRE, stream: bool = False) -> Any:
-        """Take a tenant's next turn: ask, and answer the calls as an application does; return the items that were sent."""
+        """Take a tenant's next turn: call the service, and answer the tool calls.
+
+        Returns the items that were sent.
+        """
         sent = self.ask(tenant, way=way, stream=stream)
         calls = [item for item in tenant.reply() if item["type"] == "function_call"]
         if tenant.legacy:
@@ -203,5 +213,5 @@ class Service:
 
 
 def recalled(items: list[Item]) -> list[str]:
-    """List whose thoughts stand in a request."""
+    """List whose reasoning is in a request."""
     return [item["encrypted_content"] for item in items if item.get("type") == "reasoning"]

@@ -1,4 +1,4 @@
-"""The tests' own tools: each must find the fault it is there to find."""
+"""The tests' own tools: each must find the fault that it is meant to find."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def test_chat_bodies_are_checked_too() -> None:
     ]
 
 
-# Departures from the types that the real service took nevertheless. More than these would be the validators' own fault.
+# Departures from the types that the real service accepted nevertheless. More than these would be a
+# fault of the validators.
 TAKEN_ANYWAY = re.compile(
     r"lacks 'strict'|lacks 'detail'|has type 'output_text'|ImageGen\w+ lacks|\.sources: expected array, not None"
     r"|\.status: expected .*, not None|Tool\w*Param lacks|messages\[\d+\]\.(name|annotations): unknown key"
@@ -189,7 +190,7 @@ def test_recordings_are_read_and_written_as_streams() -> None:
     assert blocks == corpus.sse_events(first)
 
 
-# --- cutting ---------------------------------------------------------------------------------------------------------
+# --- cutting --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", chunking.CUTS)
@@ -215,7 +216,7 @@ def test_cuts_are_where_they_should_be() -> None:
     assert [len(piece) for piece in chunking.every(97)(b"x" * 200)] == [97, 97, 6]
 
 
-# --- the loopback server ---------------------------------------------------------------------------------------------
+# --- the loopback server --------------------------------------------------------------------------
 
 
 def connect(server: Loopback) -> http.client.HTTPConnection:
@@ -306,7 +307,7 @@ def test_only_the_loopback_can_be_reached() -> None:
         socket.getaddrinfo("example.com", 80)
 
 
-# --- strategies ------------------------------------------------------------------------------------------------------
+# --- strategies -----------------------------------------------------------------------------------
 
 
 def test_every_parameter_of_the_sdk_is_drawn() -> None:

@@ -1,6 +1,7 @@
-"""Which tests are made: all of them, or with `--quick` those of the first tier, which `make test` runs.
+"""Which tests are made: all of them, or with `--quick` those of the first tier (`make test`).
 
-Parameters that are left out are never made: to make a test and deselect it costs most of what a short one costs.
+Parameters that are left out are never made: making and deselecting a test costs most of the time of
+a short one.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ T = TypeVar("T")
 
 QUICK = False  # set by tests/conftest.py before it imports any test
 
-# Of the ways in the two that share least.
+# The two ways in that share least code.
 _TWO = {("client", False), ("transport", True)}
 
 
 def pick(every: T, quick: T) -> T:
-    """Give everything, or with `--quick` its part."""
+    """Return everything, or with `--quick` its part."""
     return quick if QUICK else every
 
 
 def two(ways: Sequence[Any]) -> list[Any]:
-    """Give all ways in, or with `--quick` two of them: the client, sync, and the transport, async."""
+    """Return all ways in, or with `--quick` two: the client, sync, and the transport, async."""
     library = getattr(ways[0], "library", None)
     few = [
         way

@@ -1,4 +1,4 @@
-"""A certificate of the tests' own for servers on the loopback."""
+"""A self-signed certificate for servers on the loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Certificate(NamedTuple):
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """Make what a server needs."""
+        """Return a server's context."""
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.load_cert_chain(self.certificate, self.key)
         return made
@@ -75,5 +75,5 @@ class TlsLoopback(Loopback):
 
     @property
     def url(self) -> str:
-        """The server's root, without a slash."""
+        """The server's root URL, without a slash."""
         return super().url.replace("http:", "https:")

@@ -1,4 +1,7 @@
-"""A tool loop whose middleware keeps role, content and tool calls, and a Responses API that gives encrypted reasoning."""
+"""A tool loop that keeps role, content and tool calls.
+
+It runs against an API with encrypted reasoning.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def reasoning(k: int | str, **more: Any) -> Item:
 
 
 def random_id(k: int | str) -> str:
-    """Return a call id like the API's own, which nobody can guess; always the same for the same `k`."""
+    """Return an unguessable call id like the API's own; always the same for the same `k`."""
     letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     digest = hashlib.sha256(str(k).encode()).digest()
     return "call_" + "".join(letters[byte % len(letters)] for byte in digest[:24])
@@ -79,17 +82,21 @@ def said(text: str, phase: str | None = "commentary") -> Item:
 
 
 def without_ids(items: Iterable[Item]) -> list[Item]:
-    """Return items as they are put back."""
+    """Return items in the form in which they are put back."""
     return [{key: value for key, value in item.items() if key != "id"} for item in items]
 
 
 def thoughts(output: Iterable[Item]) -> list[Item]:
-    """Return the reasoning items of an output, as they are put back."""
+    """Return the reasoning items of an output, in the form in which they are put back."""
     return without_ids(item for item in output if item["type"] == "reasoning")
 
 
 def events(output: Sequence[Item], **more: Any) -> list[bytes]:
-    """Stream an output; `added` has another encryption of each reasoning item than `done` (docs/wire-facts.md#reasoning-items)."""
+    """Stream an output.
+
+    `added` has another encryption of each reasoning item than `done`
+    (docs/wire-facts.md#reasoning-items).
+    """
     parts = [
         event(
             "response.created",
@@ -129,7 +136,10 @@ def _item_events(k: int, item: Item) -> list[bytes]:
 
 
 class Api:
-    """Answer `/responses` with one output after the other, whole or streamed as it is asked, and keep what was sent."""
+    """Answer `/responses` with one output after the other, whole or streamed.
+
+    It keeps the requests.
+    """
 
     def __init__(self, *outputs: Sequence[Item], model: str = "gpt-5") -> None:
         self._outputs = list(outputs)
@@ -149,7 +159,10 @@ class Api:
 
 
 class Talk:
-    """One conversation, through one way in: each turn asks, keeps the answer's spec fields, and answers every call."""
+    """One conversation through one way in.
+
+    Each turn calls, keeps the answer's fields of the specification, and answers every tool call.
+    """
 
     def __init__(
         self,
@@ -166,7 +179,7 @@ class Talk:
         self.seen: Seen | None = None
 
     def turn(self, **more: Any) -> Seen:
-        """Take one turn; the answer goes into the history."""
+        """Take one turn; the answer is added to the history."""
         body = {**self.body, **more, "messages": list(self.history)}
         ask = self.way_in.stream if self.stream else self.way_in.create
         seen = self.seen = ask(body, self.api, **self.settings)
@@ -183,7 +196,7 @@ class Talk:
 
 
 def answered(message: Item) -> list[Item]:
-    """Give a message, and an answer to each of its calls."""
+    """Return a message, and an answer to each of its calls."""
     return [
         message,
         *(
@@ -194,10 +207,10 @@ def answered(message: Item) -> list[Item]:
 
 
 def spoken(input_: Sequence[Item]) -> list[str]:
-    """Tell the kinds of the items of an input, for short."""
+    """Return the kinds of the items of an input, abbreviated."""
     return [item.get("type") or item["role"] for item in input_]
 
 
 def dumped(value: Any) -> str:
-    """Write JSON in one way, to be compared."""
+    """Return canonical JSON, for comparison."""
     return json.dumps(value, sort_keys=True)

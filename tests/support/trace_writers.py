@@ -1,6 +1,7 @@
-"""Made-up rows of tracers and gateways: LiteLLM, Langfuse, LangSmith, OpenTelemetry, and others, each from a body and its usage.
+"""Made-up rows of tracers and gateways: LiteLLM, Langfuse, LangSmith, OpenTelemetry, and others.
 
-They have the keys that the tools' own writers give them. `…_LEAVES_OUT` are parameters that a tool doesn't write down.
+Each is a function from a body and its usage, and has the keys that the tools' own writers use.
+`…_LEAVES_OUT` are parameters that a tool doesn't log.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ WHEN = "2026-01-02T03:04:05.678Z"
 
 
 def text(value: Any) -> str:
-    """Write JSON as text."""
+    """Return JSON as text."""
     return json.dumps(value)
 
 
@@ -124,7 +125,7 @@ def langfuse(body: Json, usage: Json) -> Json:
 
 
 def langfuse_table(body: Json, usage: Json) -> Json:
-    """As its exports to blob storage have it: in snake case, and JSON as text."""
+    """Return its form in exports to blob storage: snake case, and JSON as text."""
     return {
         "id": "o", "trace_id": "t", "type": "GENERATION", "provided_model_name": body["model"], "metadata": text(_langfuse_metadata(body)),
         "model_parameters": text(_langfuse_parameters(body)), "input": text(_langfuse_input(body)), "output": "hello",
@@ -192,7 +193,7 @@ def langsmith(body: Json, usage: Json) -> Json:
 
 
 def langchain_message(message: Json) -> Json:
-    """Return a message as LangChain serialises it."""
+    """Return a message in LangChain's serialisation."""
     role = message["role"]
     kind, name = {"user": ("human", "HumanMessage"), "assistant": ("ai", "AIMessage"), "system": ("system", "SystemMessage"),
                   "tool": ("tool", "ToolMessage")}[role]  # fmt: skip
@@ -243,7 +244,7 @@ def langchain(body: Json, usage: Json) -> Json:
 
 
 def any_value(value: Any) -> Json:
-    """Return a value as OTLP's JSON has it."""
+    """Return a value in OTLP's JSON form."""
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):
@@ -447,7 +448,7 @@ def traceloop(body: Json, usage: Json) -> Json:
 
 
 def openinference(body: Json, usage: Json) -> Json:
-    """Return the attributes of a span by OpenInference's conventions, without the request as a whole."""
+    """Return a span's attributes by OpenInference's conventions, without the whole request."""
     messages = []
     for message in body["messages"]:
         out = {key: message[key] for key in ("role", "name", "tool_call_id") if key in message}

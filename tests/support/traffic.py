@@ -1,6 +1,6 @@
-"""Made-up traffic of a service, which knows its own totals: each kind of request says what should become of it.
+"""Made-up traffic of a service with known totals: each kind of request has an expected result.
 
-What is expected is written down by hand, kind by kind, and not asked of the adapter.
+The expectations are written by hand, kind by kind, and not computed by the adapter.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORDS = (
     "status",
 )
 SECRET = "hunter2-Straße-1234567890"
-"""Stands in every request; it must be in no report."""
+"""Present in every request; must be in no report."""
 
 WEATHER = {
     "type": "function",
@@ -52,7 +52,7 @@ WEATHER = {
 
 @dataclass
 class Totals:
-    """What an audit of the traffic should find, under neutral settings."""
+    """The expected results of an audit of the traffic, under neutral settings."""
 
     requests: int = 0
     bad: int = 0
@@ -72,7 +72,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request: how often, its parameters, and what should become of it."""
+    """A kind of request: its frequency, its parameters, and its expected result."""
 
     weight: int
     model: str
@@ -134,7 +134,7 @@ SHOWN = {"ft:gpt-4o-mini:acme:support:Ab12Cd34": "ft:gpt-4o-mini"}
 
 
 def text(chance: random.Random, words: int) -> str:
-    """Write some words, with a secret among them."""
+    """Return some words, with a secret among them."""
     return " ".join([*chance.choices(WORDS, k=words), SECRET])
 
 
@@ -168,7 +168,7 @@ def body(kind: Kind, chance: random.Random) -> Json:
 
 
 def _wrapped(made: Json, chance: random.Random, totals: Totals) -> Any:
-    """Wrap a body as one of the logs that people keep."""
+    """Wrap a body as one of the usual logs does."""
     match chance.randrange(8):
         case 0:
             return {"custom_id": "r", "method": "POST", "url": "/v1/chat/completions", "body": made}
@@ -186,7 +186,7 @@ def _wrapped(made: Json, chance: random.Random, totals: Totals) -> Any:
 
 
 def rows(count: int, seed: int, totals: Totals) -> Iterator[bytes]:
-    """Give lines of a log, and count in `totals` what they should come to."""
+    """Yield lines of a log, and count their expected results in `totals`."""
     chance = random.Random(seed)
     weights = [kind.weight for kind in KINDS]
     for kind in chance.choices(KINDS, weights, k=count):
@@ -225,7 +225,10 @@ def _expect(kind: Kind, totals: Totals) -> None:
 
 
 def write(folder: Path, count: int, *, files: int = 4, seed: int = 1) -> Totals:
-    """Write `count` lines into as many files, the last of them compressed; return what they should come to."""
+    """Write `count` lines into as many files; return the expected totals.
+
+    The last file is compressed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     totals = Totals()
     for number in range(files):
@@ -239,7 +242,7 @@ def write(folder: Path, count: int, *, files: int = 4, seed: int = 1) -> Totals:
 
 
 def differences(document: Json, totals: Totals) -> list[str]:
-    """Compare a report with what it should say; an empty list where they agree."""
+    """Compare a report with its expected totals; an empty list where they agree."""
 
     def by(rows: list[Json], key: str, value: str = "requests") -> dict[str, int]:
         found: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """Check plain JSON against the SDK's own TypedDicts, eagerly and strictly.
 
-The SDK types a request's lists as `Iterable`, and pydantic checks those lazily, that is: not at all. Here they are
-lists of which every element is looked at.
+The SDK types a request's lists as `Iterable`, which pydantic validates lazily, so not at all. Here
+they are lists whose every element is checked.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _MARKS = (
     typing_extensions.NotRequired,
 )
 
-# By name, since the SDK generates a class of its own wherever a shape is used.
+# By name, since the SDK generates a separate class wherever a shape is used.
 _WAIVED = {
     "ResponseOutputMessageParam": service.OUTPUT_MESSAGE_WAIVED,
     "ResponseReasoningItemParam": service.REASONING_WAIVED,
@@ -55,12 +55,15 @@ _WAIVED = {
 
 
 def types_are_current() -> bool:
-    """Tell whether the installed SDK's types describe today's API: early ones ask for ids that nobody needs to send."""
+    """Return whether the installed SDK's types describe today's API.
+
+    Early ones require ids that no caller needs to send.
+    """
     return "prompt_cache_options" in keys_of(responses.ResponseCreateParamsNonStreaming)
 
 
 def problems_of_chat_body(body: dict[str, Any]) -> list[str]:
-    """List what is wrong with the body of a `POST /chat/completions`, by the SDK's types; empty means nothing."""
+    """List the problems of a `POST /chat/completions` body by the SDK's types; empty means none."""
     return problems_of_typed(
         chat.CompletionCreateParamsStreaming
         if body.get("stream") is True
@@ -70,7 +73,7 @@ def problems_of_chat_body(body: dict[str, Any]) -> list[str]:
 
 
 def problems_of_responses_body(body: dict[str, Any]) -> list[str]:
-    """List what is wrong with the body of a `POST /responses`, by the SDK's types; empty means nothing."""
+    """List the problems of a `POST /responses` body by the SDK's types; empty means none."""
     kind = (
         responses.ResponseCreateParamsStreaming
         if body.get("stream") is True
@@ -80,12 +83,15 @@ def problems_of_responses_body(body: dict[str, Any]) -> list[str]:
 
 
 def problems_of_typed(kind: Any, value: object) -> list[str]:
-    """List what is wrong with `value` as a `kind`: a TypedDict or any union, list or literal made of them."""
+    """List the problems of `value` as a `kind`.
+
+    A kind is a TypedDict or any union, list or literal of them.
+    """
     return problems_of(shape_of(kind), value)
 
 
 def keys_of(kind: Any) -> frozenset[str]:
-    """Name all keys of a TypedDict."""
+    """Return all keys of a TypedDict."""
     return frozenset(typing_extensions.get_type_hints(kind, include_extras=True))
 
 
@@ -123,7 +129,8 @@ def shape_of(kind: Any) -> Shape:
 
 def _record(kind: Any) -> Record:
     hints = typing_extensions.get_type_hints(kind, include_extras=True)
-    # `__required_keys__` can't see a `Required[…]` inside a string annotation, so the marks are read here.
+    # `__required_keys__` ignores a `Required[…]` inside a string annotation, so the marks are read
+    # here.
     required = frozenset(
         key
         for key, hint in hints.items()

@@ -1,12 +1,13 @@
-"""A fast upstream in its own process: replies are serialised once, and a request costs little more than finding its model.
+"""A fast upstream in its own process: replies are serialised once, and a request costs little.
 
     with Upstream() as upstream:
         client = OpenAI(base_url=upstream.base_url, api_key="key")
         upstream.open_connections()
 
-The model's name chooses what happens: `short` (a whole stream at once), `pieces` (event by event), `endless` (deltas until the client
-hangs up), `held` (some text, then nothing), `silent` (not even a head), `gate-N` (some text, and the rest when N streams have come so
-far). Both APIs answer; the first word of each text is what the user said, so that mixed-up streams show.
+The model's name selects the reply: `short` (a whole stream at once), `pieces` (event by event),
+`endless` (deltas until the client disconnects), `held` (some text, then nothing), `silent` (not
+even a head), `gate-N` (some text, and the rest when N streams have started). Both APIs answer; the
+first word of each text is the user's, so that mixed-up streams show.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.support import answers
 _MARK = "@@"
 _TAIL = [" and", " so", " on", "."]
 TEXT = f"{_MARK}{''.join(_TAIL)}"
-"""What every whole answer says, `@@` being the user's words."""
+"""The text of every whole answer, where `@@` is the user's message."""
 
 _MODEL = re.compile(rb'"model": ?"([^"]+)"')
 _SAID = re.compile(rb'"content": ?"([^"]*)"')
@@ -39,7 +40,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _opened(parts: list[bytes], count: int) -> tuple[bytes, list[bytes]]:
-    """Cut a stream after its first words; what follows stays in pieces."""
+    """Cut a stream after its first words; the rest stays in pieces."""
     return b"".join(parts[:count]), parts[count:]
 
 
@@ -92,7 +93,7 @@ class _Server(asyncio.Protocol):
     def _answer(self, body: bytes) -> None:
         cls = type(self)
         if self.path == b"/stats":
-            # The asker's own connection doesn't count.
+            # The connection of this request doesn't count.
             stats = {"open": cls.open_now - 1, "streams": cls.streams, "peak": cls.peak}
             self._whole(json.dumps(stats).encode())
             return
@@ -156,7 +157,7 @@ async def _serve() -> None:
     server = await loop.create_server(_Server, "127.0.0.1", 0, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    await loop.run_in_executor(None, sys.stdin.read)  # until the tests let go
+    await loop.run_in_executor(None, sys.stdin.read)  # until the tests release it
 
 
 class Upstream:
@@ -178,11 +179,11 @@ class Upstream:
 
     @property
     def base_url(self) -> str:
-        """What the SDK takes as `base_url`."""
+        """The SDK's `base_url`."""
         return f"{self.url}/v1"
 
     def stats(self) -> dict[str, int]:
-        """Ask how many connections are `open`, how many were at the `peak`, and how many `streams` were asked for."""
+        """Return the numbers of `open` connections, of the `peak`, and of `streams` requested."""
         with urllib.request.urlopen(f"{self.url}/stats", timeout=10) as reply:
             stats: dict[str, int] = json.load(reply)
         return stats

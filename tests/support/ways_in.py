@@ -1,9 +1,9 @@
-"""Every way into the adapter, driven alike: a scripted upstream goes in, what the caller saw and what was sent comes out.
+"""Every way into the adapter, driven alike: from a scripted upstream to what the caller got.
 
     seen = way_in.create({"model": …, "messages": […]}, lambda sent: Reply.of_json({…}))
 
-A way in is one of three clients (the adapter's own, an installed one, a plain one over a transport), sync or async. The
-harness never retries, and lets the adapter's own bugs raise.
+A way in is one of three clients (the adapter's own, an installed one, a plain one over a
+transport), sync or async. The harness never retries, and lets the adapter's own bugs raise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Leaving = Literal["read on", "break", "close", "with"]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request as upstream saw it."""
+    """A request as upstream received it."""
 
     method: str
     path: str
@@ -45,7 +45,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What upstream answers: `parts` as they are read; `reset` ends them with a read error instead of a plain end."""
+    """Upstream's reply: `parts` as they are read; `reset` ends them with a read error."""
 
     status: int = 200
     parts: tuple[bytes, ...] = ()
@@ -73,12 +73,13 @@ Upstream = Callable[[Sent], Reply]
 
 @dataclass(slots=True)
 class Seen:
-    """What the caller saw.
+    """What the caller got.
 
-    `value` is the completion (of the helper: the final one), `chunks` what a stream gave (of the helper: its events), `error` the
-    exception that ended the call. `open` counts the upstream bodies that are still open: at the end, when everything was dropped, and
-    in `open_on_return` when the caller had just read or left the reply. `requests` are the HTTP library's own, where the client
-    can't say what was decided.
+    `value` is the completion (of the helper: the final one), `chunks` those of a stream (of the
+    helper: its events), `error` the exception that ended the call. `open` counts the upstream
+    bodies that are still open: at the end, when everything was dropped, and in `open_on_return`
+    when the caller had just read or left the reply. `requests` are the HTTP library's own, where
+    the client can't report the decision.
     """
 
     value: Any = None
@@ -92,42 +93,42 @@ class Seen:
 
     @property
     def paths(self) -> list[str]:
-        """The paths of the requests that went upstream."""
+        """Return the paths of the requests sent upstream."""
         return [sent.path for sent in self.sent]
 
     @property
     def ledger(self) -> list[tuple[str, str]]:
-        """Path and action of each entry of the ledger."""
+        """Return path and action of each entry of the ledger."""
         assert self.decision is not None, "the call has left no decision"
         return [(loss.path, loss.action) for loss in self.decision.losses]
 
     def json(self) -> Any:
-        """Return the completion as it stood on the wire."""
+        """Return the completion in its wire form."""
         self.reraise()
         return wire_json(self.value)
 
     def chunks_json(self) -> list[Any]:
-        """Return the chunks as they stood on the wire."""
+        """Return the chunks in their wire form."""
         return [wire_json(chunk) for chunk in self.chunks]
 
     def reraise(self) -> None:
-        """Raise the exception that ended the call, if one did."""
+        """Raise the exception that ended the call, if any."""
         if self.error is not None:
             raise self.error
 
 
 def routing_fields_lead(body: Mapping[str, Any]) -> bool:
-    """Tell whether `model`, `stream` and `service_tier` come before everything else, in this order."""
+    """Return whether `model`, `stream` and `service_tier` come first, in this order."""
     expected = [name for name in ("model", "stream", "service_tier") if name in body]
     return list(body)[: len(expected)] == expected
 
 
 def wire_json(value: Any) -> Any:
-    """Return what an SDK object was built from: only the keys that were there."""
+    """Return the keys that an SDK object was built from."""
     return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
 
-_COUNTING = threading.Lock()  # several requests of one call may be under way in threads
+_COUNTING = threading.Lock()  # several requests of one call may run in threads
 
 
 class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
@@ -145,9 +146,7 @@ class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  #
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self:
-            await asyncio.sleep(
-                0
-            )  # as a socket would: a stream that never waits can't be cancelled
+            await asyncio.sleep(0)  # like a socket: a stream that never waits can't be cancelled
             yield part
 
     def close(self) -> None:
@@ -177,7 +176,7 @@ class WayIn:
 
     @property
     def name(self) -> str:
-        """The way in's name, for test ids."""
+        """Return the name for test ids."""
         return f"{'async' if self.asynchronous else 'sync'}-{self.kind}"
 
     def create(self, body: Mapping[str, Any], upstream: Upstream, **settings: Any) -> Seen:
@@ -197,7 +196,7 @@ class WayIn:
         leaving: Leaving = "read on",
         **settings: Any,
     ) -> Seen:
-        """Call `create(stream=True)` and read it all, or leave it in some way after so many chunks."""
+        """Call `create(stream=True)` and read it all, or leave it after so many chunks."""
         call = _Call("stream", arguments({**body, "stream": True}), after, leaving)
         return self._run(call, upstream, settings)
 
@@ -210,7 +209,7 @@ class WayIn:
         leaving: Leaving = "read on",
         **settings: Any,
     ) -> Seen:
-        """Call `.stream()`, read its events and ask for the final completion."""
+        """Call `.stream()`, read its events and return the final completion."""
         return self._run(_Call("helper", arguments(body), after, leaving), upstream, settings)
 
     def _run(self, call: _Call, upstream: Upstream, settings: Mapping[str, Any]) -> Seen:
@@ -220,7 +219,7 @@ class WayIn:
             asyncio.run(self._arun(call, transport, chosen))
         else:
             self._srun(call, transport, chosen)
-        gc.collect(0)  # what a caller just dropped
+        gc.collect(0)  # objects that the caller just dropped
         for sent in call.seen.sent:
             if sent.method == "POST" and sent.path.endswith("/responses"):
                 assert routing_fields_lead(sent.json()), "gateways route by a body's head"
@@ -245,7 +244,7 @@ class WayIn:
             call.seen.open_on_return = call.seen.open
             call.seen.decision = _decision(result, call.seen)
             del result
-            await asyncio.sleep(0)  # the loop closes what was dropped
+            await asyncio.sleep(0)  # the loop closes dropped streams
 
     def _client(self, transport: Any, settings: Settings, seen: Seen) -> Any:
         plain = {"base_url": "https://api.test/v1", "api_key": "key", "max_retries": 0}
@@ -263,7 +262,8 @@ class WayIn:
                 )
             case "transport":
                 wrapped = http(transport=wrap(transport, settings=settings))
-                # Nothing leads from a plain client's completion to its request; the request itself knows.
+                # A plain client's completion has no reference to its request; the request has the
+                # decision.
                 wrapped.event_hooks = {
                     "request": [_aremember(seen) if self.asynchronous else seen.requests.append]
                 }
@@ -299,7 +299,7 @@ WAYS_IN = tuple(
 )
 
 each_way_in = pytest.mark.parametrize("way_in", tier.two(WAYS_IN), ids=lambda way_in: way_in.name)
-"""Run a test through each way in; the test takes `way in`."""
+"""Run a test through each way in; the test has the argument `way_in`."""
 
 
 def plain_body(body: Mapping[str, Any]) -> bytes:
@@ -314,7 +314,10 @@ def plain_body(body: Mapping[str, Any]) -> bytes:
 
 
 def both(responses: Reply, chat: Reply | None = None) -> Upstream:
-    """Answer `/responses` with one reply and `/chat/completions` with another (default: a plain completion)."""
+    """Answer `/responses` with one reply and `/chat/completions` with another.
+
+    The default for the latter is a plain completion.
+    """
     return lambda sent: (
         responses if sent.path.endswith("/responses") else chat or Reply.of_json(CHAT_COMPLETION)
     )
@@ -339,7 +342,7 @@ CHAT_COMPLETION: dict[str, Any] = {
         }
     ],
 }
-"""What the scripted Chat Completions answers."""
+"""The scripted reply of Chat Completions."""
 
 
 def _handler(upstream: Upstream, seen: Seen) -> Callable[[Any], Any]:

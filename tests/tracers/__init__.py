@@ -1,4 +1,4 @@
-"""What tracing and monitoring packages export of a call: the same natively, and through the adapter.
+"""What tracing packages export of a call: the same natively, and through the adapter.
 
 Each package has an environment of its own (`requirements/tracers/NAME.txt`) and a module
 `kinds/NAME.py`, which starts it and reads what it exports. `make tracers` (tests/isolated.py) makes

@@ -1,4 +1,4 @@
-"""The calls that tracers are shown, each for sync and async code, and what is answered on each API."""
+"""The calls that tracers observe, each for sync and async code, and the answers on each API."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pydantic
 from tests.support import answers
 from tests.support.loopback import Reply, Request
 
-# A word for each place, so that what is exported tells where it comes from.
+# A word for each place, so that an export shows which place it comes from.
 WORDS = {
     "system": "zebrasystem", "prompt": "zebraprompt", "tool": "zebratool", "described": "zebradescribed",
     "sent arguments": "zebrasentarguments", "sent output": "zebrasentoutput", "user": "zebrauser", "metadata": "zebrametadata",
     "said": "zebrasaid", "arguments": "zebraarguments",
 }  # fmt: skip
 CONTENTS = frozenset({"system", "prompt", "sent arguments", "sent output", "said", "arguments"})
-"""The places of what people and models say: what masking is about."""
+"""The places with contents of people and models, which masking removes."""
 
 
 class Person(pydantic.BaseModel):
-    """What is asked for, parsed."""
+    """A parsed answer."""
 
     name: str
 
@@ -65,12 +65,12 @@ STREAM: dict[str, Any] = {"stream": True}
 USAGE: dict[str, Any] = {**STREAM, "stream_options": {"include_usage": True}}
 
 
-# What a call does: a generator, whose yielded values are awaited where they can be
+# A call's steps: a generator, whose yielded values are awaited where possible
 
 
 @dataclass(frozen=True)
 class Each:
-    """Read a stream, to its end or for so many pieces, after which it is closed."""
+    """Read a stream, to its end or for so many pieces, and close it."""
 
     source: Any
     most: int | None = None
@@ -78,7 +78,7 @@ class Each:
 
 @dataclass(frozen=True)
 class Within:
-    """Enter a context manager, and do something with what it gives."""
+    """Enter a context manager, and use its value."""
 
     manager: Any
     use: Callable[[Any], Any]
@@ -88,7 +88,7 @@ Steps = Generator[Any, Any, Any]
 
 
 def drive(steps: Steps) -> Any:
-    """Make a call in sync code; give what came of it."""
+    """Make a call in sync code; return its result."""
     got = None
     while True:
         try:
@@ -113,7 +113,7 @@ def _do(step: Any) -> Any:
 
 
 async def adrive(steps: Steps) -> Any:
-    """Make a call in async code; give what came of it."""
+    """Make a call in async code; return its result."""
     got = None
     while True:
         try:
@@ -176,7 +176,7 @@ def _left(completions: Any) -> Steps:
     return (yield Each((yield completions.create(**TEXT, **USAGE)), most=2))
 
 
-# What the server answers
+# The server's answers
 
 
 def _text(request: Request) -> Reply:
@@ -197,7 +197,7 @@ def _tool_call(request: Request) -> Reply:
 
 
 def _half(request: Request) -> Reply:
-    """Answer one of two requests that count together what one for two answers counts."""
+    """Answer one of two requests whose usages add up to that of one request for two answers."""
     if not request.path.endswith("/responses"):
         return _text(request)
     return _responses(request, answers.message_item(SAID), _HALF_THE_PROMPT)
@@ -244,7 +244,7 @@ def _item_events(item: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _pieces(text: str) -> tuple[str, str]:
-    """Cut a text before the word that it holds."""
+    """Cut a text before the word that it contains."""
     cut = text.index("zebra")
     return text[:cut], text[cut:]
 
@@ -334,7 +334,7 @@ def _cut(request: Request) -> Reply:
 
 
 class _OnceBusy:
-    """Say once in each call that the server is busy, and to try again at once."""
+    """Answer once in each call that the server is busy, with an immediate retry."""
 
     def __init__(self) -> None:
         self.said = False
@@ -351,7 +351,7 @@ class _OnceBusy:
 
 @dataclass(frozen=True)
 class Call:
-    """What is called, and what is answered; `nested` calls stand in a span of the application's."""
+    """A call and its answer; `nested` calls run inside a span of the application's."""
 
     steps: Callable[[Any], Steps]
     answer: Callable[[Request], Reply] = _text

@@ -1,4 +1,4 @@
-"""Collect the comparison where a tracer is under test, and count what was compared."""
+"""Collect the comparison where a tracer is under test, and count the records compared."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from tests import isolated
 
-# Read when this is imported, before the tests' clean environment takes the name away.
+# Read at import, before the tests' clean environment removes the name.
 TRACER = os.environ.get(isolated.UNDER_TEST, "")
 
-# Tracers live in environments of their own: elsewhere there is nothing to collect.
+# Tracers have environments of their own: elsewhere there is nothing to collect.
 collect_ignore = [] if TRACER else ["test_records.py"]
 
 pytest.register_assert_rewrite("tests.tracers.differing")
@@ -25,8 +25,8 @@ pytest.register_assert_rewrite("tests.tracers.differing")
 def _installed() -> Iterator[None]:
     """Put the package where a wheel's files would be.
 
-    Tracers take what lies elsewhere for the application's own code. Some look for the call site on
-    the stack, and an editable installation's files would be one.
+    Tracers treat other places as the application's own code. Some look for the call site on the
+    stack, and an editable installation's files would be one.
     """
     folder = Path(sysconfig.get_path("purelib")) / "adapter"
     kept = {*folder.rglob("*")}  # data that an editable installation puts there
@@ -45,7 +45,7 @@ def _installed() -> Iterator[None]:
 def counted(
     record_testsuite_property: Callable[[str, object], None],
 ) -> Iterator[list[tuple[int, int]]]:
-    """Take, for each way that was tried, how many records were equal and how many there were."""
+    """Return the numbers of equal and of all records, for each way in."""
     counts: list[tuple[int, int]] = []
     yield counts
     record_testsuite_property("ways", len(counts))

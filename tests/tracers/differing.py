@@ -1,4 +1,7 @@
-"""What may differ between a call's records natively and through the adapter, each with its reason."""
+"""What may differ between a call's records natively and through the adapter.
+
+Each difference has its reason.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ CLOCKS = (
     "*duration*", "*latency*", "*_at", "*time_per_output_*", "began", "request_time", "*_unix_nano",
     "dotted_order",  # LangSmith's, made of times and ids
 )  # fmt: skip
-"""Keys whose values are times, beside those that `plain` knows."""
+"""Keys whose values are times, in addition to those of `plain`."""
 
 DIFFERENT: dict[str, dict[str, str]] = {
     "*": {
@@ -44,7 +47,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
         "logfire.exception.fingerprint": "made of stack traces, with the HTTP library's frames and the adapter's",
     },
 }
-"""Keys whose values truly differ between the APIs, by tracer; `*` counts for all."""
+"""Keys whose values really differ between the APIs, by tracer; `*` is any tracer."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object
 _FRAMES = frozenset({"frames", "traceback"})  # keys of lists of frames: Sentry's, Weave's
@@ -55,7 +58,7 @@ OURS = re.compile(r"\badapter[./](?!settings)|BuiltCompletion|ChatStream|chat_re
 
 
 def comparable(tracer: str, records: list[Any]) -> list[Any]:
-    """Make records comparable."""
+    """Return records in a comparable form."""
     keys = [*CLOCKS, *DIFFERENT["*"], *DIFFERENT.get(tracer, {})]
 
     def left(key: str) -> bool:
@@ -67,12 +70,12 @@ def comparable(tracer: str, records: list[Any]) -> list[Any]:
 
 
 def different(natively: list[Any], here: list[Any]) -> Iterator[str]:
-    """List where comparable records differ."""
+    """List the differences of comparable records."""
     return differing(natively, here)
 
 
 def names_of_ours(value: Any) -> set[str]:
-    """Find names of the adapter's own modules and classes in comparable records."""
+    """List the names of the adapter's own modules and classes in comparable records."""
     return {found.group() for text in _texts(value) for found in OURS.finditer(text)}
 
 
@@ -91,7 +94,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _without_our_frames(value: Any) -> Any:
     """Cut stack traces to the frames of the calls.
 
-    The others are the SDK's, the HTTP library's, the tracer's and the adapter's.
+    The others belong to the SDK, the HTTP library, the tracer and the adapter.
     """
     if isinstance(value, dict):
         return {

@@ -31,7 +31,7 @@ class Memory:
 
     @property
     def providers(self) -> dict[str, Any]:
-        """Give the providers, as instrumentors take them."""
+        """Return the providers as arguments of instrumentors."""
         return {
             "tracer_provider": self.tracers,
             "logger_provider": self.loggers,
@@ -39,7 +39,7 @@ class Memory:
         }
 
     def read(self) -> list[Record]:
-        """Give what was exported since the last time."""
+        """Return the exports since the last time."""
         return [*spans_of(self.spans), *self._logged(), *self._measured()]
 
     def inside(self, name: str) -> Any:
@@ -98,7 +98,7 @@ def processor(exporter: Any) -> Any:
 
 
 def spans_of(memory: Any) -> list[Record]:
-    """Give the spans that were kept since the last time."""
+    """Return the spans kept since the last time."""
     found = memory.get_finished_spans()
     memory.clear()
     names = {span.context.span_id: span.name for span in found}

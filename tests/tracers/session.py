@@ -2,8 +2,8 @@
 
     python -m tests.tracers.session TRACER before|after whole|masked FILE
 
-`before`: the tracer is started before anything else, and wraps a client before `install` does;
-`after`: the other way round. With `masked` the tracer is told to keep contents out.
+`before`: the tracer is started first, and wraps a client before `install` does; `after`: the
+reverse. With `masked` the tracer is configured to omit contents.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED: list[str] = []
-"""What the process wanted of machines other than this one."""
+"""Connections to other machines that the process attempted."""
 
 
 def _refuse(host: object) -> None:
@@ -40,7 +40,7 @@ def _refuse(host: object) -> None:
 
 if __name__ == "__main__":
     network.block(_refuse)  # before a tracer is imported
-    # What is installed comes before what stands here: the adapter, as users have it (conftest.py).
+    # Installed packages precede the repository: the adapter as users have it (conftest.py).
     sys.path.sort(key=lambda entry: (entry or str(Path.cwd())) == str(ROOT))
 
 WAYS_IN = ("import", "install", "transport")
@@ -48,7 +48,7 @@ SIDES = ("off", "on")
 
 
 def columns() -> list[tuple[str, str]]:
-    """List the ways in, and at each whether the flag is off or on; the first is the SDK alone."""
+    """List the ways in, each with the flag off and on; the first is the SDK alone."""
     return [("native", "off"), *((way_in, side) for way_in in WAYS_IN for side in SIDES)]
 
 
@@ -57,7 +57,7 @@ Key = tuple[str, str, str]
 
 
 class Session:
-    """The clients of a session, and what was exported of their calls."""
+    """The clients of a session, and the exports of their calls."""
 
     def __init__(self, start: Callable[[], Tracer], when: str, upstream: Loopback) -> None:
         self.upstream = upstream
@@ -84,7 +84,7 @@ class Session:
             self.clients = {key: self.tracer.wrap(client) for key, client in made.items()}
 
     def made(self, key: Key) -> Any:
-        """Make a client; it is adapted where that is done as it is made."""
+        """Make a client; adapted where the way in does that in the constructor."""
         way_in, side, mode = key
         asynchronous = mode == "async"
         if way_in in ("native", "install"):
@@ -105,7 +105,7 @@ class Session:
         return self.tracer.make(asynchronous=asynchronous, **self.given, http_client=http_client)
 
     def installed(self, key: Key, client: Any) -> Any:
-        """Install the adapter, at that way in."""
+        """Install the adapter, for that way in."""
         if key[0] != "install":
             return client
         import adapter
@@ -115,10 +115,10 @@ class Session:
     def run(self) -> None:
         """Make all calls."""
         self.tracer.read()
-        gc.freeze()  # so that looking for garbage after each call is cheap
+        gc.freeze()  # makes collecting garbage after each call cheap
         context = contextvars.copy_context()
         for key in self.clients:
-            # A context for each: some tracers leave theirs behind.
+            # A context for each: some tracers never reset theirs.
             context.copy().run(self.calls if key[2] == "sync" else self.calls_in_a_loop, key)
             self.note_all()
 
@@ -152,13 +152,13 @@ class Session:
                 outcome = error
             gc.collect()
             for _ in range(10):
-                await asyncio.sleep(0)  # the loop closes what was dropped
+                await asyncio.sleep(0)  # the loop closes dropped streams
             self.note(key, name, outcome)
-        await asyncio.sleep(0.2)  # and threads may still be at work
+        await asyncio.sleep(0.2)  # threads may still be exporting
         await self.clients[key].close()
 
     def about_to(self, key: Key, name: str, call: Call) -> AbstractContextManager[Any]:
-        """Prepare a call; give the span of the application's that it stands in, if it does."""
+        """Prepare a call; yield the application's span around it, if it has one."""
         self.upstream.answer = call.answer
         if self.tracer.begun is not None:
             time.sleep(0.003)  # clocks of some tracers are coarse
@@ -166,10 +166,10 @@ class Session:
         return self.tracer.inside("application") if call.nested else nullcontext()
 
     def note(self, key: Key, call: str, outcome: Any) -> None:
-        """Note what came of a call."""
+        """Record the exports of a call."""
         paths = [request.path.removeprefix("/v1/") for request in self.upstream.requests]
         self.upstream.requests.clear()
-        gc.collect()  # some tracers end a span when its stream is garbage
+        gc.collect()  # some tracers end a span when its stream is collected
         records = self.tracer.read() if self.tracer.begun is None else []
         self.found["/".join((*key, call))] = {
             "outcome": _shown(outcome),
@@ -178,7 +178,7 @@ class Session:
         }
 
     def note_all(self) -> None:
-        """Note what a tracer exported of all calls of a client, where it is read once for all."""
+        """Record the exports of all calls of a client, where the tracer is read once."""
         if self.tracer.begun is not None:
             for record in self.tracer.read():
                 began = self.tracer.begun(record)
@@ -199,7 +199,7 @@ def _settings(side: str) -> Any:
 
 
 def run(name: str, when: str, *, masked: bool) -> dict[str, Any]:
-    """Make all calls; give what was exported, by way in, side, mode and call."""
+    """Make all calls; return the exports by way in, side, mode and call."""
     if when == "after":
         importlib.import_module("adapter")
     kind = importlib.import_module(f"tests.tracers.kinds.{name}")
@@ -211,7 +211,7 @@ def run(name: str, when: str, *, masked: bool) -> dict[str, Any]:
 
 
 def _shown(outcome: Any) -> Any:
-    """Show what a caller got: texts, or the error."""
+    """Return what a caller got: texts, or the error."""
     if isinstance(outcome, Exception):
         return [type(outcome).__name__, getattr(outcome, "status_code", None), str(outcome)]
     if isinstance(outcome, list):
@@ -221,7 +221,7 @@ def _shown(outcome: Any) -> Any:
 
 
 def main(name: str, when: str, contents: str, file: str) -> None:
-    """Write what a session found."""
+    """Write the exports of a session."""
     found = run(name, when, masked=contents == "masked")
     Path(file).write_text(json.dumps(found, default=repr))
 

@@ -1,6 +1,6 @@
 """A tracer exports the same of a call natively, with the adapter off, and on.
 
-Nothing is exported that it keeps out natively, and nothing bears a name of the adapter's own.
+Nothing is exported that it omits natively, and nothing has a name of the adapter's own.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tests.tracers.session import columns
 ROOT = Path(__file__).resolve().parents[2]
 KIND = importlib.import_module(f"tests.tracers.kinds.{TRACER}")
 MASKS: bool = getattr(KIND, "MASKS", True)
-"""Whether it can be told to keep contents out."""
+"""Whether the tracer can be configured to omit contents."""
 UNSEEN: frozenset[str] = getattr(KIND, "UNSEEN", frozenset())
-"""The calls that it has no eye for, natively."""
+"""The calls that it doesn't export natively."""
 UNCERTAIN: dict[str, str] = getattr(KIND, "UNCERTAIN", {})
-"""The calls that it exports differently from time to time, natively, each with the reason."""
+"""The calls whose native exports vary from run to run, each with the reason."""
 NOT_POSSIBLE: dict[str, str] = getattr(KIND, "NOT_POSSIBLE", {})
 """The ways in that it can't be combined with, each with the reason."""
 MODES = ("sync", "async")
@@ -54,7 +54,7 @@ def session(when: str, contents: str) -> dict[str, Any]:
 
 @cache
 def told(when: str, contents: str, column: tuple[str, str], mode: str, call: str) -> dict[str, Any]:
-    """Give what is known of one call."""
+    """Return the records of one call."""
     found = dict(session(when, contents)["calls"]["/".join((*column, mode, call))])
     found["records"] = [] if call in UNCERTAIN else comparable(TRACER, found["records"])
     return found
@@ -77,7 +77,7 @@ def test_the_same_records(
         for call in CALLS:
             native, here = (told(when, contents, one, mode, call) for one in (NATIVE, column))
             path = "responses" if column[1] == "on" else "chat/completions"
-            # A tracer may break a call before it is sent, natively, too.
+            # A tracer may break a call before it is sent, natively too.
             assert set(here["paths"]) == ({path} if native["paths"] else set()), (
                 f"{mode} {call}: {here['paths']}"
             )

@@ -1,4 +1,4 @@
-"""What a module of `kinds` gives: a tracer that has been started."""
+"""The interface of a module of `kinds`: a tracer that has been started."""
 
 from __future__ import annotations
 
@@ -30,25 +30,23 @@ def _nothing(name: str) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True)
 class Tracer:
-    """A tracer at work."""
+    """A running tracer."""
 
     read: Callable[[], list[Record]]
-    """Gives what was exported since the last time."""
+    """Return the exports since the last time."""
     wrap: Callable[[Any], Any] = _same
-    """Wraps a client, for a tracer that does."""
+    """Wrap a client, for a tracer that does."""
     make: Callable[..., Any] = _sdk
-    """Makes a client that isn't adapted yet, for a tracer with a class of its own."""
+    """Make a client that isn't adapted yet, for a tracer with a class of its own."""
     inside: Callable[[str], AbstractContextManager[Any]] = _nothing
-    """Opens a span of the application's."""
+    """Open a span of the application's."""
     begun: Callable[[Record], float] | None = None
-    """Gives the time when a record's span began.
-
-    For a tracer that is slow to read: it is read once for all calls of a client.
-    """
+    """Return when a record's span began, for a tracer that is slow to read: it is read once for all
+    calls of a client."""
 
 
 def body_of(request: Request) -> bytes:
-    """Give the body of a request to a collector, decompressed."""
+    """Return the body of a request to a collector, decompressed."""
     encoding = request.header("content-encoding")
     if encoding == "gzip":
         return gzip.decompress(request.body)

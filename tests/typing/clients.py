@@ -1,4 +1,4 @@
-"""What type checkers know of the clients: what the SDK's own are, and their own class."""
+"""What type checkers infer for the clients: instances of the SDK's classes, and of their own."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import adapter
 
 
 class Mine(adapter.OpenAI):
-    """Be somebody's own client."""
+    """A user's own client."""
 
     region: str = "eu"
 
 
 class Theirs(openai.AsyncOpenAI):
-    """Be somebody's own client, of before."""
+    """A user's own client that predates the adapter."""
 
 
 def takes_the_sdks(client: openai.OpenAI, async_client: openai.AsyncOpenAI) -> None:
-    """Be a function that was written for the SDK's clients."""
+    """A function that was written for the SDK's clients."""
 
 
 def clients() -> None:
-    """Be instances of the SDK's classes."""
+    """Clients are instances of the SDK's classes."""
     takes_the_sdks(adapter.OpenAI(), adapter.AsyncOpenAI())
     takes_the_sdks(adapter.AzureOpenAI(), adapter.AsyncAzureOpenAI())
     assert_type(adapter.OpenAI(settings={"backend": "responses"}), adapter.OpenAI)
@@ -36,7 +36,7 @@ def clients() -> None:
 
 
 def copies(mine: Mine, azure: adapter.AzureOpenAI, client: adapter.AsyncOpenAI) -> None:
-    """Keep their class."""
+    """Copies keep their class."""
     assert_type(mine.copy(timeout=3), Mine)
     assert_type(mine.with_options(settings=adapter.Settings()), Mine)
     assert_type(Mine(settings=None).with_options().region, str)
@@ -45,7 +45,7 @@ def copies(mine: Mine, azure: adapter.AzureOpenAI, client: adapter.AsyncOpenAI) 
 
 
 def installed(mine: Mine, theirs: Theirs) -> None:
-    """Stay what they are."""
+    """Installed clients keep their type."""
     assert_type(adapter.install(openai.OpenAI()), openai.OpenAI)
     assert_type(adapter.install(theirs, {"backend": "responses"}), Theirs)
     assert_type(adapter.uninstall(mine), Mine)

@@ -1,4 +1,7 @@
-"""What type checkers infer of `read()`: `parsed` has the type of `output`, or the one that the SDK has parsed."""
+"""What type checkers infer for `read()`.
+
+`parsed` has the type of `output`, or the type that the SDK has parsed.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +28,18 @@ from adapter.reading import AsyncEvents, Event, Events
 
 
 class Weather(BaseModel):
-    """Be the format that is asked for."""
+    """A response format."""
 
     celsius: int
 
 
 def f(city: str) -> int:
-    """Be a tool."""
+    """A tool."""
     return len(city)
 
 
 def results(completion: ChatCompletion, response: Response, body: dict[str, Any]) -> None:
-    """Give `output`."""
+    """Pass `output`."""
     assert_type(read(completion, output=Weather), Turn[Weather])
     assert_type(read(response, output=Weather, tools=[f, Weather]), Turn[Weather])
     assert_type(read(body, output=list[int]), Turn[list[int]])
@@ -56,7 +59,7 @@ def results(completion: ChatCompletion, response: Response, body: dict[str, Any]
 
 
 def parsed(completion: ParsedChatCompletion[Weather], response: ParsedResponse[Weather]) -> None:
-    """Leave it to the SDK."""
+    """Rely on the SDK's parsing."""
     assert_type(read(completion), Turn[Weather])
     assert_type(read(response).parsed, Weather | None)
     assert_type(read(response, output=list[int]), Turn[list[int]])
@@ -106,7 +109,7 @@ def helpers(client: openai.OpenAI) -> None:
 def annotated(
     turn: Turn, event: Event, finished: Finished, events: Events, more: AsyncEvents
 ) -> list[Turn]:
-    """Need no type arguments where nothing is parsed."""
+    """No type arguments are needed where nothing is parsed."""
     assert_type(turn.parsed, Any | None)
     assert_type(Turn(text="…", tool_calls=(ToolCall("call_1", "f", "{}"),)).text, str)
     assert_type(finished.turn, Turn[Any])

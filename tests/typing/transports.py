@@ -1,4 +1,4 @@
-"""What type checkers know of the transports: they fit the clients of both HTTP libraries, sync and async."""
+"""What type checkers infer for the transports: they fit both HTTP libraries, sync and async."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import adapter
 
 
 def one_for_all(transport: adapter.Transport) -> None:
-    """Be a transport of either library."""
+    """A transport for either library."""
     httpx2.Client(transport=transport, mounts={"https://": transport, "all://": None})
     httpx2.AsyncClient(transport=transport, mounts={"https://": transport})
     httpx.Client(transport=transport, mounts={"https://": transport})
@@ -27,7 +27,7 @@ def one_for_all(transport: adapter.Transport) -> None:
 
 
 def made() -> None:
-    """Take transports of either library."""
+    """Classes that accept transports of either library."""
     adapter.Transport()
     adapter.Transport(
         httpx2.HTTPTransport(http2=True), async_inner=httpx2.AsyncHTTPTransport(), settings={}
@@ -39,7 +39,7 @@ def made() -> None:
 
 
 async def entered() -> None:
-    """Be entered as what they are."""
+    """Context managers keep their type."""
     with adapter.Transport() as one:
         assert_type(one, adapter.Transport)
     async with adapter.AsyncTransport() as other:
