@@ -208,8 +208,8 @@ def test_invalid_ids(own_id: Any) -> None:
 # Without polling
 
 
-NOBODY = {
-    "nobody-asked": {},
+WITHOUT_POLLING = {
+    "not-requested": {},
     "not-stored": {"background": True},
     "stored-only": {"store": True},
     "stored-as-text": {"background": True, "store": "true"},
@@ -217,7 +217,7 @@ NOBODY = {
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("given", NOBODY.values(), ids=NOBODY)
+@pytest.mark.parametrize("given", WITHOUT_POLLING.values(), ids=WITHOUT_POLLING)
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_no_other_run_is_started(
@@ -236,9 +236,9 @@ def test_no_other_run_is_started(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("status", ["cancelled", "pending", 7, "tell nobody:\nforged"])
+@pytest.mark.parametrize("status", ["cancelled", "pending", 7, "secret:\nforged"])
 @pytest.mark.parametrize(
-    "given", [{}, {"background": True, "store": True}], ids=["nobody-asked", "asked"]
+    "given", [{}, {"background": True, "store": True}], ids=["not-requested", "requested"]
 )
 def test_a_run_that_was_cancelled_is_not_started_again(
     sdk: Sdk, loopback: Loopback, given: Any, status: Any
@@ -247,7 +247,7 @@ def test_a_run_that_was_cancelled_is_not_started_again(
     client = sdk.client(loopback, max_retries=2)
     with pytest.raises(openai.InternalServerError) as raised:
         sdk.create(client, extra_body=given)
-    assert "nobody" not in str(raised.value)
+    assert "secret" not in str(raised.value)
     assert len(loopback.requests) == 1
 
 

@@ -153,7 +153,7 @@ MISSING = {
     "a 405 of the API's shape": api(
         405, "method_not_allowed", "Not allowed to POST on /v1/responses"
     ),
-    "no words": api(404, None, ""),
+    "no message": api(404, None, ""),
     "a list": Reply.of_json(
         [{"error": {"code": 404, "message": "Not found.", "status": "NOT_FOUND"}}], 404
     ),
@@ -274,7 +274,7 @@ UNSERVED = {
     "Copilot": api(
         400, "unsupported_api_for_model", 'model "m" is not accessible via the /responses endpoint'
     ),
-    "Copilot, by its words": api(400, None, "model m does not support Responses API."),
+    "Copilot, by its message": api(400, None, "model m does not support Responses API."),
     "Azure": Reply.of_json(
         {
             "error": {
@@ -285,7 +285,7 @@ UNSERVED = {
         },
         400,
     ),
-    "Azure, by its words": Reply.of_json(
+    "Azure, by its message": Reply.of_json(
         {
             "error": {
                 "code": "BadRequest",

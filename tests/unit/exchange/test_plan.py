@@ -17,7 +17,7 @@ from tests.support.answers import CALL
 from tests.support.scripted import TOOLS, route
 
 PATH = b"/v1/chat/completions"
-ONE_WAY = {**CALL, "model": "gpt-5.4", "reasoning_effort": "high", "tools": TOOLS}
+RESPONSES_ONLY = {**CALL, "model": "gpt-5.4", "reasoning_effort": "high", "tools": TOOLS}
 SIGNED = Hold("signed", Loss("$", "held", "the request is signed"))
 MISSING = Hold("missing", Loss("$", "held", "not there a while ago"), unconditional=False)
 
@@ -61,9 +61,9 @@ TABLE = [
     Case("an error by policy", "refused", body={**CALL, "seed": 1},
          chosen=route(policy=Policy(unsupported="error")), losses=("seed: held",), refused=400),
     Case("a hold", "signed", chosen=route(hold=SIGNED), losses=("$: held",)),
-    Case("a hold of a Responses-only model", "refused", body=ONE_WAY, chosen=route(hold=SIGNED),
+    Case("a hold of a Responses-only model", "refused", body=RESPONSES_ONLY, chosen=route(hold=SIGNED),
          losses=("$: held",), refused=400),
-    Case("a conditional hold of a Responses-only model", "settings", body=ONE_WAY,
+    Case("a conditional hold of a Responses-only model", "settings", body=RESPONSES_ONLY,
          chosen=route(hold=MISSING), target=b"/v1/responses"),
     Case("a conditional hold", "missing", chosen=route(hold=MISSING), losses=("$: held",)),
     Case("a model that isn't served there", "missing", chosen=route(unserved=unserved),
@@ -97,7 +97,9 @@ def test_a_refusal_begins_with_the_path() -> None:
     assert b'"param":"seed"' in plan.refusal.body
 
 
-@pytest.mark.parametrize("body", [CALL, ONE_WAY], ids=["a model of both", "a Responses-only model"])
+@pytest.mark.parametrize(
+    "body", [CALL, RESPONSES_ONLY], ids=["a model of both", "a Responses-only model"]
+)
 @pytest.mark.parametrize("on_bug", ["chat", "raise"])
 def test_the_plan_after_an_internal_error(body: dict[str, Any], on_bug: str) -> None:
     chosen, bug = replace(route(), on_bug=on_bug), ZeroDivisionError("SECRET")

@@ -40,7 +40,7 @@ HOSTILE: dict[str, str] = {
     "an address": "ada.forged@example.com",
     "a key of an API": "sk-" + "4f0rg3dA" * 4,
     "a hash": "4f0e" * 10 + "forged",
-    "somebody's words": "Please tell nobody that forged",
+    "a sentence": "Please keep secret that forged",
     "no ASCII": "größe_forged",
     "200 kB": "forged" * 33_334,
     "a path": "a].b[0].forged words",

@@ -22,7 +22,7 @@ from adapter.telemetry.observers import Observers, check
 from adapter.telemetry.record import Record
 from adapter.translation.ledger import Loss
 
-CANARY = "what somebody wrote"
+CANARY = "what a user wrote"
 RECORD = Record(asked="responses", backend="responses", reason="settings", latency=1.0, status=200)
 
 
@@ -99,7 +99,7 @@ HELD: Mapping[str, tuple[list[Loss], tuple[str, ...]]] = {
         [Loss("seed", "dropped", ""), held("n"), Loss("user", "changed", "")],
         ("n",),
     ),
-    "a key that somebody wrote": ([held(f"metadata.{CANARY}")], ("metadata.other",)),
+    "a key with contents": ([held(f"metadata.{CANARY}")], ("metadata.other",)),
 }  # fmt: skip
 
 
