@@ -211,7 +211,7 @@ def _project_module(folders: Iterable[Path]) -> Path | None:
 
 
 def _on_path() -> Path | None:
-    """Return what `import adapter` finds on the current `sys.path`, or None if it is ours."""
+    """Return what `import adapter` finds on `sys.path` now; None if it is this distribution's."""
     found = next((found for entry in sys.path for found in _adapter_modules(Path(entry))), None)
     return found if found is not None and _is_foreign(found) else None
 
@@ -226,5 +226,5 @@ def _adapter_modules(folder: Path) -> list[Path]:
 
 
 def _is_foreign(found: Path) -> bool:
-    ours = Path(__file__).parent / "adapter" / "__init__.py"
-    return not (ours.is_file() and ours.samefile(found))
+    distributed = Path(__file__).parent / "adapter" / "__init__.py"
+    return not (distributed.is_file() and distributed.samefile(found))

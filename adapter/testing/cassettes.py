@@ -241,9 +241,9 @@ def _clean_response(response: dict[str, Any]) -> dict[str, Any]:
     return {**response, "headers": _clean_headers(response["headers"]), "body": body}
 
 
-def same_body(asked: Any, recorded: Any) -> None:
+def same_body(requested: Any, recorded: Any) -> None:
     """Compare bodies, as JSON values if both are JSON. Raise AssertionError if they differ."""
-    pair = [bytes(each.body or b"") for each in (asked, recorded)]
+    pair = [bytes(each.body or b"") for each in (requested, recorded)]
     if pair[0] == pair[1]:
         return
     try:
@@ -251,20 +251,20 @@ def same_body(asked: Any, recorded: Any) -> None:
         left, right = (json.dumps(json.loads(body), sort_keys=True, indent=1) for body in pair)
     except ValueError:
         left, right = (body.decode(errors="replace") for body in pair)
-    assert left == right, f"the bodies differ:\n--- asked\n{left}\n--- recorded\n{right}"
+    assert left == right, f"the bodies differ:\n--- requested\n{left}\n--- recorded\n{right}"
 
 
-def same_query(asked: Any, recorded: Any) -> None:
+def same_query(requested: Any, recorded: Any) -> None:
     """Compare queries, except for an `api-version` that is the stand-in.
 
     Raise AssertionError if they differ.
     """
-    left, right = asked.query, recorded.query
+    left, right = requested.query, recorded.query
     if ("api-version", STAND_IN) in left:
         left, right = (
             [pair for pair in pairs if pair[0] != "api-version"] for pairs in (left, right)
         )
-    assert left == right, f"the queries differ: {left} asked, {right} recorded"
+    assert left == right, f"the queries differ: {left} requested, {right} recorded"
 
 
 MATCHERS: Mapping[str, Any] = {"query": same_query, "same_body": same_body}

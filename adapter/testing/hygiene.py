@@ -1,4 +1,4 @@
-"""The earlier path of `adapter.testing.cassette_check`; it works until the release after this one."""
+"""The earlier path of `adapter.testing.cassette_check`; removed in the release after this one."""
 
 from __future__ import annotations
 

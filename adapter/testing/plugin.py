@@ -71,10 +71,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _selected_backend(config: pytest.Config) -> str:
-    asked = config.getoption("adapter_backend") or config.getini("adapter_backend")
-    if asked not in ("chat", "responses", "both"):
-        raise pytest.UsageError(f"adapter_backend: expected chat, responses or both, got {asked!r}")
-    return str(asked)
+    option = config.getoption("adapter_backend") or config.getini("adapter_backend")
+    if option not in ("chat", "responses", "both"):
+        raise pytest.UsageError(
+            f"adapter_backend: expected chat, responses or both, got {option!r}"
+        )
+    return str(option)
 
 
 def _backends_for(

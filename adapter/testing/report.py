@@ -221,7 +221,7 @@ class Report:
             ),
             (f"{MADE_ELSEWHERE}:", self.made_elsewhere()),
             (
-                "unittest's tests and doctests, run on chat only (see --adapter-backend=responses):",
+                "run on chat only, as unittest or doctest (see --adapter-backend=responses):",
                 [test["test"] for test in self.tests.values() if test["alone"]],
             ),
             (

@@ -1,4 +1,4 @@
-"""The committed cassettes: the adapter's side of each scenario equals the native side, however the streams are cut."""
+"""The committed cassettes: translated results equal native ones, with streams in any pieces."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ each_cut = pytest.mark.parametrize(
 )
 
 
-# Without certificates: loading them is four fifths of a client's making, and nothing here is on the network.
+# Without certificates: loading them is four fifths of a client's making, and nothing here is on the
+# network.
 def played(
     server: str, scenario: Scenario, side: str, cut: stream_pieces.Cut = stream_pieces.whole
 ) -> list[Any]:
-    """Play one side of a scenario from its cassette, its streams cut anew."""
+    """Play one side of a scenario from its cassette, its streams split by `cut`."""
     with use_cassette(scenario.cassette(server, side)):
         http_client = HTTP.Client(
             transport=stream_pieces.Rechunk(HTTP.HTTPTransport(verify=False), cut)
@@ -77,7 +78,7 @@ def played(
 
 @cache
 def recorded(server: str, scenario: Scenario, side: str) -> list[Any]:
-    """Give what `played` gives, once: for those who only look at it."""
+    """Return the cached result of `played`; don't change it."""
     return played(server, scenario, side)
 
 
@@ -155,30 +156,30 @@ async def test_pieces_make_no_difference_async(server: str, scenario: Scenario) 
 
 
 def chunks(result: Any) -> Any:
-    """Give all of a stream's chunks as they came."""
+    """Return all chunks of a stream."""
     return [chunk.to_dict() for chunk in result] if isinstance(result, list) else result.__class__
 
 
-each_called_off = each_of(
+each_cut_short = each_of(
     [pair for pair in STREAMED if not pair[1].name.startswith(("error_", "tool_loop"))]
 )
 
 
 def cuts_short(path: Path) -> Iterator[stream_pieces.Cut]:
-    """Cut the recorded stream short: after each fifth event, in the middle of the last one, and just before its end."""
+    """Yield cuts: after each fifth event, within the last one, and just before its end."""
     body = interactions(path)[0]["response"]["body"]["string"]
     ends = [0]
     for event in stream_pieces.per_event(body):
         ends.append(ends[-1] + len(event))
     while body[ends[-2] : ends[-1]].startswith(b"data: [DONE]"):
-        ends.pop()  # what follows the terminal event isn't missed
-    # The last event lacks its end where its blank line is missing.
+        ends.pop()  # nothing after the terminal event is needed
+    # An event without its blank line is incomplete.
     for length in [*ends[:-1][::5], ends[-2], (ends[-2] + ends[-1]) // 2, ends[-1] - 2]:
         yield stream_pieces.short_at(length)
     yield stream_pieces.short_at(ends[-2], then=HTTP.ReadError("the connection broke"))
 
 
-@each_called_off
+@each_cut_short
 def test_a_stream_cut_short_raises(server: str, scenario: Scenario) -> None:
     cuts = list(cuts_short(scenario.cassette(server, "responses")))
     for cut in cuts:
@@ -189,7 +190,7 @@ def test_a_stream_cut_short_raises(server: str, scenario: Scenario) -> None:
     assert len(cuts) >= 5
 
 
-@each_called_off
+@each_cut_short
 async def test_a_stream_cut_short_raises_async(server: str, scenario: Scenario) -> None:
     for cut in list(cuts_short(scenario.cassette(server, "responses")))[-3:]:
         *_, last = await played_async(server, scenario, cut)
@@ -205,7 +206,7 @@ def interactions(path: Path) -> list[dict[str, Any]]:
 
 
 WRONG_ON_PURPOSE = ("error_value", "error_tool")
-"""The scenarios whose request a server should refuse: what is wrong with it goes over as it is."""
+"""The scenarios whose request a server should refuse: the wrong value is carried over unchanged."""
 
 
 def recorded_bodies() -> list[Any]:
@@ -247,7 +248,7 @@ def test_recorded_bodies_fit_the_openapi_document(body: dict[str, Any]) -> None:
 
 @each_pair
 def test_the_adapter_emits_the_recorded_bytes(server: str, scenario: Scenario) -> None:
-    """Compare more than the replay does, which takes JSON in any order and spacing."""
+    """Compare bytes; the replay accepts JSON in any order and spacing."""
     path = scenario.cassette(server, "responses")
     sent: list[bytes] = []
 

@@ -54,7 +54,7 @@ SAYS = {
         "seed held      2",
     ],
     6: ["3 calls in 1 file", "3 moves as is", "seed dropped, 1×", "4 passed"],
-    7: ["A value went into the sqlite store and came back"],
+    7: ["A value was written to the sqlite store and read back"],
     8: [
         "/responses         The route is there",
         "Where is my parcel? Indeed.",

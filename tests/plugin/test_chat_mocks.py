@@ -1,4 +1,4 @@
-"""Mocks of Chat Completions that serve translated calls: what the caller gets, what the mock is asked, and when it is so."""
+"""Mocks of Chat Completions that serve translated calls: results, errors, and requests to mocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDES = {"chat": nullcontext, "responses": chat_mocks}
 
 
 class Mock:
-    """Answers as Chat does, and keeps what it was asked."""
+    """Replies like Chat, and keeps the requests."""
 
     def __init__(self, *replies: Any) -> None:
         self.replies = list(replies)
@@ -37,26 +37,39 @@ class Mock:
         return reply(request) if callable(reply) else http.Response(200, json=reply)
 
     def client(self, side: str, *, asynchronous: bool = False, **more: Any) -> Any:
-        """Make a client of ours that it answers to, on one side."""
+        """Return an adapter's client of this mock, on one backend."""
         kind = http.AsyncClient if asynchronous else http.Client
         settings = {"backend": side, "emulate": ["n", "stop"], "on_bug": "raise"}
         return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(
-            api_key="unused", http_client=kind(transport=http.MockTransport(self)), settings=settings,
+            api_key="unused",
+            http_client=kind(transport=http.MockTransport(self)),
+            settings=settings,
             **{"max_retries": 0, **more},
-        )  # fmt: skip
+        )
 
 
 def whole(*says: Json, **more: Any) -> Json:
-    """Return a completion with a choice for each of `says`: its message, and `finish_reason` and `logprobs` if they are there."""
+    """Return a completion with a choice for each of `says`.
+
+    Each has the message, and may have `finish_reason` and `logprobs`.
+    """
     beside = [
         {key: one.pop(key) for key in ("finish_reason", "logprobs") if key in one}
         for one in map(dict, says)
     ]
     choices = [
-        {"index": index, "finish_reason": "stop", **rest, "message": {"role": "assistant", "annotations": [], **
-            {key: value for key, value in one.items() if key not in rest}}}
+        {
+            "index": index,
+            "finish_reason": "stop",
+            **rest,
+            "message": {
+                "role": "assistant",
+                "annotations": [],
+                **{key: value for key, value in one.items() if key not in rest},
+            },
+        }
         for index, (one, rest) in enumerate(zip(says, beside, strict=True))
-    ]  # fmt: skip
+    ]
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -82,55 +95,143 @@ CITED = {
     "url_citation": {"url": "https://a.invalid", "title": "A", "start_index": 0, "end_index": 2},
 }
 COUNTS = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
-DETAILED = {**COUNTS, "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 8, "audio_tokens": 0, "accepted_prediction_tokens": 1,
-                                          "rejected_prediction_tokens": 2}}  # fmt: skip
+DETAILED = {
+    **COUNTS,
+    "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 8,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 1,
+        "rejected_prediction_tokens": 2,
+    },
+}
 USAGE = "usage.completion_tokens_details."
 
-# What a mock answers, what else the call asks for, and all that the caller gets otherwise than natively.
+# What a mock answers, what else the call asks for, and all that the caller gets otherwise than
+# natively.
 WHOLE: dict[str, tuple[Any, Json, dict[str, tuple[Any, Any]]]] = {
     "a text": (whole({"content": "Hi"}), {}, {}),
     "in many letters": (whole({"content": "Grüße, 世界 \u2028 \x00 🎉"}), {}, {}),
     "a refusal": (whole({"content": None, "refusal": "No."}), {}, {}),
-    "calls": (whole({"content": None, "tool_calls": [call("f", '{"a": 1}'), call("g", "{}", call_id="call_2")],
-                     "finish_reason": "tool_calls"}), {"tools": TOOLS}, {}),
-    "a text and a call": (whole({"content": "Wait.", "tool_calls": [call("f", "{}")], "finish_reason": "tool_calls"}),
-                          {"tools": TOOLS}, {}),
-    "a custom call": (whole({"content": None, "finish_reason": "tool_calls",
-                             "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}}]}),
-                      {"tools": [{"type": "custom", "custom": {"name": "sql"}}]}, {}),
-    "a function": (whole({"content": None, "function_call": {"name": "f", "arguments": "{}"}, "finish_reason": "function_call"}),
-                   {"functions": [{"name": "f", "parameters": {"type": "object"}}]}, {}),
+    "calls": (
+        whole(
+            {
+                "content": None,
+                "tool_calls": [call("f", '{"a": 1}'), call("g", "{}", call_id="call_2")],
+                "finish_reason": "tool_calls",
+            }
+        ),
+        {"tools": TOOLS},
+        {},
+    ),
+    "a text and a call": (
+        whole({"content": "Wait.", "tool_calls": [call("f", "{}")], "finish_reason": "tool_calls"}),
+        {"tools": TOOLS},
+        {},
+    ),
+    "a custom call": (
+        whole(
+            {
+                "content": None,
+                "finish_reason": "tool_calls",
+                "tool_calls": [
+                    {"id": "c", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}}
+                ],
+            }
+        ),
+        {"tools": [{"type": "custom", "custom": {"name": "sql"}}]},
+        {},
+    ),
+    "a function": (
+        whole(
+            {
+                "content": None,
+                "function_call": {"name": "f", "arguments": "{}"},
+                "finish_reason": "function_call",
+            }
+        ),
+        {"functions": [{"name": "f", "parameters": {"type": "object"}}]},
+        {},
+    ),
     "cut": (whole({"content": "H", "finish_reason": "length"}), {"max_tokens": 16}, {}),
     "filtered": (whole({"content": "H", "finish_reason": "content_filter"}), {}, {}),
     "cut before it began": (whole({"content": "", "finish_reason": "length"}), {}, {}),
     "nothing": (whole({"content": ""}), {}, {}),
-    "logprobs": (whole({"content": "Hi", "logprobs": {"content": [TOKEN], "refusal": None}}), {"logprobs": True}, {}),
+    "logprobs": (
+        whole({"content": "Hi", "logprobs": {"content": [TOKEN], "refusal": None}}),
+        {"logprobs": True},
+        {},
+    ),
     "a citation": (whole({"content": "Hi", "annotations": [CITED]}), {}, {}),
     "usage": (whole({"content": "Hi"}, usage=COUNTS), {}, {}),
     "all counts": (whole({"content": "Hi"}, usage=DETAILED), {}, {}),
     "a server's own count": (whole({"content": "Hi"}, usage={**COUNTS, "cost": 0.5}), {}, {}),
-    "some counts": (whole({"content": "Hi"}, usage={**COUNTS, "completion_tokens_details": {"reasoning_tokens": 8}}), {}, {
-        USAGE + "audio_tokens": (None, 0), USAGE + "accepted_prediction_tokens": (None, 0),
-        USAGE + "rejected_prediction_tokens": (None, 0)}),
+    "some counts": (
+        whole(
+            {"content": "Hi"},
+            usage={**COUNTS, "completion_tokens_details": {"reasoning_tokens": 8}},
+        ),
+        {},
+        {
+            USAGE + "audio_tokens": (None, 0),
+            USAGE + "accepted_prediction_tokens": (None, 0),
+            USAGE + "rejected_prediction_tokens": (None, 0),
+        },
+    ),
     "a tier": (whole({"content": "Hi"}, service_tier="flex"), {}, {}),
-    "a fingerprint": (whole({"content": "Hi"}, system_fingerprint="fp"), {}, {"system_fingerprint": ("fp", None)}),
-    "several": (whole({"content": "a"}, {"content": "b", "finish_reason": "length"}, {"content": None, "refusal": "c"}, usage=COUNTS),
-                {"n": 3}, {}),
+    "a fingerprint": (
+        whole({"content": "Hi"}, system_fingerprint="fp"),
+        {},
+        {"system_fingerprint": ("fp", None)},
+    ),
+    "several": (
+        whole(
+            {"content": "a"},
+            {"content": "b", "finish_reason": "length"},
+            {"content": None, "refusal": "c"},
+            usage=COUNTS,
+        ),
+        {"n": 3},
+        {},
+    ),
     "one for several": (whole({"content": "a"}, usage=COUNTS), {"n": 3}, {}),
     "another id": (whole({"content": "Hi"}, id="gen-1"), {}, {"id": ("gen-1", "chatcmpl-gen-1")}),
-    "empty beside a call": (whole({"content": "", "tool_calls": [call("f", "{}")], "finish_reason": "tool_calls"}),
-                            {"tools": TOOLS}, {"choices[0].message.content": ("", None)}),
-    "called, and stopped": (whole({"content": None, "tool_calls": [call("f", "{}")]}), {"tools": TOOLS},
-                            {"choices[0].finish_reason": ("stop", "tool_calls")}),
-    "reasoning": (whole({"content": "Hi", "reasoning_content": "Hm"}), {}, {"choices[0].message.reasoning_content": ("Hm", ABSENT)}),
+    "empty beside a call": (
+        whole({"content": "", "tool_calls": [call("f", "{}")], "finish_reason": "tool_calls"}),
+        {"tools": TOOLS},
+        {"choices[0].message.content": ("", None)},
+    ),
+    "called, and stopped": (
+        whole({"content": None, "tool_calls": [call("f", "{}")]}),
+        {"tools": TOOLS},
+        {"choices[0].finish_reason": ("stop", "tool_calls")},
+    ),
+    "reasoning": (
+        whole({"content": "Hi", "reasoning_content": "Hm"}),
+        {},
+        {"choices[0].message.reasoning_content": ("Hm", ABSENT)},
+    ),
     "null": (whole({"content": None}), {}, {"choices[0].message.content": (None, "")}),
-    "without a citation": (whole({"content": "Hi", "annotations": None}), {}, {"choices[0].message.annotations": (None, [])}),
-    "as short as can be": ({"choices": [{"message": {"content": "Hi"}}]}, {}, {
-        "id": (None, "chatcmpl-resp_mock"), "object": (None, "chat.completion"), "created": (None, 0), "model": (None, "gpt-4o"),
-        "choices[0].index": (None, 0), "choices[0].finish_reason": (None, "stop"), "choices[0].message.role": (None, "assistant"),
-        "choices[0].message.annotations": (None, [])}),
-}  # fmt: skip
+    "without a citation": (
+        whole({"content": "Hi", "annotations": None}),
+        {},
+        {"choices[0].message.annotations": (None, [])},
+    ),
+    "as short as can be": (
+        {"choices": [{"message": {"content": "Hi"}}]},
+        {},
+        {
+            "id": (None, "chatcmpl-resp_mock"),
+            "object": (None, "chat.completion"),
+            "created": (None, 0),
+            "model": (None, "gpt-4o"),
+            "choices[0].index": (None, 0),
+            "choices[0].finish_reason": (None, "stop"),
+            "choices[0].message.role": (None, "assistant"),
+            "choices[0].message.annotations": (None, []),
+        },
+    ),
+}
 
 
 def differing(native: Any, ours: Any) -> dict[str, tuple[Any, Any]]:
@@ -185,7 +286,7 @@ async def test_the_mock_is_asked_as_it_is_natively(*, asynchronous: bool) -> Non
 
 
 def chunks(*deltas: Json, **more: Any) -> list[bytes]:
-    """Write a stream of these deltas; one with `finish_reason` or `logprobs` has those in its choice."""
+    """Return a stream of these deltas; `finish_reason` and `logprobs` go into the choice."""
     out = []
     for delta in deltas:
         rest = {key: delta[key] for key in ("finish_reason", "logprobs", "index") if key in delta}
@@ -195,7 +296,7 @@ def chunks(*deltas: Json, **more: Any) -> list[bytes]:
 
 
 def chunk(choices: list[Json], **more: Any) -> bytes:
-    """Write one chunk."""
+    """Return one chunk as a frame."""
     top = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
     return b"data: " + json.dumps({**top, "choices": choices, **more}).encode() + b"\n\n"
 
@@ -215,29 +316,108 @@ SECOND = argued("", index=1, id="call_2", type="function", name="g")
 BREAK = {"index": 0, "delta": {}, "finish_reason": None}
 SAID = chunks(ROLE, {"content": "Hel"}, {"content": "lo"}, STOP)
 
-# What a mock streams, and what else the call asks for.
+# A mock's stream, and further arguments of the call.
 STREAMS: dict[str, tuple[list[bytes], Json]] = {
     "a text": ([*SAID, DONE], {}),
-    "a refusal": ([*chunks({**ROLE, "content": None}, {"refusal": "No"}, {"refusal": "."}, STOP), DONE], {}),
-    "calls, in turn": ([*chunks({**ROLE, "content": None, **FIRST}, argued('{"a"'), argued(":1}"), SECOND, argued("{}", index=1), CALLED),
-                        DONE], {"tools": TOOLS}),
-    "calls, at once": ([*chunks({**ROLE, "content": None, **FIRST}, SECOND, argued("{", index=1), argued("{"), argued("}", index=1),
-                                argued("}"), CALLED), DONE], {"tools": TOOLS}),
-    "a text and a call": ([*chunks(ROLE, {"content": "Wait."}, FIRST, argued("{}"), CALLED), DONE], {"tools": TOOLS}),
-    "a custom call": ([*chunks({**ROLE, "content": None, "tool_calls": [
-                           {"index": 0, "id": "c", "type": "custom", "custom": {"name": "sql", "input": ""}}]},
-                           {"tool_calls": [{"index": 0, "custom": {"input": "SELECT"}}]}, CALLED), DONE],
-                      {"tools": [{"type": "custom", "custom": {"name": "sql"}}]}),
-    "a function": ([*chunks({**ROLE, "content": None, "function_call": {"name": "f", "arguments": ""}},
-                            {"function_call": {"arguments": "{}"}}, {"finish_reason": "function_call"}), DONE],
-                   {"functions": [{"name": "f", "parameters": {"type": "object"}}]}),
+    "a refusal": (
+        [*chunks({**ROLE, "content": None}, {"refusal": "No"}, {"refusal": "."}, STOP), DONE],
+        {},
+    ),
+    "calls, in turn": (
+        [
+            *chunks(
+                {**ROLE, "content": None, **FIRST},
+                argued('{"a"'),
+                argued(":1}"),
+                SECOND,
+                argued("{}", index=1),
+                CALLED,
+            ),
+            DONE,
+        ],
+        {"tools": TOOLS},
+    ),
+    "calls, at once": (
+        [
+            *chunks(
+                {**ROLE, "content": None, **FIRST},
+                SECOND,
+                argued("{", index=1),
+                argued("{"),
+                argued("}", index=1),
+                argued("}"),
+                CALLED,
+            ),
+            DONE,
+        ],
+        {"tools": TOOLS},
+    ),
+    "a text and a call": (
+        [*chunks(ROLE, {"content": "Wait."}, FIRST, argued("{}"), CALLED), DONE],
+        {"tools": TOOLS},
+    ),
+    "a custom call": (
+        [
+            *chunks(
+                {
+                    **ROLE,
+                    "content": None,
+                    "tool_calls": [
+                        {
+                            "index": 0,
+                            "id": "c",
+                            "type": "custom",
+                            "custom": {"name": "sql", "input": ""},
+                        }
+                    ],
+                },
+                {"tool_calls": [{"index": 0, "custom": {"input": "SELECT"}}]},
+                CALLED,
+            ),
+            DONE,
+        ],
+        {"tools": [{"type": "custom", "custom": {"name": "sql"}}]},
+    ),
+    "a function": (
+        [
+            *chunks(
+                {**ROLE, "content": None, "function_call": {"name": "f", "arguments": ""}},
+                {"function_call": {"arguments": "{}"}},
+                {"finish_reason": "function_call"},
+            ),
+            DONE,
+        ],
+        {"functions": [{"name": "f", "parameters": {"type": "object"}}]},
+    ),
     "cut": ([*chunks(ROLE, {"content": "H"}, {"finish_reason": "length"}), DONE], {}),
-    "logprobs": ([*chunks(ROLE, {"content": "Hi", "logprobs": {"content": [TOKEN], "refusal": None}}, STOP), DONE], {"logprobs": True}),
+    "logprobs": (
+        [
+            *chunks(
+                ROLE, {"content": "Hi", "logprobs": {"content": [TOKEN], "refusal": None}}, STOP
+            ),
+            DONE,
+        ],
+        {"logprobs": True},
+    ),
     "usage": ([*SAID, chunk([], usage=COUNTS), DONE], {"stream_options": {"include_usage": True}}),
-    "usage with the finish": ([*SAID[:-1], chunk([{**BREAK, "finish_reason": "stop"}], usage=COUNTS), DONE],
-                              {"stream_options": {"include_usage": True}}),
-    "several": ([*chunks(ROLE, {**ROLE, "index": 1}, {"content": "a"}, {"content": "b", "index": 1}, {**STOP, "index": 1}, STOP), DONE],
-                {"n": 2}),
+    "usage with the finish": (
+        [*SAID[:-1], chunk([{**BREAK, "finish_reason": "stop"}], usage=COUNTS), DONE],
+        {"stream_options": {"include_usage": True}},
+    ),
+    "several": (
+        [
+            *chunks(
+                ROLE,
+                {**ROLE, "index": 1},
+                {"content": "a"},
+                {"content": "b", "index": 1},
+                {**STOP, "index": 1},
+                STOP,
+            ),
+            DONE,
+        ],
+        {"n": 2},
+    ),
     "one for several": ([*SAID, DONE], {"n": 2}),
     "without the last line": ([*SAID, b"data: [DONE]"], {}),
     "without an end": (SAID, {}),
@@ -246,7 +426,7 @@ STREAMS: dict[str, tuple[list[bytes], Json]] = {
     "lines of Windows": ([piece.replace(b"\n", b"\r\n") for piece in (*SAID, DONE)], {}),
     "Azure's first": ([chunk([], id="", model="", prompt_filter_results=[]), *SAID, DONE], {}),
     "ids left out": ([b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n', DONE], {}),
-}  # fmt: skip
+}
 CUTS: dict[str, Callable[[list[bytes]], Iterable[bytes]]] = {
     "by event": list,
     "at once": lambda pieces: [b"".join(pieces)],
@@ -255,7 +435,7 @@ CUTS: dict[str, Callable[[list[bytes]], Iterable[bytes]]] = {
 
 
 def streamed(pieces: Iterable[bytes], **more: Any) -> Callable[[Any], Any]:
-    """Answer with a stream that comes in these pieces."""
+    """Reply with a stream in these pieces."""
 
     class Stream(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]
         def __iter__(self) -> Iterator[bytes]:
@@ -272,8 +452,8 @@ def streamed(pieces: Iterable[bytes], **more: Any) -> Callable[[Any], Any]:
     return lambda _: http.Response(200, headers=headers, stream=Stream())
 
 
-def told(received: list[Any]) -> tuple[dict[int, list[Any]], Any]:
-    """Sum up chunks: for each choice what is said, piece by piece, and how it ends; and the usage."""
+def summarized(received: list[Any]) -> tuple[dict[int, list[Any]], Any]:
+    """Summarize chunks: for each choice its pieces in order and its end; and the usage."""
     choices: dict[int, list[Any]] = {}
     usage = None
     for one in received:
@@ -315,10 +495,12 @@ async def test_a_stream_is_what_it_is_natively(name: str, cut: Any, *, asynchron
         client = mock.client(side, asynchronous=asynchronous)
         with mocked():
             made = client.chat.completions.create(**arguments({**HI, **more}), stream=True)
-            results[side] = told([one async for one in await made] if asynchronous else list(made))
+            results[side] = summarized(
+                [one async for one in await made] if asynchronous else list(made)
+            )
         assert len(mock.asked) == 1
     (native, usage), (ours, our_usage) = results.values()
-    if name in ("without a finish", "ids left out"):  # the one thing that no Response is without
+    if name in ("without a finish", "ids left out"):  # a Response always has an end
         native = {index: [*said, ("finish", "stop")] for index, said in native.items()}
     assert ours == native
     assert our_usage == usage
@@ -340,7 +522,7 @@ def test_a_stream_is_one_whatever_it_is_called(kind: str) -> None:
 
 
 def test_a_stream_without_any_end_was_cut() -> None:
-    """The one thing that a mock may leave out natively and not here: what the adapter takes for no end."""
+    """Natively a mock may leave out both ends; translated, such a stream was cut."""
     with chat_mocks(), pytest.raises(CONNECTION_ERRORS):
         list(
             Mock(streamed(SAID[:-1])).client("responses").chat.completions.create(**HI, stream=True)
@@ -348,7 +530,7 @@ def test_a_stream_without_any_end_was_cut() -> None:
 
 
 async def test_a_stream_comes_as_it_is_sent() -> None:
-    """No piece waits for the next one."""
+    """Each piece is passed on at once."""
     sent: list[bytes] = []
 
     def pieces() -> Iterator[bytes]:
@@ -360,17 +542,17 @@ async def test_a_stream_comes_as_it_is_sent() -> None:
         stream = (
             Mock(streamed(pieces())).client("responses").chat.completions.create(**HI, stream=True)
         )
-        heard = [
+        received = [
             (one.choices[0].delta.content, len(sent))
             for one in stream
             if one.choices[0].delta.content
         ]
-    assert heard == [("Hel", 2), ("lo", 3)]
+    assert received == [("Hel", 2), ("lo", 3)]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 async def test_a_stream_is_left(*, asynchronous: bool) -> None:
-    """Whoever leaves closes the mock's stream too."""
+    """Leaving a stream closes the mock's."""
     closed = []
 
     class Stream(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]
@@ -409,7 +591,7 @@ async def test_a_stream_is_left(*, asynchronous: bool) -> None:
 def error(
     status: int, message: str, code: str | None = None, param: str | None = None, **headers: str
 ) -> Any:
-    """Answer with an error of the API's."""
+    """Reply with an error of the API."""
     body = {
         "error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     }
@@ -447,7 +629,7 @@ ERRORS: dict[str, Any] = {
 
 
 def failed(mock: Mock, side: str, **more: Any) -> tuple[Any, ...]:
-    """Make a call that fails; give all that a handler can read off it."""
+    """Make a call that fails; return all that a handler can read from the exception."""
     said: list[str] = []
     try:
         made = mock.client(side, **more).chat.completions.create(**HI, stream=True)
@@ -481,7 +663,7 @@ def test_an_error_is_what_it_is_natively(reply: Any) -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-async def test_a_mock_that_has_run_out_says_so(side: str, *, asynchronous: bool) -> None:
+async def test_a_mock_without_further_replies(side: str, *, asynchronous: bool) -> None:
     def handler(_: Any) -> Any:
         return next(iter(()))
 
@@ -518,8 +700,8 @@ def test_errors_are_tried_again_as_often(n: int | None) -> None:
         assert [one.headers["x-stainless-retry-count"] for one in mock.asked] == ["0", "1", "2"]
 
 
-def test_what_a_mock_says_is_not_remembered_of_a_host() -> None:
-    """A 404 of a mock's doesn't keep the next call on Chat."""
+def test_a_404_of_a_mock_is_not_remembered() -> None:
+    """A mock's 404 doesn't keep the next call on Chat."""
     mock = Mock(ERRORS["no route"], whole({"content": "Hi"}))
     client = mock.client("responses")
     with chat_mocks():
@@ -529,8 +711,8 @@ def test_what_a_mock_says_is_not_remembered_of_a_host() -> None:
     assert adapter.decision(made).backend == "responses"
 
 
-def test_what_was_said_before_of_a_host_does_not_count() -> None:
-    """A mock that has no route for `/responses` keeps later calls on Chat; those whose mocks are served here it doesn't."""
+def test_a_404_from_before_does_not_count() -> None:
+    """A 404 of `/responses` keeps later calls on Chat, but not within `chat_mocks`."""
     mock = Mock(
         lambda request: (
             ERRORS["no route"](request)
@@ -550,7 +732,7 @@ def test_what_was_said_before_of_a_host_does_not_count() -> None:
     ]
 
 
-def test_fewer_answers_than_were_asked_for() -> None:
+def test_fewer_choices_than_requested() -> None:
     with (
         chat_mocks(),
         pytest.raises(
@@ -578,7 +760,9 @@ def test_several_streams_break_as_one() -> None:
 
 
 def test_a_redirect_is_followed() -> None:
-    moved = lambda _: http.Response(307, headers={"location": "../v2/chat/completions"})  # noqa: E731
+    def moved(_: Any) -> Any:
+        return http.Response(307, headers={"location": "../v2/chat/completions"})
+
     urls = []
     for side, mocked in SIDES.items():
         mock = Mock(moved, whole({"content": "Hi"}))
@@ -591,25 +775,44 @@ def test_a_redirect_is_followed() -> None:
     assert len(urls[0]) == 2
 
 
-# Whose reply it is, and whose client
+# Replies of either API, and kinds of clients
 
 TRANSPORTS: dict[str, Callable[[Any], Any]] = {
-    "installed": lambda inner: adapter.install(openai.OpenAI(api_key="k", http_client=http.Client(transport=inner))),
-    "a transport": lambda inner: openai.OpenAI(api_key="k", http_client=http.Client(transport=adapter.Transport(inner))),
-    "mounted": lambda inner: adapter.OpenAI(api_key="k", http_client=http.Client(mounts={"https://": inner})),
-    "Azure's": lambda inner: adapter.AzureOpenAI(api_key="k", azure_endpoint="https://a.openai.azure.com", azure_deployment="d",
-                                                 api_version="2025-04-01-preview", http_client=http.Client(transport=inner)),
-    "a company's": lambda inner: adapter.OpenAI(api_key="k", base_url="http://gateway.invalid/llm/v1",
-                                                http_client=http.Client(transport=inner)),
-}  # fmt: skip
+    "installed": lambda inner: adapter.install(
+        openai.OpenAI(api_key="k", http_client=http.Client(transport=inner))
+    ),
+    "a transport": lambda inner: openai.OpenAI(
+        api_key="k", http_client=http.Client(transport=adapter.Transport(inner))
+    ),
+    "mounted": lambda inner: adapter.OpenAI(
+        api_key="k", http_client=http.Client(mounts={"https://": inner})
+    ),
+    "Azure's": lambda inner: adapter.AzureOpenAI(
+        api_key="k",
+        azure_endpoint="https://a.openai.azure.com",
+        azure_deployment="d",
+        api_version="2025-04-01-preview",
+        http_client=http.Client(transport=inner),
+    ),
+    "a company's": lambda inner: adapter.OpenAI(
+        api_key="k",
+        base_url="http://gateway.invalid/llm/v1",
+        http_client=http.Client(transport=inner),
+    ),
+}
 
 
 @pytest.mark.parametrize("make", TRANSPORTS.values(), ids=TRANSPORTS.keys())
 def test_every_kind_of_client_is_served(make: Any) -> None:
     urls = []
     for side in SIDES:
-        mock = Mock(lambda _: http.Response(200, content=gzip.compress(json.dumps(whole({"content": "Hi"})).encode()),
-                                            headers={"content-type": "application/json", "content-encoding": "gzip"}))  # fmt: skip
+        mock = Mock(
+            lambda _: http.Response(
+                200,
+                content=gzip.compress(json.dumps(whole({"content": "Hi"})).encode()),
+                headers={"content-type": "application/json", "content-encoding": "gzip"},
+            )
+        )
         with chat_mocks(), adapter.use(backend=side):
             made = make(http.MockTransport(mock)).chat.completions.create(**HI)
         assert (made.choices[0].message.content, made.id) == ("Hi", "chatcmpl-1")
@@ -635,7 +838,7 @@ def test_a_reply_of_the_other_api_passes() -> None:
 
 
 def test_other_requests_pass() -> None:
-    """Calls that stay on Chat, and those of other endpoints, go to the mock as ever."""
+    """Calls that stay on Chat, and those to other endpoints, reach the mock unchanged."""
     mock = Mock(whole({"content": "Hi"}))
     with chat_mocks():
         made = mock.client("responses").chat.completions.create(**arguments({**HI, "seed": 1}))

@@ -1,4 +1,4 @@
-"""A suite that mocks HTTP in three ways, run on both sides; and the fixture that it needs for that."""
+"""A suite that mocks HTTP in three ways, run on both backends by `adapter_chat_mocks`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def suite(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
 def both(
     suite: pytest.Pytester, *options: str
 ) -> tuple[pytest.RunResult, dict[str, dict[str, int]]]:
-    """Run all of the suite's tests on both sides; give the outcome, and each side's counts."""
+    """Run the whole suite on both backends; return the outcome, and the counts of each backend."""
     ini = suite.path / "pytest.ini"
     ini.write_text(
         ini.read_text(encoding="utf-8").replace("usefixtures = ", "usefixtures = backend "),
@@ -68,7 +68,7 @@ def both(
     return result, json.loads((suite.path / "r.json").read_text(encoding="utf-8"))["sides"]
 
 
-def test_it_is_green_on_both_sides(suite: pytest.Pytester) -> None:
+def test_it_passes_on_both_backends(suite: pytest.Pytester) -> None:
     result, sides = both(suite)
     count = 40 if HTTPX2 else 28
     result.assert_outcomes(passed=2 * count)
@@ -76,7 +76,7 @@ def test_it_is_green_on_both_sides(suite: pytest.Pytester) -> None:
     assert (sides["chat"]["on_chat"], sides["responses"]["on_responses"]) == (calls, calls)
 
 
-def test_it_is_red_on_responses_without_the_fixture(suite: pytest.Pytester) -> None:
+def test_it_fails_on_responses_without_the_fixture(suite: pytest.Pytester) -> None:
     result, _ = both(
         suite, "-o", "usefixtures=backend", "-k", "test_an_answer and not written and not breaks"
     )
@@ -102,7 +102,10 @@ def answered(request):
 def ask():
     def ask():
         http_client = HTTP.Client(transport=HTTP.MockTransport(answered))
-        client = adapter.OpenAI(api_key="k", http_client=http_client, max_retries=0, settings={"backend": "responses"})
+        settings = {"backend": "responses"}
+        client = adapter.OpenAI(
+            api_key="k", http_client=http_client, max_retries=0, settings=settings
+        )
         call = dict(model="gpt-4o", messages=[dict(role="user", content="hi")])
         try:
             return client.chat.completions.create(**call).choices[0].message.content
@@ -116,7 +119,11 @@ def ask():
 """
 TESTS = {
     "asked for": "def test(adapter_chat_mocks, ask): assert ask() == 'Hi'",
-    "by a mark": "@__import__('pytest').mark.usefixtures('adapter_chat_mocks')\ndef test(ask): assert ask() == 'Hi'",
+    "by a mark": """
+        import pytest
+        @pytest.mark.usefixtures('adapter_chat_mocks')
+        def test(ask): assert ask() == 'Hi'
+    """,
     "not asked for": "def test(ask): assert ask() == 502",
     "for all": """
         import pytest
@@ -153,7 +160,7 @@ TESTS = {
 }
 
 
-def test_the_fixture_is_in_force_where_it_is_asked_for(pytester: pytest.Pytester) -> None:
+def test_the_fixture_applies_where_it_is_used(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(**{f"test_{n}": source for n, source in enumerate(TESTS.values())})
     result = pytester.runpytest_inprocess(*QUIET, "--strict-markers")

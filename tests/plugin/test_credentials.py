@@ -1,4 +1,4 @@
-"""Credentials in cassettes: whatever carries one is recorded without it, replays for whoever has another one, and is found by the check."""
+"""Credentials in cassettes: never recorded, irrelevant to replays, and found by the check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.loopback import Loopback, Reply
 from tests.support.ways_in import HTTP
 
 FIRST, SECOND = "c4nary" + "A1b2" * 6, "0ther" + "C3d4" * 6
-"""Two people's secrets, of the same form."""
+"""The secrets of two users, of the same form."""
 
 
 def _jwt(secret: str) -> str:
@@ -43,7 +43,7 @@ def _tool(secret: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that holds a credential: in a request (query, headers, body, user) or in its reply."""
+    """A place with a credential, in a request (query, headers, body, user) or in its reply."""
 
     query: Callable[[str], str] = lambda _: ""
     headers: Callable[[str], dict[str, str]] = lambda _: {}
@@ -51,14 +51,40 @@ class Place:
     user: Callable[[str], str] = lambda _: ""
     path: Callable[[str], str] = lambda _: "/v1/responses"
     reply: Callable[[str], Any] = lambda _: {"id": "resp_1"}
-    told: Callable[[str], tuple[tuple[str, str], ...]] = lambda _: ()
+    reply_headers: Callable[[str], tuple[tuple[str, str], ...]] = lambda _: ()
     pack: Callable[[bytes], bytes] = field(default=lambda raw: raw)
 
 
-QUERIES = ("api-key", "api_key", "apikey", "key", "code", "sig", "token", "access_token", "subscription-key", "X-Amz-Signature",
-           "X-Amz-Security-Token", "X-Goog-Signature", "client_secret", "password", "x.y-token")  # fmt: skip
-HEADERS = ("authorization", "api-key", "x-api-key", "ocp-apim-subscription-key", "cookie", "proxy-authorization", "x-amz-security-token",
-           "openai-organization", "openai-project", "x-goog-api-key", "azureml-model-session")  # fmt: skip
+QUERIES = (
+    "api-key",
+    "api_key",
+    "apikey",
+    "key",
+    "code",
+    "sig",
+    "token",
+    "access_token",
+    "subscription-key",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+    "X-Goog-Signature",
+    "client_secret",
+    "password",
+    "x.y-token",
+)
+HEADERS = (
+    "authorization",
+    "api-key",
+    "x-api-key",
+    "ocp-apim-subscription-key",
+    "cookie",
+    "proxy-authorization",
+    "x-amz-security-token",
+    "openai-organization",
+    "openai-project",
+    "x-goog-api-key",
+    "azureml-model-session",
+)
 KEYS = (
     "authorization",
     "api_key",
@@ -70,48 +96,104 @@ KEYS = (
 )
 
 PLACES: dict[str, Place] = {
-    **{f"query {name}": Place(query=lambda s, n=name: f"api-version=2025&{n}={s}") for name in QUERIES},  # type: ignore[misc]
-    **{f"header {name}": Place(headers=lambda s, n=name: {n: s}) for name in HEADERS},  # type: ignore[misc]
-    **{f"key {name}": Place(body=lambda s, n=name: {"a": [{n: s, "b": 1}]}) for name in KEYS},  # type: ignore[misc]
-    **{f"replied header {name}": Place(told=lambda s, n=name: ((n, s),)) for name in ("set-cookie", "x-session-token", "azureml-x")},  # type: ignore[misc]
+    **{
+        f"query {name}": Place(query=lambda s, n=name: f"api-version=2025&{n}={s}")
+        for name in QUERIES
+    },  # type: ignore[misc]
+    **{
+        f"header {name}": Place(headers=lambda s, n=name: {n: s})  # type: ignore[misc]
+        for name in HEADERS
+    },
+    **{
+        f"key {name}": Place(body=lambda s, n=name: {"a": [{n: s, "b": 1}]})  # type: ignore[misc]
+        for name in KEYS
+    },
+    **{
+        f"replied header {name}": Place(reply_headers=lambda s, n=name: ((n, s),))
+        for name in ("set-cookie", "x-session-token", "azureml-x")
+    },  # type: ignore[misc]
     "a token in a header that stays": Place(headers=lambda s: {"accept": f"text/x; v={_jwt(s)}"}),
-    "a location's query": Place(told=lambda s: (("location", f"https://private.internal/v1/responses?sig={s}"),)),
-    "a location's user": Place(told=lambda s: (("location", f"https://u:{s}@private.internal/v1"),)),
+    "a location's query": Place(
+        reply_headers=lambda s: (("location", f"https://private.internal/v1/responses?sig={s}"),)
+    ),
+    "a location's user": Place(
+        reply_headers=lambda s: (("location", f"https://u:{s}@private.internal/v1"),)
+    ),
     "user and password": Place(user=lambda s: f"user:{s}@"),
     "a key in the path": Place(path=lambda s: f"/sk-{s}/v1/responses"),
     "an MCP server's authorization": Place(body=lambda s: {"tools": [_tool(s)]}),
-    "an MCP server's headers": Place(body=lambda s: {"tools": [_tool("", headers={"X-Mine": s, "Y": s})]}),
-    "an MCP server's address": Place(body=lambda s: {"tools": [_tool("", server_url=f"https://example.com/mcp?token={s}")]}),
-    "an MCP server, echoed": Place(reply=lambda s: {"id": "resp_1", "tools": [_tool(s, headers={"A": s})]}),
+    "an MCP server's headers": Place(
+        body=lambda s: {"tools": [_tool("", headers={"X-Mine": s, "Y": s})]}
+    ),
+    "an MCP server's address": Place(
+        body=lambda s: {"tools": [_tool("", server_url=f"https://example.com/mcp?token={s}")]}
+    ),
+    "an MCP server, echoed": Place(
+        reply=lambda s: {"id": "resp_1", "tools": [_tool(s, headers={"A": s})]}
+    ),
     "an MCP server, echoed in a stream": Place(
-        reply=lambda s: f"event: response.created\ndata: {json.dumps({'response': {'tools': [_tool(s)]}})}\n\n"
+        reply=lambda s: (
+            f"event: response.created\ndata: {json.dumps({'response': {'tools': [_tool(s)]}})}\n\n"
+        )
     ),
     "a data source's key": Place(
-        body=lambda s: {"data_sources": [{"type": "azure_search", "parameters": {"authentication": {"type": "api_key", "key": s}}}]}
+        body=lambda s: {
+            "data_sources": [
+                {
+                    "type": "azure_search",
+                    "parameters": {"authentication": {"type": "api_key", "key": s}},
+                }
+            ]
+        }
     ),
-    "a token in a text": Place(body=lambda s: {"input": f"use {_jwt(s)} for it"}, reply=lambda s: {"text": _jwt(s)}),
+    "a token in a text": Place(
+        body=lambda s: {"input": f"use {_jwt(s)} for it"}, reply=lambda s: {"text": _jwt(s)}
+    ),
     "a bearer in a text": Place(body=lambda s: {"input": f"Authorization: Bearer {s}"}),
-    "a password in a text": Place(body=lambda s: {"input": f"Authorization: Basic {base64.b64encode(s.encode()).decode()}"}),
-    "an address with a signature": Place(body=lambda s: {"image_url": f"https://example.com/a.png?se=2030&sig={s}&sp=r"}),
+    "a password in a text": Place(
+        body=lambda s: {"input": f"Authorization: Basic {base64.b64encode(s.encode()).decode()}"}
+    ),
+    "an address with a signature": Place(
+        body=lambda s: {"image_url": f"https://example.com/a.png?se=2030&sig={s}&sp=r"}
+    ),
     "an address with a password": Place(body=lambda s: {"input": f"postgres://me:{s}@db/x"}),
     "a packed body": Place(
-        body=lambda s: {"tools": [_tool(s)], "input": _jwt(s)}, pack=lambda raw: gzip.compress(raw, mtime=1),
+        body=lambda s: {"tools": [_tool(s)], "input": _jwt(s)},
+        pack=lambda raw: gzip.compress(raw, mtime=1),
         headers=lambda _: {"content-encoding": "gzip"},
     ),
     "a body packed in another way": Place(
-        body=lambda s: {"tools": [_tool(s)]}, pack=zlib.compress, headers=lambda _: {"content-encoding": "deflate"}
+        body=lambda s: {"tools": [_tool(s)]},
+        pack=zlib.compress,
+        headers=lambda _: {"content-encoding": "deflate"},
     ),
     "a body that isn't text": Place(body=lambda s: b"\xff\xfe\x00" + _jwt(s).encode() + b"\xff"),
     "a separator of lines in a stream": Place(
-        reply=lambda s: "data: " + json.dumps({"text": "\u2028", "tools": [_tool(s)]}, ensure_ascii=False) + "\n\n"
+        reply=lambda s: (
+            "data: "
+            + json.dumps({"text": "\u2028", "tools": [_tool(s)]}, ensure_ascii=False)
+            + "\n\n"
+        )
     ),
-    "lines of JSON": Place(body=lambda s: b"\n".join(json.dumps({"body": {"tools": [_tool(s)]}}).encode() for _ in range(2))),
+    "lines of JSON": Place(
+        body=lambda s: b"\n".join(
+            json.dumps({"body": {"tools": [_tool(s)]}}).encode() for _ in range(2)
+        )
+    ),
     "lines of JSON in a form": Place(
-        body=lambda s: b"--x\r\nname=file\r\n\r\n" + json.dumps({"body": {"tools": [_tool(s)]}}).encode() + b"\r\n--x--"
+        body=lambda s: (
+            b"--x\r\nname=file\r\n\r\n"
+            + json.dumps({"body": {"tools": [_tool(s)]}}).encode()
+            + b"\r\n--x--"
+        )
     ),
     "spaced JSON": Place(body=lambda s: json.dumps({"tools": [_tool(s)]}, indent=3).encode()),
-    "a form": Place(body=lambda s: f"--x\r\ncontent-disposition: form-data; name=a\r\n\r\nBearer {s}\r\n--x--".encode()),
-}  # fmt: skip
+    "a form": Place(
+        body=lambda s: (
+            f"--x\r\ncontent-disposition: form-data; name=a\r\n\r\nBearer {s}\r\n--x--".encode()
+        )
+    ),
+}
 each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 
 
@@ -125,7 +207,7 @@ def ask(place: Place, server: Loopback, secret: str) -> Any:
     content_type = "text/event-stream" if isinstance(said, str) else "application/json"
     text = said if isinstance(said, str) else json.dumps(said)
     server.answer = lambda _: Reply(
-        200, (("content-type", content_type), *place.told(secret)), [text.encode()]
+        200, (("content-type", content_type), *place.reply_headers(secret)), [text.encode()]
     )
     query = place.query(secret)
     url = f"http://{place.user(secret)}127.0.0.1:{server.port}{place.path(secret)}" + (
@@ -144,7 +226,7 @@ def _forms(secret: str) -> list[bytes]:
 
 
 def in_any_form(path: Path, secret: str) -> bool:
-    """Tell whether a cassette holds a secret: as text, in a packed body, or as base64."""
+    """Return whether a cassette has a secret: as text, in a compressed body, or as base64."""
     text = path.read_bytes()
     data = cassettes.Serializer.deserialize(text.decode())
     raw = [
@@ -156,7 +238,7 @@ def in_any_form(path: Path, secret: str) -> bool:
 
 
 @each_place
-def test_nothing_of_it_is_recorded(loopback: Loopback, tmp_path: Path, place: Place) -> None:
+def test_a_credential_is_never_recorded(loopback: Loopback, tmp_path: Path, place: Place) -> None:
     path = tmp_path / "a.chat.yaml"
     with cassettes.use_cassette(path, record=True):
         reply = ask(place, loopback, FIRST)
@@ -171,7 +253,7 @@ def test_nothing_of_it_is_recorded(loopback: Loopback, tmp_path: Path, place: Pl
     for secret in (FIRST, SECOND):
         with cassettes.use_cassette(path):
             ask(place, loopback, secret)
-    assert len(loopback.requests) == sent, "a replay asks nobody"
+    assert len(loopback.requests) == sent, "a replay sends nothing"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +282,9 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
     url = f"https://{place.user(FIRST)}recorded.invalid{place.path(FIRST)}" + (
         f"?{query}" if query else ""
     )
-    told = {
+    reply_headers = {
         name: value.replace("private.internal", "recorded.invalid")
-        for name, value in place.told(FIRST)
+        for name, value in place.reply_headers(FIRST)
     }
     form = (lambda one: {"string": one}) if of_vcrpy else cassette_bodies.to_form
     each = {
@@ -214,7 +296,7 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
         },
         "response": {
             "status": {"code": 200, "message": "OK"},
-            "headers": told,
+            "headers": reply_headers,
             "body": form(reply),
         },
     }
@@ -224,7 +306,7 @@ def unfiltered(place: Place, folder: Path, *, of_vcrpy: bool) -> Path:
 
 
 @each_place
-def test_it_is_found_where_it_was_recorded_all_the_same(tmp_path: Path, place: Place) -> None:
+def test_a_recorded_credential_is_found(tmp_path: Path, place: Place) -> None:
     unfiltered(place, tmp_path, of_vcrpy=False)
     findings = cassette_check.check(tmp_path, [])
     assert any("holds" in one.what for one in findings), findings
@@ -233,7 +315,7 @@ def test_it_is_found_where_it_was_recorded_all_the_same(tmp_path: Path, place: P
     )
 
 
-def test_a_cassette_from_before_replays_with_another_secret(
+def test_an_earlier_cassette_replays_with_another_secret(
     loopback: Loopback, tmp_path: Path
 ) -> None:
     place = Place(query=PLACES["query code"].query, body=PLACES["an MCP server's headers"].body)
@@ -244,16 +326,30 @@ def test_a_cassette_from_before_replays_with_another_secret(
 
 
 HARMLESS = (
-    "the code is 4711 and the key point is this", "https://example.com/a?page=2&order=asc", "basic arithmetic operations", "?encode=x",
-    '{"token": "Hello", "logprob": -0.1}', '{"type": "object", "properties": {"password": {"type": "string"}, "headers": {"type": "object"}}}',
-    '{"max_tokens": 5, "prompt_cache_key": "mine", "total_tokens": 7}', '{"arguments": "{\\"password\\": \\"x\\"}"}', "sk-removed",
-    '{"type":"mcp","authorization":null,"headers":{}}', 'data: {"type":"response.output_text.delta","delta":"key=1"}\n\n', "a@b.example",
-    "https://example.com/@me:x", '{"a": ', "[" * 2000, "\x1f\x8b broken",
-)  # fmt: skip
+    "the code is 4711 and the key point is this",
+    "https://example.com/a?page=2&order=asc",
+    "basic arithmetic operations",
+    "?encode=x",
+    '{"token": "Hello", "logprob": -0.1}',
+    (
+        '{"type": "object", "properties": {"password": {"type": "string"}, '
+        '"headers": {"type": "object"}}}'
+    ),
+    '{"max_tokens": 5, "prompt_cache_key": "mine", "total_tokens": 7}',
+    '{"arguments": "{\\"password\\": \\"x\\"}"}',
+    "sk-removed",
+    '{"type":"mcp","authorization":null,"headers":{}}',
+    'data: {"type":"response.output_text.delta","delta":"key=1"}\n\n',
+    "a@b.example",
+    "https://example.com/@me:x",
+    '{"a": ',
+    "[" * 2000,
+    "\x1f\x8b broken",
+)
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_harmless_stays(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     found: list[str] = []
     assert credentials.clean_body(text, found.append) == text
     assert credentials.clean_body(text.encode(), found.append) == text.encode()
@@ -261,7 +357,7 @@ def test_what_is_harmless_stays(text: str) -> None:
 
 
 @each_place
-def test_what_is_clean_stays_clean(place: Place) -> None:
+def test_cleaning_twice_changes_nothing(place: Place) -> None:
     body = place.body(FIRST)
     once = credentials.clean_body(body if isinstance(body, bytes) else json.dumps(body).encode())
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Replays without a key: clients are made with a stand-in, wherever a suite makes them, and it stays inside of the replays."""
+"""Replays without a key: a stand-in for clients made anywhere in a suite, never in a real call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
@@ -35,32 +35,44 @@ ALREADY_IMPORTED = (
     yaml,
 )
 
-CALL = 'chat.completions.create(model="m", messages=[dict(role="user", content="hi")]).choices[0].message.content'
+CALL = (
+    'chat.completions.create(model="m", messages=[dict(role="user", content="hi")])'
+    ".choices[0].message.content"
+)
 SAID = '("Native hello", "Hello there")'
 ASKS = f"def test_it(adapter_cassette):\n    assert CLIENT.{CALL} in {SAID}\n"
 
-# The suite's files, but for its conftest a module `test_it`.
+# The suite's files: a module `test_it`, and perhaps a conftest.
 SUITES: Mapping[str, Mapping[str, str]] = {
     "in the test": {"test_it": "import adapter\n" + ASKS.replace("CLIENT", "adapter.OpenAI()")},
-    "at import": {"test_it": "import adapter\nclient = adapter.OpenAI()\n" + ASKS.replace("CLIENT", "client")},
+    "at import": {
+        "test_it": "import adapter\nclient = adapter.OpenAI()\n" + ASKS.replace("CLIENT", "client")
+    },
     "in the application": {
-        "app": "import adapter\nclient = adapter.OpenAI()\n", "test_it": "import app\n" + ASKS.replace("CLIENT", "app.client"),
+        "app": "import adapter\nclient = adapter.OpenAI()\n",
+        "test_it": "import app\n" + ASKS.replace("CLIENT", "app.client"),
     },
     "in the conftest": {
-        "conftest": "import adapter, pytest\nclient = adapter.OpenAI()\n\n@pytest.fixture\ndef made():\n    return client\n",
+        "conftest": "import adapter, pytest\nclient = adapter.OpenAI()\n\n"
+        "@pytest.fixture\ndef made():\n    return client\n",
         "test_it": ASKS.replace("(adapter", "(made, adapter").replace("CLIENT", "made"),
     },
     "in a wider fixture": {
-        "conftest": "import adapter, pytest\n\n@pytest.fixture(scope='session')\ndef made():\n    return adapter.OpenAI()\n",
+        "conftest": "import adapter, pytest\n\n"
+        "@pytest.fixture(scope='session')\ndef made():\n    return adapter.OpenAI()\n",
         "test_it": ASKS.replace("(adapter", "(made, adapter").replace("CLIENT", "made"),
     },
-    "Azure's": {"test_it": "import adapter\nclient = adapter.AzureOpenAI()\n" + ASKS.replace("CLIENT", "client")},
+    "Azure's": {
+        "test_it": "import adapter\nclient = adapter.AzureOpenAI()\n"
+        + ASKS.replace("CLIENT", "client")
+    },
     "by use_cassette": {
         "test_it": "import adapter\nfrom adapter.testing.cassettes import use_cassette\n\n"
-        "def test_it(backend):\n    with use_cassette(f'cassettes/test_it/test_it.{backend}.yaml'):\n"
+        "def test_it(backend):\n"
+        "    with use_cassette(f'cassettes/test_it/test_it.{backend}.yaml'):\n"
         f"        assert adapter.OpenAI().{CALL} in {SAID}\n",
     },
-}  # fmt: skip
+}
 VARIABLES = (
     "OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", "OPENAI_API_VERSION",
     "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_ENDPOINT",
@@ -76,7 +88,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def recorded(suite: pytest.Pytester, server: Loopback, *, azure: bool = False) -> None:
-    """Record what the suites ask, on both sides."""
+    """Record the calls of the suites, on both backends."""
     server.answer = both
     made: Any = adapter.OpenAI(base_url=server.base_url, api_key="k")
     if azure:
@@ -84,9 +96,10 @@ def recorded(suite: pytest.Pytester, server: Loopback, *, azure: bool = False) -
             azure_endpoint=server.base_url[:-3], api_key="k", api_version="2024-10-21"
         )
     with made as client:
-        for side in ("chat", "responses"):
-            path = suite.path / "cassettes" / "test_it" / f"test_it.{side}.yaml"
-            with adapter.use(backend=side), cassettes.use_cassette(path, record=True):  # type: ignore[arg-type]
+        backends: tuple[Literal["chat", "responses"], ...] = ("chat", "responses")
+        for backend in backends:
+            path = suite.path / "cassettes" / "test_it" / f"test_it.{backend}.yaml"
+            with adapter.use(backend=backend), cassettes.use_cassette(path, record=True):
                 client.chat.completions.create(
                     model="m", messages=[{"role": "user", "content": "hi"}]
                 )
@@ -105,7 +118,7 @@ def test_a_replay_needs_no_key(
     suite: pytest.Pytester, loopback: Loopback, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded(suite, loopback, azure=case == "Azure's")
-    monkeypatch.setenv("OPENAI_API_KEY", " ")  # as of a secret that a CI lacks
+    monkeypatch.setenv("OPENAI_API_KEY", " ")  # a missing secret of a CI system
     before = dict(os.environ)
     run(suite, SUITES[case]).assert_outcomes(passed=2)
     assert {name: os.environ.get(name) for name in VARIABLES} == {
@@ -174,7 +187,7 @@ def test_the_stand_in_stays_in_the_replays(
     ],
     ids=["a suite that takes no part", "a recording"],
 )
-def test_elsewhere_a_key_is_needed_as_ever(
+def test_without_a_replay_a_key_is_required(
     suite: pytest.Pytester, source: str, args: tuple[str, ...]
 ) -> None:
     result = run(suite, {"test_it": source}, *args)
@@ -199,7 +212,7 @@ def test_a_key_that_is_set_is_left_alone(
     ],
     ids=["failed", "skipped"],
 )
-def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
+def test_a_failed_recording_leaves_the_cassette(
     suite: pytest.Pytester,
     loopback: Loopback,
     monkeypatch: pytest.MonkeyPatch,
@@ -210,8 +223,12 @@ def test_a_recording_of_what_did_not_pass_leaves_the_cassette(
     before = {path: path.read_bytes() for path in suite.path.rglob("*.yaml")}
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     monkeypatch.setenv("OPENAI_BASE_URL", loopback.base_url)
-    made = "    client = made.enter_context(adapter.OpenAI())\n"  # closed, though the failure holds the test's frame
-    source = "import adapter, contextlib, pytest\n\n@pytest.fixture\ndef made():\n    with contextlib.ExitStack() as made:\n        yield made\n\n"
+    # Closed by a fixture, since the failure keeps the test's frame.
+    made = "    client = made.enter_context(adapter.OpenAI())\n"
+    source = (
+        "import adapter, contextlib, pytest\n\n@pytest.fixture\ndef made():\n"
+        "    with contextlib.ExitStack() as made:\n        yield made\n\n"
+    )
     asks = (
         ASKS.replace("(adapter", "(made, adapter")
         .replace("    assert", f"{made}    assert")

@@ -1,4 +1,4 @@
-"""What is made of Chat's replies is what the Responses API sends, and the translation makes the same Chat reply of it again."""
+"""Responses made from Chat replies fit the SDK's types, and translate back to the same reply."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ EVENTS = {
     for cls in get_args(get_args(ResponseStreamEvent)[0])
 }
 """The SDK's events by their type."""
-SHORT, LONG = 20, 200  # events: longer streams say nothing new, and take their time
+SHORT, LONG = 20, 200  # events: longer streams test nothing new, and are slow
 AUDIO = "audio"  # a call with audio stays on Chat
 
 
 def asked_of(request: Json | None) -> ReplyContext:
-    """Say what a recorded request asked for."""
+    """Return the reply context of a recorded request."""
     request = request or {}
     return ReplyContext(
         model=request.get("model") or "",
@@ -44,7 +44,7 @@ def asked_of(request: Json | None) -> ReplyContext:
 
 
 def said(message: Json) -> Json:
-    """Return what a message says, wherever that has a place on both APIs: an empty text beside something else says nothing."""
+    """Return the parts of a message that both APIs have; empty text beside other parts is None."""
     calls = [
         {key: call.get(key) for key in ("id", "type", "function", "custom")}
         for call in message.get("tool_calls") or ()
@@ -60,7 +60,7 @@ def said(message: Json) -> Json:
 
 
 def ended(finish: str | None, message: Json, asked: ReplyContext) -> str:
-    """Return how an answer ends: with calls it has called, whatever a server says, and else it has stopped."""
+    """Return the expected finish reason: by the tool calls, whatever a server writes."""
     if finish in ("length", "content_filter"):
         return finish
     called = bool(message.get("tool_calls") or message.get("function_call"))
@@ -79,7 +79,7 @@ def counted(usage: Json | None) -> Json | None:
 
 
 def expected(completion: Json, asked: ReplyContext) -> Json:
-    """Return what is to be equal of a completion, natively and translated."""
+    """Return the parts of a completion that must be equal, natively and translated."""
     choice = completion["choices"][0]
     message = choice["message"]
     given_id = completion["id"]
@@ -114,7 +114,7 @@ def test_a_recorded_completion_comes_back(part: Part) -> None:
 
 
 def wrong(check: Any, made: Json) -> list[Any]:
-    """List what the SDK's types find wrong; what old servers don't count, or the installed SDK doesn't know, is not."""
+    """List the errors of validation, except for usage details that servers or SDKs lack."""
     try:
         check(made)
     except ValidationError as error:
@@ -124,7 +124,7 @@ def wrong(check: Any, made: Json) -> list[Any]:
 
 
 def streamed(pieces: Iterable[bytes], asked: ReplyContext) -> tuple[bytes, list[Json]]:
-    """Send a stream through both translations; give the events between, and the chunks at the end."""
+    """Translate a stream in both directions; return the events between, and the final chunks."""
     machine, relay, frames = (
         EventsFromChunks(),
         StreamTranslator(asked._replace(stream=True), PathMap()),
@@ -145,7 +145,7 @@ def streamed(pieces: Iterable[bytes], asked: ReplyContext) -> tuple[bytes, list[
 
 
 def put_together(chunks: Iterable[Json]) -> Json:
-    """Make a completion of the first choice of a stream."""
+    """Return a completion of the first choice of a stream."""
     top: Json = {"id": "", "choices": []}
     message: Json = {"content": "", "refusal": "", "annotations": []}
     calls: dict[int, Json] = {}
@@ -202,19 +202,19 @@ def test_a_recorded_stream_comes_back(part: Part) -> None:
         for number, event in enumerate(Decoder().feed(between)):
             made = json.loads(event.data)
             assert (made["type"], made["sequence_number"]) == (event.name, number)
-            if made["type"] not in seen:  # one of each kind tells
+            if made["type"] not in seen:  # one of each type is enough
                 seen.add(made["type"])
                 assert not wrong(EVENTS[made["type"]].model_validate, made), (one.id, made)
         want = expected(put_together(native), asked)
         found = expected(put_together(chunks), asked)
-        if not asked.include_usage:  # which the API wouldn't send then, and some servers do
+        if not asked.include_usage:  # some servers send it all the same
             want.pop("usage"), found.pop("usage")
         assert found == want, one.id
         count += 1
     assert count > 30
 
 
-# Replies as they are made up
+# Generated replies
 
 _TEXTS = st.text(max_size=12)
 _CALLS = st.lists(
@@ -226,7 +226,7 @@ _ENDS = st.sampled_from(["stop", "length", "content_filter", "tool_calls", None,
 
 @st.composite
 def completions(draw: st.DrawFn) -> Json:
-    """Make a completion up: a text, a refusal, calls, or some of that; with what mocks leave out left out now and then."""
+    """Draw a completion: text, refusal, calls, or several of these; with fields left out."""
     calls = [
         {"id": f"call_{n}", "type": "custom", "custom": {"name": name, "input": written}}
         if custom
@@ -254,7 +254,7 @@ def completions(draw: st.DrawFn) -> Json:
 
 @settings(max_examples=examples(60))
 @given(completions())
-def test_a_made_up_completion_comes_back(completion: Json) -> None:
+def test_a_generated_completion_comes_back(completion: Json) -> None:
     asked = ReplyContext(model="gpt-4o")
     back = response_to_completion(make_response(completion), asked).body
     assert expected(back, asked) == expected(completion, asked)
@@ -262,7 +262,7 @@ def test_a_made_up_completion_comes_back(completion: Json) -> None:
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[Json, list[bytes]]:
-    """Make a completion up, and its stream: every text in pieces, the calls' mixed or in turn, and all cut anywhere."""
+    """Draw a completion and its stream: texts in pieces, calls mixed or in order, cut anywhere."""
     completion = draw(completions())
     choice = completion["choices"][0]
     deltas: list[Json] = [{"role": "assistant", "content": None}]
@@ -278,7 +278,7 @@ def streams(draw: st.DrawFn) -> tuple[Json, list[bytes]]:
                 for piece in pieces_of(draw, call[kind][key])
             ]
         )
-    while any(written):  # each in its own order, and now and then another's between
+    while any(written):  # each in order, interleaved with the others
         deltas.append(draw(st.sampled_from([one for one in written if one])).pop(0))
     top = {key: completion[key] for key in ("id", "created", "model")}
     chunks = [
@@ -306,7 +306,7 @@ def pieces_of(draw: st.DrawFn, text: str) -> list[str]:
 
 @settings(max_examples=examples(60))
 @given(streams())
-def test_a_made_up_stream_comes_back(made: tuple[Json, list[bytes]]) -> None:
+def test_a_generated_stream_comes_back(made: tuple[Json, list[bytes]]) -> None:
     completion, pieces = made
     asked = ReplyContext(model="gpt-4o", stream=True, include_usage=True)
     back = put_together(streamed(pieces, asked)[1])
@@ -315,16 +315,46 @@ def test_a_made_up_stream_comes_back(made: tuple[Json, list[bytes]]) -> None:
 
 
 LEFT_OUT: dict[str, tuple[Json, list[tuple[str, str, str]]]] = {
-    "ids": ({"tool_calls": [{"function": {"name": "f", "arguments": "1"}}, {"function": {"name": "g", "arguments": "2"}}]},
-            [("call_mock_0", "f", "1"), ("call_mock_1", "g", "2")]),
-    "other indexes than one for each": ({"tool_calls": [
-        {"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}},
-        {"index": 0, "id": "b", "custom": None, "function": {"name": "g", "arguments": "2"}}]}, [("a", "f", "1"), ("b", "g", "2")]),
-    "types": ({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": ""}}]}, [("a", "f", "")]),
-    "arguments": ({"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]}, [("a", "f", "")]),
-    "the text of arguments": ({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"b": 1}}}]}, [("a", "f", '{"b": 1}')]),
-    "what is no call": ({"tool_calls": [None, "x", {"id": "a", "function": {"name": "f", "arguments": ""}}]}, [("a", "f", "")]),
-}  # fmt: skip
+    "ids": (
+        {
+            "tool_calls": [
+                {"function": {"name": "f", "arguments": "1"}},
+                {"function": {"name": "g", "arguments": "2"}},
+            ]
+        },
+        [("call_mock_0", "f", "1"), ("call_mock_1", "g", "2")],
+    ),
+    "other indexes than one for each": (
+        {
+            "tool_calls": [
+                {"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}},
+                {
+                    "index": 0,
+                    "id": "b",
+                    "custom": None,
+                    "function": {"name": "g", "arguments": "2"},
+                },
+            ]
+        },
+        [("a", "f", "1"), ("b", "g", "2")],
+    ),
+    "types": (
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": ""}}]},
+        [("a", "f", "")],
+    ),
+    "arguments": (
+        {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]},
+        [("a", "f", "")],
+    ),
+    "the text of arguments": (
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"b": 1}}}]},
+        [("a", "f", '{"b": 1}')],
+    ),
+    "what is no call": (
+        {"tool_calls": [None, "x", {"id": "a", "function": {"name": "f", "arguments": ""}}]},
+        [("a", "f", "")],
+    ),
+}
 
 
 @pytest.mark.parametrize(("message", "calls"), LEFT_OUT.values(), ids=LEFT_OUT.keys())
@@ -338,14 +368,34 @@ def test_what_mocks_leave_out_of_calls(message: Json, calls: list[tuple[str, str
     ] == calls
 
 
-ODD: list[Any] = [None, [], "x", 1, True, {}, {"choices": None}, {"choices": [None]}, {"choices": [{}]}, {"choices": [{"message": 1}]},
-                  {"choices": [{"message": {"content": 1, "tool_calls": 1, "annotations": 1}}]},
-                  {"choices": [{"delta": {"tool_calls": {}, "function_call": 1}, "logprobs": 1}], "usage": 1, "moderation": 1, "id": 1},
-                  {"choices": [{"finish_reason": [], "content_filter_results": 1}], "prompt_filter_results": [1], "created": "x"}]  # fmt: skip
+ODD: list[Any] = [
+    None,
+    [],
+    "x",
+    1,
+    True,
+    {},
+    {"choices": None},
+    {"choices": [None]},
+    {"choices": [{}]},
+    {"choices": [{"message": 1}]},
+    {"choices": [{"message": {"content": 1, "tool_calls": 1, "annotations": 1}}]},
+    {
+        "choices": [{"delta": {"tool_calls": {}, "function_call": 1}, "logprobs": 1}],
+        "usage": 1,
+        "moderation": 1,
+        "id": 1,
+    },
+    {
+        "choices": [{"finish_reason": [], "content_filter_results": 1}],
+        "prompt_filter_results": [1],
+        "created": "x",
+    },
+]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=map(str, range(len(ODD))))
-def test_what_no_api_sends_is_no_crash(odd: Any) -> None:
+def test_malformed_replies_do_not_crash(odd: Any) -> None:
     if is_completion(odd):
         json.dumps(make_response(odd))
     machine = EventsFromChunks()

@@ -1,4 +1,4 @@
-"""Cassettes and transports: by whatever an SDK client sends, its calls are recorded and replayed, or the test fails."""
+"""Cassettes and transports: calls by any transport are recorded and replayed, or the test fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAID = "Hello there"
 
 
 def fetched(request: Any) -> Any:
-    """Send a request by another library, as a team's own transport may."""
+    """Send a request by another library, as a custom transport may."""
     connection = http.client.HTTPConnection(request.url.host, request.url.port)
     headers = dict(request.headers.items())
     connection.request(request.method, request.url.raw_path.decode(), request.content, headers)
@@ -34,7 +34,8 @@ def fetched(request: Any) -> Any:
     return HTTP.Response(reply.status, headers=reply.getheaders(), stream=stream)
 
 
-class Own(HTTP.BaseTransport, HTTP.AsyncBaseTransport):  # type: ignore[misc]  # the library is the installed one
+# The base classes are those of the installed library.
+class Own(HTTP.BaseTransport, HTTP.AsyncBaseTransport):  # type: ignore[misc]
     def handle_request(self, request: Any) -> Any:
         request.read()
         return fetched(request)
@@ -67,7 +68,7 @@ class Around(HTTP.BaseTransport):  # type: ignore[misc]  # as above
 
 
 class InThread(HTTP.BaseTransport):  # type: ignore[misc]  # as above
-    """Send in a thread of its own, which knows nothing of the caller's context."""
+    """Send in a new thread, without the caller's context."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -102,12 +103,12 @@ TRANSPORTS: Mapping[str, Callable[[], Any]] = {
     "the library's": plain,
     "with retries": lambda: plain(retries=2),
     "a subclass": lambda: Overriding(verify=False),
-    "one of the team's": Own,
+    "a custom one": Own,
     "around the library's": lambda: Around(plain),
-    "around the team's": lambda: Around(Own),
+    "around a custom one": lambda: Around(Own),
     "several": lambda: Slotted(Own(), plain()),
     "in a thread": lambda: InThread(plain()),
-    "the team's in a thread": lambda: InThread(Own()),
+    "a custom one in a thread": lambda: InThread(Own()),
     "the adapter's": lambda: adapter.Transport(Own()),
     "the adapter's, with none given": adapter.Transport,
 }
@@ -169,7 +170,7 @@ async def test_a_call_is_recorded_and_replayed_by_any_async_transport(
     assert paths(server) == ["/v1/responses"]
 
 
-def test_what_a_mock_says_is_recorded(server: Loopback, tmp_path: Path) -> None:
+def test_a_mocks_reply_is_recorded(server: Loopback, tmp_path: Path) -> None:
     path, mock = tmp_path / "it.chat.yaml", HTTP.MockTransport(fetched)
     for record in (True, False):
         with use_cassette(path, record=record):
@@ -177,11 +178,11 @@ def test_what_a_mock_says_is_recorded(server: Loopback, tmp_path: Path) -> None:
     assert len(server.requests) == 1
 
 
-# What goes past
+# Requests that bypass the cassette
 
 
 class PastItsBase(HTTP.HTTPTransport):  # type: ignore[misc]  # as above
-    """Call itself the library's and send by something else."""
+    """A subclass of the library's transport that sends by another library."""
 
     def handle_request(self, request: Any) -> Any:
         request.read()
@@ -189,24 +190,28 @@ class PastItsBase(HTTP.HTTPTransport):  # type: ignore[misc]  # as above
 
 
 class ByItsPool(HTTP.HTTPTransport):  # type: ignore[misc]  # as above
-    """Send by the library's pool, past the library's own method, with all that the SDK said in the headers."""
+    """Send by the library's pool, not by its method, with all headers of the SDK."""
 
     def handle_request(self, request: Any) -> Any:
         core = __import__(HTTP.__name__.replace("httpx", "httpcore"))
         raw = request.url.raw_scheme, request.url.raw_host, request.url.port, request.url.raw_path
         reply = self._pool.handle_request(
             core.Request(
-                request.method.encode(), core.URL(scheme=raw[0], host=raw[1], port=raw[2], target=raw[3]),
-                headers=request.headers.raw, content=request.stream,
+                request.method.encode(),
+                core.URL(scheme=raw[0], host=raw[1], port=raw[2], target=raw[3]),
+                headers=request.headers.raw,
+                content=request.stream,
             )
-        )  # fmt: skip
+        )
         return HTTP.Response(
             reply.status, headers=reply.headers, stream=HTTP.ByteStream(reply.read())
         )
 
 
 @pytest.mark.parametrize("kind", [PastItsBase, ByItsPool])
-def test_a_recording_past_the_cassette_fails(server: Loopback, kind: Any, tmp_path: Path) -> None:
+def test_a_recording_that_bypasses_the_cassette_fails(
+    server: Loopback, kind: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "it.chat.yaml"
     path.write_text("as it was")
     why = rf"POST /v1/chat/completions, by .*{kind.__name__}, bypassed the cassette"
@@ -223,7 +228,7 @@ def test_a_recording_past_the_cassette_fails(server: Loopback, kind: Any, tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "sent"), [(PastItsBase, 2), (ByItsPool, 1)])
-def test_a_replay_past_the_cassette_fails(
+def test_a_replay_that_bypasses_the_cassette_fails(
     server: Loopback, kind: Any, sent: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "it.chat.yaml"
@@ -232,9 +237,7 @@ def test_a_replay_past_the_cassette_fails(
     why = r"bypass(ed|ing) the cassette"
     with pytest.raises(ReplayError, match=why), use_cassette(path, whole=False):
         asked(server, kind(verify=False))
-    assert (
-        len(server.requests) == sent
-    )  # what has a way out that nothing is known of is found out afterwards
+    assert len(server.requests) == sent  # an unknown way out is only found afterwards
 
 
 class Fixed(type):
@@ -243,13 +246,13 @@ class Fixed(type):
 
 
 class Unchanging(HTTP.BaseTransport, metaclass=Fixed):  # type: ignore[misc]  # as above
-    """Stands for a transport that isn't written in Python."""
+    """Stands for a transport that can't be patched, such as one not written in Python."""
 
     def handle_request(self, request: Any) -> Any:
         raise AssertionError("it was asked")
 
 
-def test_a_transport_that_cannot_be_covered_sends_nothing(server: Loopback, tmp_path: Path) -> None:
+def test_a_transport_that_cannot_be_patched_sends_nothing(server: Loopback, tmp_path: Path) -> None:
     def recorded() -> None:
         with (
             use_cassette(tmp_path / "it.yaml", record=True),
@@ -269,13 +272,15 @@ def test_a_recording_of_nothing_fails(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_calls_without_answers_fails(tmp_path: Path) -> None:
-    nobody = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
+    unreachable = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     why = r"1 request, and no reply"
     with (
-        nobody, pytest.raises(RecordingError, match=why), use_cassette(tmp_path / "it.yaml", record=True),
+        unreachable,
+        pytest.raises(RecordingError, match=why),
+        use_cassette(tmp_path / "it.yaml", record=True),
         pytest.raises(openai.APIConnectionError),
-    ):  # fmt: skip
-        nobody.chat.completions.create(**CALL)
+    ):
+        unreachable.chat.completions.create(**CALL)
 
 
 def test_a_block_that_raises_leaves_the_cassette(server: Loopback, tmp_path: Path) -> None:
@@ -305,7 +310,7 @@ def test_nothing_is_recorded_with_the_stand_in(server: Loopback, tmp_path: Path)
 async def test_an_app_in_the_tests_own_process_is_left_alone(
     server: Loopback, tmp_path: Path
 ) -> None:
-    """The app that is tested runs in a replay as well; only what it asks of the API is replayed."""
+    """The tested app also runs in a replay; only its requests to the API are replayed."""
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         text = (asked(server, plain()) or "").encode()

@@ -1,4 +1,4 @@
-"""The pytest plugin: on which sides a test runs, what the side reaches, and what is told of it at the end."""
+"""The pytest plugin: the backends of a test, what a backend applies to, and the report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import adapter
 from adapter.testing import stream_pieces, vcr_check
 from tests.support import answers, http
 
-# The suites run in this process, and forget at their end what they were the first to import: so nothing is left to them.
+# The suites run in this process, and forget at their end what they were the first to import: so
+# nothing is left to them.
 ALREADY_IMPORTED = (openai, adapter.OpenAI, answers, http, stream_pieces)
 
 pytest_plugins = ["pytester"]
 
-# A client as code under test makes it, over a server that answers on both APIs.
+# A client as code under test makes it, with a server of both APIs.
 CONFTEST = """
 import json
 import adapter
@@ -34,13 +35,16 @@ def answered(request):
     native = request.url.path.endswith("/chat/completions")
     if json.loads(request.content).get("stream"):
         pieces = chat_events("Native hello") if native else events("Hello", " there")
-        return HTTP.Response(200, headers={"content-type": "text/event-stream"}, stream=HTTP.ByteStream(b"".join(pieces)))
+        headers = {"content-type": "text/event-stream"}
+        return HTTP.Response(200, headers=headers, stream=HTTP.ByteStream(b"".join(pieces)))
     return HTTP.Response(200, json=completion() if native else response(message_item()))
 
 def made(**settings):
     http_client = HTTP.Client(transport=HTTP.MockTransport(answered))
-    given = dict(settings=adapter.Settings(**settings)) if settings else {}
-    return adapter.OpenAI(base_url="http://made.invalid/v1", api_key="k", http_client=http_client, max_retries=0, **given)
+    given = dict(api_key="k", http_client=http_client, max_retries=0)
+    if settings:
+        given["settings"] = adapter.Settings(**settings)
+    return adapter.OpenAI(base_url="http://made.invalid/v1", **given)
 
 MADE_BEFORE = made()
 SAID = {"chat": "Native hello", "responses": "Hello there"}
@@ -62,7 +66,8 @@ SAID = {"chat": "Native hello", "responses": "Hello there"}
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    # Only what is needed: the others cost more than the tests. That it loads by its entry point is seen with xdist below.
+    # Only what is needed: the others cost more than the tests. That it loads by its entry point is
+    # seen with xdist below.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(CONFTEST)
     return pytester
@@ -86,13 +91,22 @@ def ids(result: Any) -> list[str]:
 
 FIXTURE = "def test_a(backend):\n    assert backend in ('chat', 'responses')\n"
 MARKED = "@pytest.mark.adapter_backend\ndef test_a():\n    pass\n"
-CHAT_ONLY = "@pytest.mark.adapter_backend('chat', reason='audio')\ndef test_a(backend):\n    assert backend == 'chat'\n"
+CHAT_ONLY = (
+    "@pytest.mark.adapter_backend('chat', reason='audio')\n"
+    "def test_a(backend):\n    assert backend == 'chat'\n"
+)
 BY_FIXTURE = (
     "@pytest.fixture\ndef mine(backend):\n    return backend\n\ndef test_a(mine):\n    pass\n"
 )
 PARAMETERS = "@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n, backend):\n    pass\n"
-OWN_PARAMETER = "@pytest.mark.parametrize('backend', ['postgres'])\ndef test_a(backend):\n    assert backend == 'postgres'\n"
-OWN_FIXTURE = "@pytest.fixture\ndef backend():\n    return 'agg'\n\ndef test_a(backend):\n    assert backend == 'agg'\n"
+OWN_PARAMETER = (
+    "@pytest.mark.parametrize('backend', ['postgres'])\n"
+    "def test_a(backend):\n    assert backend == 'postgres'\n"
+)
+OWN_FIXTURE = (
+    "@pytest.fixture\ndef backend():\n    return 'agg'\n\n"
+    "def test_a(backend):\n    assert backend == 'agg'\n"
+)
 PLAIN = "def test_a():\n    pass\n"
 WHOLE_MODULE = (
     "pytestmark = pytest.mark.adapter_backend\nclass TestIt:\n    def test_a(self):\n        pass\n"
@@ -104,24 +118,34 @@ RUNS: dict[str, tuple[str, list[str], list[str]]] = {
     "a fixture's fixture": (BY_FIXTURE, [], BOTH),
     "a mark": (MARKED, [], BOTH),
     "a module's mark": (WHOLE_MODULE, [], [f"TestIt::{one}" for one in BOTH]),
-    "one side by option": (FIXTURE, ["--adapter-backend=responses"], BOTH[1:]),
+    "one backend by option": (FIXTURE, ["--adapter-backend=responses"], BOTH[1:]),
     "both by option": (FIXTURE, ["--adapter-backend=both", "-o", "adapter_backend=chat"], BOTH),
-    "one side by ini": (FIXTURE, ["-o", "adapter_backend=chat"], BOTH[:1]),
-    "one side by mark": (CHAT_ONLY, [], BOTH[:1]),
-    "neither": (CHAT_ONLY, ["--adapter-backend=responses"], ["test_a[responses] SKIPPED (runs on chat only: audio)"]),
+    "one backend by ini": (FIXTURE, ["-o", "adapter_backend=chat"], BOTH[:1]),
+    "one backend by mark": (CHAT_ONLY, [], BOTH[:1]),
+    "neither": (
+        CHAT_ONLY,
+        ["--adapter-backend=responses"],
+        ["test_a[responses] SKIPPED (runs on chat only: audio)"],
+    ),
     "own parameters": (
-        PARAMETERS, [],
-        ["test_a[1-chat] PASSED", "test_a[1-responses] PASSED", "test_a[2-chat] PASSED", "test_a[2-responses] PASSED"],
+        PARAMETERS,
+        [],
+        [
+            "test_a[1-chat] PASSED",
+            "test_a[1-responses] PASSED",
+            "test_a[2-chat] PASSED",
+            "test_a[2-responses] PASSED",
+        ],
     ),
     "a parameter of that name": (OWN_PARAMETER, [], ["test_a[postgres] PASSED"]),
     "a fixture of that name": (OWN_FIXTURE, ["--adapter-backend=both"], ["test_a PASSED"]),
     "no part": (PLAIN, ["--adapter-backend=both"], ["test_a PASSED"]),
     "all by ini": (PLAIN, ["-o", "usefixtures=backend"], BOTH),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", RUNS)
-def test_the_sides_of_a_test(suite: pytest.Pytester, case: str) -> None:
+def test_the_backends_of_a_test(suite: pytest.Pytester, case: str) -> None:
     source, args, ran = RUNS[case]
     assert ids(run(suite, source, *args)) == ran
 
@@ -143,7 +167,7 @@ class Test(unittest.TestCase):
     [([], "Native hello"), (["--adapter-backend=responses"], "Hello there")],
     ids=["both", "responses"],
 )
-def test_what_cannot_be_doubled(suite: pytest.Pytester, args: list[str], said: str) -> None:
+def test_what_cannot_be_parametrized(suite: pytest.Pytester, args: list[str], said: str) -> None:
     result = run(suite, UNITTEST, "-s", *args)
     result.assert_outcomes(passed=1)
     assert f"said {said}" in result.stdout.str()
@@ -158,19 +182,31 @@ def test_doctests_of_a_suite_that_takes_part(suite: pytest.Pytester) -> None:
 
 
 WRONG = {
-    "a mark's side": ("@pytest.mark.adapter_backend('chatt')\n" + PLAIN, [], "expected 'chat' or 'responses', got 'chatt'"),
-    "the ini's side": (FIXTURE, ["-o", "adapter_backend=all"], "expected chat, responses or both, got 'all'"),
+    "a mark's backend": (
+        "@pytest.mark.adapter_backend('chatt')\n" + PLAIN,
+        [],
+        "expected 'chat' or 'responses', got 'chatt'",
+    ),
+    "the ini's backend": (
+        FIXTURE,
+        ["-o", "adapter_backend=all"],
+        "expected chat, responses or both, got 'all'",
+    ),
     "pieces": (
-        "@pytest.mark.adapter_streams('bits')\n" + FIXTURE, [], "expected whole, event, byte, cut, got 'bits'",
+        "@pytest.mark.adapter_streams('bits')\n" + FIXTURE,
+        [],
+        "expected whole, event, byte, cut, got 'bits'",
     ),
     "too late": (
-        "def test_a(request):\n    request.getfixturevalue('backend')\n", [], "can't be requested at run time",
+        "def test_a(request):\n    request.getfixturevalue('backend')\n",
+        [],
+        "can't be requested at run time",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_is_said(suite: pytest.Pytester, case: str) -> None:
+def test_wrong_values_are_named(suite: pytest.Pytester, case: str) -> None:
     source, args, message = WRONG[case]
     result = run(suite, source, *args)
     assert result.ret != 0
@@ -221,8 +257,8 @@ def test_nothing_stays():
 """
 
 
-def test_what_the_side_reaches(suite: pytest.Pytester) -> None:
-    """Reach a client made at import and one made in the test, threads, tasks, subprocesses; not what is said more closely."""
+def test_what_the_backend_applies_to(suite: pytest.Pytester) -> None:
+    """To clients made at any time, threads, tasks and subprocesses; more specific choices win."""
     run(suite, REACHED, "-o", "anyio_mode=auto").assert_outcomes(passed=9)
 
 
@@ -310,7 +346,7 @@ def test_shared(told, backend):
 """
 
 
-def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(
+def test_calls_of_a_wider_fixture_on_the_other_backend_are_reported(
     suite: pytest.Pytester,
 ) -> None:
     result = run(suite, SHARED)
@@ -324,38 +360,39 @@ def test_a_wider_fixture_that_made_its_calls_on_the_other_side_is_told_of(
     result.stdout.fnmatch_lines([f"--adapter-strict: {title} told"])
 
 
-def test_nothing_is_said_where_nothing_took_part(suite: pytest.Pytester) -> None:
+def test_no_report_if_no_test_took_part(suite: pytest.Pytester) -> None:
     assert "adapter:" not in run(suite, PLAIN).stdout.str()
     run(suite, PLAIN, "--adapter-backend=both").stdout.fnmatch_lines(
         ["No test took part:*usefixtures=backend*"]
     )
 
 
-# As observers are told: a worker that makes no client starts in half the time.
-TOLD = """
+# Records are made directly: a worker that makes no client starts in half the time.
+RECORDS = """
 from adapter._exchange.record import Decision
 from adapter.telemetry.observers import Observers
 from adapter.telemetry.record import Record
 from adapter.translation.ledger import Loss
 
-def told(asked):
+def notify(asked):
     held = (Loss("seed", "held", "why"),) if asked == "responses" else ()
-    Observers().notify(Record.of(Decision("chat", asked, "unsupported" if held else "use", held, ""), latency=0.1))
+    decision = Decision("chat", asked, "unsupported" if held else "use", held, "")
+    Observers().notify(Record.of(decision, latency=0.1))
 
 def test_a(backend):
-    told(backend)
+    notify(backend)
 
 def test_red(backend):
     assert backend == "chat"
 
 def test_elsewhere():
-    told("chat")
+    notify("chat")
 """
 
 
-def test_the_report_comes_up_from_workers(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_the_report_includes_workers(pytester: pytest.Pytester, tmp_path: Path) -> None:
     pytest.importorskip("xdist")
-    pytester.makepyfile(test_it=TOLD)
+    pytester.makepyfile(test_it=RECORDS)
     path = tmp_path / "report.json"
     result = pytester.runpytest_inprocess(
         "-n", "1", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--adapter-report={path}"
@@ -377,14 +414,16 @@ STREAMS = """
 def test_a(backend, monkeypatch):
     import adapter
     client = adapter.OpenAI(base_url="http://made.invalid/v1", api_key="k", max_retries=0)
-    stream = client.chat.completions.create(model="m", messages=[dict(role="user", content="hi")], stream=True)
+    messages = [dict(role="user", content="hi")]
+    stream = client.chat.completions.create(model="m", messages=messages, stream=True)
     print("pieces", len(list(stream.response.iter_raw())))
 """
 NETWORK = """
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
     from conftest import HTTP, answered
-    monkeypatch.setattr(HTTP.HTTPTransport, "handle_request", lambda self, request: answered(request))
+    handle_request = lambda self, request: answered(request)
+    monkeypatch.setattr(HTTP.HTTPTransport, "handle_request", handle_request)
 """
 
 
@@ -412,7 +451,7 @@ def test_a_stream_breaks(suite: pytest.Pytester) -> None:
 
 
 def test_the_plugin_is_cheap() -> None:
-    """What pytest imports at its start, in every project that has the package installed."""
+    """Check what pytest imports at its start in every project with the package installed."""
     code = """
 import sys, pytest
 before = set(sys.modules)
@@ -427,7 +466,7 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
     }  # fmt: skip
 
 
-# vcrpy: where it takes hold
+# The level at which vcrpy patches
 
 
 @pytest.mark.parametrize(
@@ -476,7 +515,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     vcr_check.problem.cache_clear()
 
 
-def test_the_vcrpy_that_is_here_will_do() -> None:
+def test_the_installed_vcrpy_is_accepted() -> None:
     vcr_check.problem.cache_clear()
     assert vcr_check.problem() is None
 
@@ -488,7 +527,8 @@ def test_a_vcrpy_above_the_adapter_is_refused(
     why = vcr_check.problem()
     assert why is not None
     assert why.startswith(
-        f"vcrpy 7.0.0 replaces {library.__name__}.Client._send_single_request, which is above the adapter"
+        f"vcrpy 7.0.0 replaces {library.__name__}.Client._send_single_request, "
+        "which is above the adapter"
     )
 
 
@@ -501,7 +541,7 @@ def test_a_vcrpy_that_does_not_know_the_library_is_refused(
     assert "doesn't know" in why
 
 
-def test_a_vcrpy_below_the_transports_will_do(
+def test_a_vcrpy_below_the_transports_is_accepted(
     library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core = sys.modules[library.__name__.replace("httpx", "httpcore")]

@@ -1,4 +1,4 @@
-"""Projects with a module or package `adapter` of their own: pytest starts, and the name is theirs."""
+"""Projects with their own `adapter`: pytest starts, and the plugin is inactive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASKING = (
 TAKING_PART = (
     "import os\n\ndef test_a(backend):\n    assert os.environ['ADAPTER_BACKEND'] == backend\n"
 )
-STEPS = (
+INACTIVE = (
     "adapter: the plugin of chat-responses-adapter is inactive, since this project has its own "
     "`adapter`: "
 )
@@ -27,7 +27,8 @@ STEPS = (
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    # Only the entry point's own module, as pytest finds it in any environment: the other plugins take their time.
+    # Only the entry point's own module, as pytest finds it in any environment: the other plugins
+    # take their time.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     return pytester
@@ -49,10 +50,20 @@ IN_A_PART = {
 }
 PROJECTS: dict[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     "a module": ({"adapter.py": OWN, "conftest.py": "import adapter\n", "test_it.py": USING}, ()),
-    "a package": ({"adapter/__init__.py": OWN, "tests/__init__.py": "", "tests/test_it.py": USING}, ()),
-    "on pythonpath": ({"src/adapter.py": OWN, "pytest.ini": "[pytest]\npythonpath = src\n", "tests/test_it.py": USING}, ()),
+    "a package": (
+        {"adapter/__init__.py": OWN, "tests/__init__.py": "", "tests/test_it.py": USING},
+        (),
+    ),
+    "on pythonpath": (
+        {
+            "src/adapter.py": OWN,
+            "pytest.ini": "[pytest]\npythonpath = src\n",
+            "tests/test_it.py": USING,
+        },
+        (),
+    ),
     "beside the tests that are named": (IN_A_PART, ("parts/one/tests",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", PROJECTS)
@@ -60,36 +71,35 @@ def test_the_name_is_the_projects(project: pytest.Pytester, case: str) -> None:
     files, args = PROJECTS[case]
     result = run(project, files, *args)
     result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line("*is inactive*")  # to whom asks for nothing
+    result.stdout.no_fnmatch_line("*is inactive*")  # no option is given
 
 
-def test_who_asks_for_the_plugin_is_told(project: pytest.Pytester) -> None:
+def test_use_of_the_inactive_plugin_is_reported(project: pytest.Pytester) -> None:
     files = {"adapter.py": OWN, "test_it.py": USING, "test_more.py": ASKING}
     result = run(
         project, files, "--adapter-backend=both", "--adapter-report=report.json", "--strict-markers"
     )
     result.assert_outcomes(passed=1, errors=1)
     assert (
-        result.stdout.str().count(f"{STEPS}adapter.py") == 2
+        result.stdout.str().count(f"{INACTIVE}adapter.py") == 2
     )  # for the option, and for the fixture
     assert not (project.path / "report.json").exists()
 
 
-def test_who_asks_is_told_of_what_is_found_late(project: pytest.Pytester) -> None:
+def test_a_module_found_late_is_reported(project: pytest.Pytester) -> None:
     result = run(project, IN_A_PART, "--adapter-strict")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"{STEPS}parts/one/adapter.py"])
+    result.stdout.fnmatch_lines([f"{INACTIVE}parts/one/adapter.py"])
 
 
-def test_a_folder_of_that_name_takes_nothing(project: pytest.Pytester) -> None:
+def test_a_folder_of_that_name_is_ignored(project: pytest.Pytester) -> None:
     files = {"adapter/notes.txt": "", "adapter/old.py": "", "test_it.py": TAKING_PART}
     run(project, files, "--adapter-backend=both").assert_outcomes(passed=2)
 
 
 def test_the_entry_point_is_that_module() -> None:
-    told = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-    assert told["project"]["entry-points"]["pytest11"] == {"adapter": "pytest_chat_responses"}
-    assert (
-        "pytest_chat_responses.py"
-        in told["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    )
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)
+    assert project["project"]["entry-points"]["pytest11"] == {"adapter": "pytest_chat_responses"}
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert "pytest_chat_responses.py" in wheel["only-include"]

@@ -1,4 +1,4 @@
-"""Suites whose tests share a client between event loops: what fails for that is told apart from what fails on one side."""
+"""Suites that share a client between event loops: these failures are no difference of backends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ pytest_plugins = ["pytester"]
 
 ALREADY_IMPORTED = (openai, adapter.OpenAI, answers, http)  # see test_plugin.py
 
-# A client as code under test makes it. As a pool's connections do, its transport belongs to the loop in which it is first used.
+# A client as code under test makes it. As a pool's connections do, its transport belongs to the
+# loop in which it is first used.
 SHARING = """
 import asyncio, pytest, {module}
 from tests.support.answers import completion, message_item, response
@@ -32,7 +33,8 @@ class Bound(HTTP.AsyncBaseTransport):
         return HTTP.Response(200, json=completion() if native else response(message_item()))
 
 client = {module}.AsyncOpenAI(
-    base_url="http://made.invalid/v1", api_key="k", max_retries=0, http_client=HTTP.AsyncClient(transport=Bound())
+    base_url="http://made.invalid/v1", api_key="k", max_retries=0,
+    http_client=HTTP.AsyncClient(transport=Bound()),
 )
 
 @pytest.fixture({scope}autouse=True)
@@ -41,8 +43,9 @@ async def loop():
 
 {twice}
 async def test_a({argument}):
-    said = await client.chat.completions.create(model="m", messages=[dict(role="user", content="hi")])
-    assert said.choices[0].message.content
+    messages = [dict(role="user", content="hi")]
+    result = await client.chat.completions.create(model="m", messages=messages)
+    assert result.choices[0].message.content
 """
 NATIVELY = {"module": "openai", "twice": "@pytest.mark.parametrize('n', [1, 2])", "argument": "n"}
 ON_BOTH_SIDES = {"module": "adapter", "twice": "", "argument": "backend"}
@@ -69,7 +72,7 @@ ONE_LOOP, A_LOOP_EACH = "scope='session', ", ""
     [(ONE_LOOP, {"passed": 2}), (A_LOOP_EACH, {"passed": 1, "failed": 1})],
     ids=["one", "each"],
 )
-def test_both_sides_fare_as_two_runs_natively(
+def test_both_backends_behave_like_two_native_runs(
     suite: pytest.Pytester, scope: str, outcome: dict[str, int]
 ) -> None:
     backend = "@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
@@ -86,7 +89,7 @@ def test_both_sides_fare_as_two_runs_natively(
     if "failed" in outcome:
         result.stdout.fnmatch_lines(
             [
-                "A client, or something else that the test shares, was used in another event loop before.*",
+                "A client, or something else that the test shares, was used in another event loop*",
                 "failed by sharing a client between event loops, not because of the backend:",
                 "  test_it.py::test_a?responses?",
             ]
@@ -127,7 +130,7 @@ def test_the_kind_of_a_failure(case: str) -> None:
     assert event_loop_failures.failure_kind(error) == kind
 
 
-def test_a_loop_that_the_adapter_itself_mixes_up_is_a_fault() -> None:
+def test_an_error_raised_by_the_adapter_is_no_such_failure() -> None:
     code = compile(
         "raise RuntimeError('is bound to a different event loop')", "exchange.py", "exec"
     )

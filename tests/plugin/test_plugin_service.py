@@ -1,4 +1,4 @@
-"""The plugin at work: the sample service's own suite, on both sides, from what was recorded of a real server."""
+"""The suite of the sample service on both backends, replayed from recordings of a real server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def service(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_the_service_is_green_on_both_sides(service: pytest.Pytester) -> None:
+def test_the_service_passes_on_both_backends(service: pytest.Pytester) -> None:
     result = service.runpytest_inprocess(
         *QUIET, "--adapter-backend=both", "--adapter-report=report.json"
     )
@@ -70,11 +70,19 @@ def test_the_service_is_green_on_both_sides(service: pytest.Pytester) -> None:
 
 
 PLANTED = {
-    "a word": ("test_loop/test_an_order_is_found_and_tracked.responses.yaml", "on Friday", "on Monday",
-               ["*- *rrives on Friday.", "*+ *rrives on Monday."]),
-    "an argument": ("test_same_turn/call-whole.responses.yaml", "1042}", "1043}",
-                    ["*the turns differ*", "*tool_calls?0?.arguments.order: 1042 != 1043"]),
-}  # fmt: skip
+    "a word": (
+        "test_loop/test_an_order_is_found_and_tracked.responses.yaml",
+        "on Friday",
+        "on Monday",
+        ["*- *rrives on Friday.", "*+ *rrives on Monday."],
+    ),
+    "an argument": (
+        "test_same_turn/call-whole.responses.yaml",
+        "1042}",
+        "1043}",
+        ["*the turns differ*", "*tool_calls?0?.arguments.order: 1042 != 1043"],
+    ),
+}
 
 
 def test_a_planted_difference_is_found(service: pytest.Pytester) -> None:
@@ -140,7 +148,7 @@ def asking(
     return pytester
 
 
-def test_a_cassette_for_each_side(asking: pytest.Pytester, loopback: Loopback) -> None:
+def test_a_cassette_for_each_backend(asking: pytest.Pytester, loopback: Loopback) -> None:
     missing = asking.runpytest_inprocess(*QUIET)
     missing.assert_outcomes(errors=2)
     missing.stdout.fnmatch_lines(
@@ -161,7 +169,7 @@ def test_a_cassette_for_each_side(asking: pytest.Pytester, loopback: Loopback) -
     assert len(loopback.requests) == asked == 2
 
 
-def test_a_cassette_from_before_is_the_chat_sides(asking: pytest.Pytester) -> None:
+def test_an_earlier_cassette_is_used_for_chat(asking: pytest.Pytester) -> None:
     import vcr
 
     folder = asking.path / "cassettes" / "test_asking"
@@ -181,7 +189,8 @@ def test_a_cassette_from_before_is_the_chat_sides(asking: pytest.Pytester) -> No
 def test_pytest_recording(asking: pytest.Pytester) -> None:
     pytest.importorskip("pytest_recording")
     asking.makeconftest(
-        "from adapter.testing.pytest_recording import default_cassette_name, pytest_recording_configure, vcr_config"
+        "from adapter.testing.pytest_recording import default_cassette_name\n"
+        "from adapter.testing.pytest_recording import pytest_recording_configure, vcr_config"
     )
     asking.makepyfile(
         test_asking=ASKING.replace(

@@ -1,4 +1,4 @@
-"""The helpers for tests: bodies byte for byte, cassettes without secrets, streams cut anew, a check that finds what is wrong."""
+"""The test helpers: bodies byte for byte, cassettes without secrets, split streams, the check."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_json_comes_back_in_every_style(tree: Any, style: str) -> None:
     assert cassette_bodies.from_form(form) == body
     if isinstance(tree, dict | list):
         assert form is not None
-        assert "base64" not in form or b"\xed" in body  # half a surrogate pair is no UTF-8
+        assert "base64" not in form or b"\xed" in body  # half a surrogate pair isn't UTF-8
 
 
 @given(JSON, st.sampled_from(sorted(cassette_bodies.STYLES)))
@@ -119,7 +119,7 @@ def test_the_most_readable_form_is_taken(body: Any, form: Any) -> None:
 @pytest.mark.parametrize(
     "form", [{}, {"jsno": 1}, {"text": 1}, {"base64": "no!"}, {"json": 1, "style": "curly"}]
 )
-def test_what_is_no_form_is_refused(form: Any) -> None:
+def test_an_unknown_form_is_refused(form: Any) -> None:
     with pytest.raises(ValueError, match=r"^body|base64|padding|[Nn]on-base64|Only base64"):
         cassette_bodies.from_form(form)
 
@@ -143,9 +143,7 @@ def http_client(sdk: Sdk, cut: stream_pieces.Cut | None = None) -> Any:
     )
 
 
-def test_what_is_recorded_is_replayed_under_any_host(
-    sdk: Sdk, loopback: Loopback, tmp_path: Path
-) -> None:
+def test_a_recording_replays_under_any_host(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "text.chat.yaml"
     loopback.answer = lambda _: Answer.of_json(completion("Grüße\n\nund mehr"))
     first = record(sdk, loopback, path)
@@ -156,7 +154,7 @@ def test_what_is_recorded_is_replayed_under_any_host(
     assert len(loopback.requests) == 1
 
 
-def test_recording_anew_forgets_what_was_there(
+def test_recording_again_replaces_the_cassette(
     sdk: Sdk, loopback: Loopback, tmp_path: Path
 ) -> None:
     path = tmp_path / "text.chat.yaml"
@@ -169,21 +167,21 @@ def test_recording_anew_forgets_what_was_there(
 
 def test_secrets_are_not_written(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> None:
     path = tmp_path / "text.chat.yaml"
-    told = (
+    headers = (
         ("set-cookie", "crumb=1"),
         ("openai-organization", "org-" + "a" * 12),
         ("x-request-id", "req_1"),
     )
     loopback.answer = lambda _: Answer.of_json(
-        completion(f"Your key is {SECRET}, of proj_{'b' * 12}."), headers=told
+        completion(f"Your key is {SECRET}, of proj_{'b' * 12}."), headers=headers
     )
     with use_cassette(path, record=True):
         made = client(sdk, loopback, default_headers={"cookie": "crumb=1", "x-trace": "t-1"})
         made.api_key, made.organization = SECRET, "org-" + "a" * 12
-        spoken = sdk.create(
+        reply = sdk.create(
             made, messages=[{"role": "user", "content": f"I am {SECRET} of org-{'c' * 12}"}]
         )
-    assert SECRET in text_of(spoken), "the caller's own reply is not changed"
+    assert SECRET in text_of(reply), "the caller's own reply is not changed"
     text = path.read_text()
     for word in (
         SECRET,
@@ -224,7 +222,7 @@ def test_compressed_replies_are_readable(sdk: Sdk, loopback: Loopback, tmp_path:
 
 @pytest.fixture
 def taped(sdk: Sdk, loopback: Loopback, tmp_path: Path) -> Path:
-    """Give a cassette of one call."""
+    """Return a cassette of one call."""
     path = tmp_path / "text.chat.yaml"
     loopback.answer = lambda _: Answer.of_json(completion())
     record(sdk, loopback, path, temperature=1)
@@ -271,7 +269,7 @@ def test_each_recorded_request_is_answered_once(sdk: Sdk, taped: Path) -> None:
         assert [sdk.create(made, temperature=1) for _ in range(2)]
 
 
-def test_a_request_that_was_not_asked_is_reported(taped: Path) -> None:
+def test_a_recorded_request_that_is_not_made_is_reported(taped: Path) -> None:
     with (
         pytest.raises(ReplayError, match=r"recorded but not requested: POST /v1/chat/completions"),
         use_cassette(taped),
@@ -287,7 +285,7 @@ def test_a_missing_cassette_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_an_exception_inside_stays_what_it_is(taped: Path) -> None:
+def test_an_exception_inside_is_passed_on(taped: Path) -> None:
     with pytest.raises(ZeroDivisionError), use_cassette(taped):
         raise ZeroDivisionError
 
@@ -309,7 +307,7 @@ def test_the_order_of_json_keys_is_no_difference() -> None:
             cassettes.same_body(Asked(one), Asked(other))
 
 
-# Re-chunking
+# Split streams
 
 SSE = b"data: 1\n\ndata: 2\r\n\r\ndata: \xc3\xa9\n\nrest"
 
@@ -382,7 +380,7 @@ def test_a_stream_that_breaks_off_is_an_error(sdk: Sdk, loopback: Loopback) -> N
         sdk.stream(made)
 
 
-# Hygiene
+# The check of cassettes
 
 GOOD = {
     "request": {
@@ -518,5 +516,8 @@ def test_without_its_libraries_the_extra_is_named(missing: str) -> None:
 
 
 def test_the_package_itself_needs_nothing() -> None:
-    code = "import sys; sys.modules.update(vcr=None, yaml=None); import adapter.testing, adapter.testing.stream_pieces"
+    code = (
+        "import sys; sys.modules.update(vcr=None, yaml=None); "
+        "import adapter.testing, adapter.testing.stream_pieces"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

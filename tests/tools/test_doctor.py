@@ -1,4 +1,4 @@
-"""`adapter doctor`: each check on what is sound and on what isn't, and never a secret in what it says."""
+"""`adapter doctor`: each check with good and bad input, and no secrets in its output."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _packages_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(
     check: Callable[[Environment], Any], patient: Environment | None = None, **settings: Any
 ) -> list[Finding]:
-    """Make one check."""
+    """Run one check."""
     return list(check(patient or Environment(adapter.Settings(**settings))))
 
 
@@ -64,12 +64,10 @@ def states(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(one.name, one.state) for one in findings]
 
 
-# The settings and where they stand
+# Settings and their sources
 
 
-def test_each_setting_says_where_it_came_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_setting_has_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('service = "shop"\nbackend = "chat"\ndrop = ["seed"]\n', encoding="utf-8")
     monkeypatch.setenv("ADAPTER_BACKEND", "responses")
@@ -106,7 +104,7 @@ def test_variables_that_are_no_settings_are_named() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["on_bug", "on_internal_error"])
-def test_a_setting_with_two_names_says_where_it_came_from(
+def test_a_setting_with_two_names_has_its_source(
     spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "adapter.toml"
@@ -133,7 +131,7 @@ def test_a_setting_with_two_names_says_where_it_came_from(
     )
 
 
-def test_an_empty_variable_is_nowhere_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTER_SERVICE", " ")
     assert settings_sources.setting_row(adapter.Settings(), "service", dict(os.environ)) == {
         "name": "service",
@@ -151,8 +149,9 @@ def test_a_variable_of_a_file_is_from_there(tmp_path: Path) -> None:
     )
 
 
-def test_a_share_for_a_percentage_is_told_of() -> None:
-    settings = adapter.Settings(rollout=0.25, rules=[{"rollout": "0.5%"}, {"rollout": 1}])  # type: ignore[list-item]
+def test_a_fraction_as_a_percentage_is_noted() -> None:
+    rules: Any = [{"rollout": "0.5%"}, {"rollout": 1}]
+    settings = adapter.Settings(rollout=0.25, rules=rules)
     notes = [
         one
         for one in found(settings_sources.settings, Environment(settings))
@@ -162,7 +161,7 @@ def test_a_share_for_a_percentage_is_told_of() -> None:
     assert notes[0].advice == "Write 25 if 25 % is meant."
 
 
-def test_the_kill_switch_is_found_wherever_it_stands(
+def test_the_kill_switch_is_found_in_any_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "adapter.toml"
@@ -190,7 +189,7 @@ def test_a_stores_url_is_shown_without_its_password(url: str, shown: str) -> Non
     assert without_secrets(url) == shown
 
 
-# What is installed
+# Installation
 
 
 @pytest.mark.parametrize(
@@ -207,12 +206,12 @@ def test_a_stores_url_is_shown_without_its_password(url: str, shown: str) -> Non
 def test_the_supported_sdks(
     version: str | None, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told(name: str) -> str:
+    def installed(name: str) -> str:
         if version is None:
             raise metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr(metadata, "version", told)
+    monkeypatch.setattr(metadata, "version", installed)
     assert states(found(installation.sdk)) == [("sdk", state)]
 
 
@@ -242,7 +241,7 @@ def test_what_shadows_the_package(case: str, tmp_path: Path) -> None:
     assert (name in one.message) == (state == "failed")
 
 
-def test_what_would_be_imported_is_what_is_said(tmp_path: Path) -> None:
+def test_the_shadowing_module_is_what_python_imports(tmp_path: Path) -> None:
     (tmp_path / "adapter.py").write_text("", encoding="utf-8")
     (one,) = found(installation.shadow, Environment(None, folder=tmp_path))
     done = subprocess.run(
@@ -261,7 +260,7 @@ def test_another_distribution_of_that_name(tmp_path: Path, monkeypatch: pytest.M
     assert "Another distribution, adapter," in one.message
 
 
-# The memory and those who share it
+# The memory and the processes that share it
 
 Places = dict[str, tuple[dict[str, str], dict[str, str], str]]
 PROCESSES: Places = {
@@ -327,7 +326,7 @@ WIDTHS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("case", WIDTHS)
-def test_a_match_that_takes_all(case: str) -> None:
+def test_a_match_that_covers_another(case: str) -> None:
     earlier, later, takes = WIDTHS[case]
     assert rules.covers(Match(**earlier), Match(**later)) is takes
 
@@ -335,24 +334,58 @@ def test_a_match_that_takes_all(case: str) -> None:
 Case = tuple[dict[str, Any], list[tuple[str, str]]]
 RULES: dict[str, Case] = {
     "none": ({}, [("rules", "ok")]),
-    "sound": ({"rules": [{"match": {"model": "gpt-4o*"}, "backend": "responses"}]}, [("rules", "ok")]),
-    "never": ({"rules": [{"backend": "chat"}, {"match": {"tag": "x"}, "backend": "responses"}]}, [("rules[1]", "warning")]),
-    "responses only": ({"rules": [{"match": {"model": "o1-pro*"}, "backend": "chat"}]}, [("rules[0]", "warning")]),
-    "responses only, by default": ({"rules": [{"match": {"model": "gpt-5.5-pro"}, "drop": ["seed"]}]}, [("rules[0]", "warning")]),
-    "one way": ({"rules": [{"match": {"model": "gpt-5.6*"}, "rollout": 50}]}, [("rules[0]", "warning")]),
-    "one way, without tools": ({"rules": [{"match": {"model": "gpt-5.6*", "tools": False}, "rollout": 50}]}, [("rules", "ok")]),
-    "one way, and there": ({"rules": [{"match": {"model": "gpt-5.6*"}, "backend": "responses"}]}, [("rules[0]", "note")]),
-    "chat only": ({"rules": [{"match": {"model": "gpt-audio-2*"}, "backend": "responses"}]}, [("rules[0]", "note")]),
-    "chat only, renamed": (
-        {"rules": [{"match": {"model": "acme"}, "backend": "responses", "model": "gpt-audio-2"}]}, [("rules[0]", "note")],
+    "sound": (
+        {"rules": [{"match": {"model": "gpt-4o*"}, "backend": "responses"}]},
+        [("rules", "ok")],
     ),
-    "own facts": (
-        {"models": {"acme-*": {"responses_only": True}}, "rules": [{"match": {"model": "acme-1"}, "backend": "chat"}]},
+    "never": (
+        {"rules": [{"backend": "chat"}, {"match": {"tag": "x"}, "backend": "responses"}]},
+        [("rules[1]", "warning")],
+    ),
+    "responses only": (
+        {"rules": [{"match": {"model": "o1-pro*"}, "backend": "chat"}]},
         [("rules[0]", "warning")],
     ),
-    "gone": ({"models": {"acme": {"shutdown": "2020-01-01"}}, "rules": [{"match": {"model": "acme"}}]}, [("rules[0]", "note")]),
-    "forced": ({"force": "responses", "rules": [{"match": {"model": "o1-pro-9"}, "backend": "chat"}]}, [("rules", "ok")]),
-}  # fmt: skip
+    "responses only, by default": (
+        {"rules": [{"match": {"model": "gpt-5.5-pro"}, "drop": ["seed"]}]},
+        [("rules[0]", "warning")],
+    ),
+    "Responses-only": (
+        {"rules": [{"match": {"model": "gpt-5.6*"}, "rollout": 50}]},
+        [("rules[0]", "warning")],
+    ),
+    "Responses-only, without tools": (
+        {"rules": [{"match": {"model": "gpt-5.6*", "tools": False}, "rollout": 50}]},
+        [("rules", "ok")],
+    ),
+    "Responses-only, and moved": (
+        {"rules": [{"match": {"model": "gpt-5.6*"}, "backend": "responses"}]},
+        [("rules[0]", "note")],
+    ),
+    "chat only": (
+        {"rules": [{"match": {"model": "gpt-audio-2*"}, "backend": "responses"}]},
+        [("rules[0]", "note")],
+    ),
+    "chat only, renamed": (
+        {"rules": [{"match": {"model": "acme"}, "backend": "responses", "model": "gpt-audio-2"}]},
+        [("rules[0]", "note")],
+    ),
+    "own facts": (
+        {
+            "models": {"acme-*": {"responses_only": True}},
+            "rules": [{"match": {"model": "acme-1"}, "backend": "chat"}],
+        },
+        [("rules[0]", "warning")],
+    ),
+    "gone": (
+        {"models": {"acme": {"shutdown": "2020-01-01"}}, "rules": [{"match": {"model": "acme"}}]},
+        [("rules[0]", "note")],
+    ),
+    "forced": (
+        {"force": "responses", "rules": [{"match": {"model": "o1-pro-9"}, "backend": "chat"}]},
+        [("rules", "ok")],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", RULES)
@@ -362,7 +395,7 @@ def test_rules(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert states(found(rules.rules, **settings)) == wanted
 
 
-# What can be reached
+# Connectivity
 
 
 def test_a_store_is_asked(tmp_path: Path) -> None:
@@ -387,7 +420,7 @@ def test_a_store_in_trouble(case: str) -> None:
 
 
 class Slow(adapter.Store):
-    """A store that keeps what it likes."""
+    """A custom store; with `loses` it returns nothing."""
 
     def __init__(self, *, loses: bool = False) -> None:
         self.values: dict[str, bytes] = {}
@@ -407,7 +440,7 @@ class Slow(adapter.Store):
         return 0
 
 
-def test_a_store_of_ones_own() -> None:
+def test_a_custom_store() -> None:
     store = Slow()
     assert states(found(connectivity.store, memory=store, memory_key=KEY)) == [("store", "ok")]
     assert store.values == {}
@@ -431,13 +464,17 @@ def test_the_flag(case: str, tmp_path: Path) -> None:
     value, state = FLAGS[case]
     flags = f"InMemoryFlag('on', {{'on': {value}}})" if value else None
     name = f"flags_{re.sub('[ -]', '_', case)}"
-    (tmp_path / f"{name}.py").write_text(f"""
+    (tmp_path / f"{name}.py").write_text(
+        f"""
 from openfeature import api
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 def client():
-    api.set_provider(InMemoryProvider({{"openai-backend": {flags}}} if {flags is not None} else {{}}), "doctor")
+    flags = {{"openai-backend": {flags}}} if {flags is not None} else {{}}
+    api.set_provider(InMemoryProvider(flags), "doctor")
     return api.get_client("doctor")
-""", encoding="utf-8")  # fmt: skip
+""",
+        encoding="utf-8",
+    )
     patient = Environment(adapter.Settings(), folder=tmp_path, flags=f"{name}:client")
     try:
         assert states(found(connectivity.flag, patient)) == [("flags", state)]
@@ -446,8 +483,9 @@ def client():
         )
         forced = case.startswith("force-")
         assert (one.details["backend"], one.details["reason"]) == {
-            True: ("chat", "force"), False: ("chat", "flag") if case == "chat" else ("responses", "settings"),
-        }[forced]  # fmt: skip
+            True: ("chat", "force"),
+            False: ("chat", "flag") if case == "chat" else ("responses", "settings"),
+        }[forced]
     finally:
         while str(tmp_path) in sys.path:
             sys.path.remove(str(tmp_path))
@@ -457,7 +495,10 @@ def test_the_flag_that_was_not_named() -> None:
     assert states(found(connectivity.flag)) == [("flags", "skipped")]
 
 
-SHAPED = b'{"error": {"message": "you must provide a model parameter", "type": "invalid_request_error", "param": null, "code": null}}'
+SHAPED = (
+    b'{"error": {"message": "you must provide a model parameter", '
+    b'"type": "invalid_request_error", "param": null, "code": null}}'
+)
 PAGE = b"<html><body>Access denied</body></html>"
 MEANINGS = {
     "the API's own 400": (400, "application/json", SHAPED, "ok", "The endpoint exists"),
@@ -475,7 +516,13 @@ MEANINGS = {
         "failed",
         "The endpoint doesn't exist",
     ),
-    "a plain 404": (404, "text/plain", b"404 page not found", "failed", "The endpoint doesn't exist"),
+    "a plain 404": (
+        404,
+        "text/plain",
+        b"404 page not found",
+        "failed",
+        "The endpoint doesn't exist",
+    ),
     "no such method": (405, "text/html", PAGE, "failed", "The endpoint doesn't exist"),
     "a gateway's page": (403, "text/html", PAGE, "failed", "A gateway or proxy"),
     "a login": (302, "text/html", b"", "failed", "A gateway or proxy"),
@@ -489,7 +536,7 @@ MEANINGS = {
 
 
 @pytest.mark.parametrize("case", MEANINGS)
-def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
+def test_the_meaning_of_an_endpoints_reply(case: str, loopback: Loopback) -> None:
     status, kind, body, state, says = MEANINGS[case]
     for path in ("/chat/completions", "/responses"):
         assert interpret_reply(status, kind, body, path, has_key=True)[0] == state
@@ -506,17 +553,17 @@ def test_what_an_endpoints_answer_means(case: str, loopback: Loopback) -> None:
     assert "sk-secret" not in str(both)
 
 
-def test_no_key_is_a_note_there_too() -> None:
+def test_a_missing_key_at_an_endpoint_is_a_note() -> None:
     assert (
         interpret_reply(401, "application/json", SHAPED, "/responses", has_key=False)[0] == "note"
     )
 
 
-def test_nobody_is_asked_unasked() -> None:
+def test_endpoints_are_only_checked_on_request() -> None:
     assert states(found(connectivity.endpoints, Environment(None))) == [("endpoints", "skipped")]
 
 
-def test_nobody_is_there() -> None:
+def test_endpoints_that_are_not_reached() -> None:
     patient = Environment(None, variables={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, live=True)
     assert [one.state for one in found(connectivity.endpoints, patient)] == ["failed", "failed"]
 
@@ -526,14 +573,49 @@ def test_nobody_is_there() -> None:
 CALL = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Ada's address"}]}
 DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str, str]] = {
     "built in": ({}, None, "ok", "(gpt-5.4) goes to chat: requested chat, because of settings."),
-    "built in, there": ({"backend": "responses"}, None, "ok", "goes to responses: requested responses, because of settings."),
-    "by a rule": ({"rules": [{"match": {"model": "gpt-4*"}, "backend": "responses"}]}, CALL, "ok", "requested responses, because of rule."),
-    "held": ({"backend": "responses"}, {**CALL, "seed": 1}, "note", "goes to chat: requested responses, because of unsupported; seed held."),
-    "dropped": ({"backend": "responses", "drop": ["seed"]}, {**CALL, "seed": 1}, "ok", "because of settings; seed dropped."),
-    "refused": ({"backend": "responses", "unsupported": "error"}, {**CALL, "seed": 1}, "warning", "isn't sent (BadRequestError)"),
-    "another host": ({"backend": "responses", "hosts": ["gateway"]}, None, "note", "goes to chat: requested chat, because of hosts."),
-    "with fallbacks": ({"backend": "responses", "fallback": ["rejected", "missing", "blocked"]}, CALL, "ok", "because of settings."),
-}  # fmt: skip
+    "built in, there": (
+        {"backend": "responses"},
+        None,
+        "ok",
+        "goes to responses: requested responses, because of settings.",
+    ),
+    "by a rule": (
+        {"rules": [{"match": {"model": "gpt-4*"}, "backend": "responses"}]},
+        CALL,
+        "ok",
+        "requested responses, because of rule.",
+    ),
+    "held": (
+        {"backend": "responses"},
+        {**CALL, "seed": 1},
+        "note",
+        "goes to chat: requested responses, because of unsupported; seed held.",
+    ),
+    "dropped": (
+        {"backend": "responses", "drop": ["seed"]},
+        {**CALL, "seed": 1},
+        "ok",
+        "because of settings; seed dropped.",
+    ),
+    "refused": (
+        {"backend": "responses", "unsupported": "error"},
+        {**CALL, "seed": 1},
+        "warning",
+        "isn't sent (BadRequestError)",
+    ),
+    "another host": (
+        {"backend": "responses", "hosts": ["gateway"]},
+        None,
+        "note",
+        "goes to chat: requested chat, because of hosts.",
+    ),
+    "with fallbacks": (
+        {"backend": "responses", "fallback": ["rejected", "missing", "blocked"]},
+        CALL,
+        "ok",
+        "because of settings.",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", DECISIONS)
@@ -553,13 +635,13 @@ def test_the_decision_for_a_call(case: str) -> None:
         ("not a url", "isn't a URL with http://"),
     ],
 )
-def test_a_base_url_that_no_call_survives(url: str, says: str) -> None:
+def test_an_unusable_base_url(url: str, says: str) -> None:
     patient = Environment(adapter.Settings(), variables={"OPENAI_BASE_URL": url})
     (one,) = found(sample_call.decision, patient)
     assert (one.state, says in one.message, "hunter2" in str(one)) == ("failed", True, False)
 
 
-def test_a_base_url_of_a_relay() -> None:
+def test_a_base_url_with_its_target_in_the_query() -> None:
     patient = Environment(
         adapter.Settings(backend="responses"),
         variables={"OPENAI_BASE_URL": "https://relay/fetch?url=https://api.openai.com/v1"},
@@ -617,7 +699,7 @@ def test_what_is_wrong_ends_with_1(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["adapter.toml", "pyproject.toml"])
 @pytest.mark.parametrize("variable", [None, "", " "])
-def test_a_file_that_nothing_names_is_told_of_and_not_read(
+def test_a_file_that_nothing_names_is_reported_and_not_read(
     name: str, variable: str | None, folder: Path
 ) -> None:
     table = "[tool.adapter]\n" if name == "pyproject.toml" else ""
@@ -637,7 +719,7 @@ def test_a_file_that_nothing_names_is_told_of_and_not_read(
 
 @dataclass
 class Listener:
-    """A server that hangs up on whoever comes, and remembers that somebody did."""
+    """A server that closes each connection, and remembers whether there was one."""
 
     port: int
     was_asked: bool = False
@@ -672,7 +754,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--live",)], ids=["people", "JSON", "live"])
-def test_a_checkout_of_somebodys_is_connected_to_nowhere(
+def test_settings_of_an_unknown_checkout_cause_no_connection(
     form: tuple[str, ...], folder: Path, listener: Listener
 ) -> None:
     host = f"127.0.0.1:{listener.port}"
@@ -703,7 +785,7 @@ NAMED: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_what_is_named_is_asked(
+def test_a_store_that_is_named_is_contacted(
     case: str, folder: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connectivity, "_TIMEOUT", 2.0)
@@ -728,7 +810,7 @@ REQUEST = json.dumps(CALL)
 
 
 @pytest.mark.parametrize("name", ["adapter.toml", "pyproject.toml"])
-def test_other_commands_read_the_file_here_and_say_so(name: str, folder: Path) -> None:
+def test_other_commands_read_the_file_here_and_report_it(name: str, folder: Path) -> None:
     table = "[tool.adapter]\n" if name == "pyproject.toml" else ""
     (folder / name).write_text(f'{table}backend = "responses"\n', encoding="utf-8")
     (folder / "other.toml").write_text('backend = "chat"\n', encoding="utf-8")
@@ -750,9 +832,14 @@ def test_other_commands_read_the_file_here_and_say_so(name: str, folder: Path) -
 def test_no_secret_is_shown(folder: Path, form: list[str]) -> None:
     (folder / "call.json").write_text(json.dumps({**CALL, "seed": 1}), encoding="utf-8")
     done = doctor(
-        *form, "--sample", "call.json", OPENAI_API_KEY="sk-secret", ADAPTER_MEMORY_KEY=KEY,
-        ADAPTER_MEMORY="redis://ada:hunter2@127.0.0.1:1/0?password=hunter2", ADAPTER_BACKEND="responses",
-    )  # fmt: skip
+        *form,
+        "--sample",
+        "call.json",
+        OPENAI_API_KEY="sk-secret",
+        ADAPTER_MEMORY_KEY=KEY,
+        ADAPTER_MEMORY="redis://ada:hunter2@127.0.0.1:1/0?password=hunter2",
+        ADAPTER_BACKEND="responses",
+    )
     assert done.exit_code == 1  # nothing is at port 1
     assert "1 set, not shown" in done.stdout
     assert [secret for secret in (*SECRETS, KEY) if secret in done.stdout + done.stderr] == []
@@ -771,7 +858,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_what_was_used_wrongly(case: str, folder: Path) -> None:
+def test_wrong_use(case: str, folder: Path) -> None:
     args, said = MISTAKES[case]
     (folder / "no.json").write_text("{", encoding="utf-8")
     (folder / "list.json").write_text("[1]", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`adapter explain`: what it shows is what production sends and decides."""
+"""`adapter explain`: it shows what production decides and sends."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def document(*arguments: str, body: Any = PLAIN) -> dict[str, Any]:
     return shown
 
 
-# What is shown is what happens
+# Agreement with production
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as it is": ({"temperature": 0.5, "stop": None}, {"backend": "responses"}),
@@ -70,13 +70,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "off": ({"seed": 7}, {}),
     "killed": ({}, {"backend": "responses", "force": "chat"}),
     "tools": ({"tools": TOOLS}, {"backend": "responses"}),
-    "one way": ({"model": "gpt-5.5-pro", "seed": 1}, {"backend": "responses"}),
+    "Responses-only": ({"model": "gpt-5.5-pro", "seed": 1}, {"backend": "responses"}),
     "rolled out": ({}, {"rollout": 50}),
     "another host": ({}, {"backend": "responses", "hosts": ["*.openai.com"]}),
 }
 
 
-def test_a_relay_that_is_told_its_target_in_the_query(tmp_path: Path) -> None:
+def test_a_proxy_with_its_target_in_the_query(tmp_path: Path) -> None:
     (tmp_path / "adapter.toml").write_text('backend = "responses"\n', encoding="utf-8")
     url = "https://relay.test/fetch?url=https://api.openai.com/v1/chat/completions"
     shown = document("--url", url, "--settings", str(tmp_path / "adapter.toml"))
@@ -123,7 +123,7 @@ def test_it_agrees_with_a_real_call(
     assert {one.path for one in loopback.requests} == {explained.sent.path}
 
 
-def test_the_translation_is_shown_whatever_the_backend_says() -> None:
+def test_the_translation_is_shown_whatever_the_backend() -> None:
     off, on = explain(PLAIN, Settings()), explain(PLAIN, Settings(backend="responses"))
     killed = explain(PLAIN, Settings(force="chat", backend="responses"))
     assert off.decision.backend == killed.decision.backend == "chat"
@@ -132,7 +132,7 @@ def test_the_translation_is_shown_whatever_the_backend_says() -> None:
     assert on.translated.body["input"][0]["content"] == USER["content"]
 
 
-def test_a_killed_calls_rule_is_still_its_own() -> None:
+def test_a_forced_call_still_shows_its_rule() -> None:
     rules = [{"match": {"model": "gpt-4*"}, "drop": ["seed"]}]
     killed = explain({**PLAIN, "seed": 1}, Settings(force="chat", rules=rules))
     assert (killed.rule, killed.moves) == (0, True)
@@ -156,7 +156,7 @@ def test_azure() -> None:
     assert sent.body["model"] == "mine"
 
 
-# What it takes
+# Input
 
 FORMS: dict[str, Any] = {
     "a body": PLAIN,
@@ -192,7 +192,7 @@ def test_lines() -> None:
 
 
 def run_main(*arguments: str, text: str) -> str:
-    """Run the command as it is installed, for what it says of mistakes; exit code 2 and one line."""
+    """Run the installed command for a wrong use: exit code 2, and one line, which is returned."""
     done = command("explain", *arguments, stdin=text)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     return done.err
@@ -209,7 +209,7 @@ def run_main(*arguments: str, text: str) -> str:
     ],
     ids=["empty", "no JSON", "deep", "NaN", "infinite"],
 )
-def test_what_is_no_json(text: str, said: str) -> None:
+def test_text_that_is_not_json(text: str, said: str) -> None:
     with pytest.raises(NotARequest, match=said):
         find_request(text.encode())
 
@@ -256,18 +256,18 @@ def test_an_odd_value_has_productions_answer(
     assert explained.emulated == ()
 
 
-def test_nan_may_be_said() -> None:
+def test_nan_within_a_text() -> None:
     assert find_request(b'{"messages": "NaN, Infinity"}').body == {"messages": "NaN, Infinity"}
 
 
-def test_what_isnt_text_is_no_json() -> None:
+def test_bytes_that_are_not_text() -> None:
     with pytest.raises(NotARequest, match="not JSON: not utf-8"):
         find_request(b"\xff\x81\x82")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["people", "JSON"])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_what_a_terminal_cant_write_is_spelled_out(
+def test_what_a_terminal_cannot_write_is_escaped(
     form: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = io.BytesIO()
@@ -286,12 +286,12 @@ def test_what_a_terminal_cant_write_is_spelled_out(
         assert json.loads(written.getvalue())["moves"] is True
 
 
-def test_mistakes_are_one_line_with_2(tmp_path: Path) -> None:
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert "messages: expected an array" in run_main(text='{"messages": 1}')
     assert "no such file" in run_main(str(tmp_path / "none.json"), text="").lower()
 
 
-# What it says
+# Output
 
 
 def test_check() -> None:
@@ -313,15 +313,15 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
 
 
 def test_no_contents() -> None:
-    body = {**PLAIN, "tools": TOOLS, "seed": 1, "metadata": {"who": "somebody"}}
+    body = {**PLAIN, "tools": TOOLS, "seed": 1, "metadata": {"who": "Grace"}}
     for arguments in (["--no-contents"], ["--no-contents", "--json"]):
         shown = run(*arguments, body=body).stdout
         assert "airspeed" not in shown
-        assert "somebody" not in shown
+        assert "Grace" not in shown
         assert "<21 characters>" in shown
 
 
-def test_the_terminals_form() -> None:
+def test_terminal_output() -> None:
     shown = run(
         "--url", "https://gateway.example/v1/chat/completions", body={**PLAIN, "seed": 1}
     ).stdout
@@ -348,47 +348,121 @@ def test_no_backend_is_recommended_for_a_host_that_is_left_alone(
     assert "if chosen" not in shown
 
 
-# What is large
+# Large requests
 
 PICTURE = "data:image/png;base64," + "iVBORw0KGgo" * 400_000
 LARGE: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an image": (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}
+            ]
+        },
         ["data:image/png;base64,… (4,400,022 characters)"],
     ),
     "a small image": (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE[:300]}}]}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": PICTURE[:300]}}],
+                }
+            ]
+        },
         ["data:image/png;base64,… (300 characters)"],
     ),
-    "a data URL with parameters": ({"user": "data:text/plain;charset=utf-8,Hi" + " Hi" * 100}, ["data:text/plain;charset=utf-8,… (332 characters)"]),
+    "a data URL with parameters": (
+        {"user": "data:text/plain;charset=utf-8,Hi" + " Hi" * 100},
+        ["data:text/plain;charset=utf-8,… (332 characters)"],
+    ),
     "audio": (
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"format": "wav", "data": PICTURE[22:]}}]}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "input_audio",
+                            "input_audio": {"format": "wav", "data": PICTURE[22:]},
+                        }
+                    ],
+                }
+            ]
+        },
         ['"data": "… (4,400,000 characters)"'],
     ),
     "a file": (
-        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"filename": "a.pdf", "file_data": PICTURE}}]}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "file", "file": {"filename": "a.pdf", "file_data": PICTURE}}
+                    ],
+                }
+            ]
+        },
         ["… (4,400,022 characters)"],
     ),
-    "a text": ({"messages": [{"role": "user", "content": "word " * 600_000}]}, ["… (3,000,000 characters)"]),
+    "a text": (
+        {"messages": [{"role": "user", "content": "word " * 600_000}]},
+        ["… (3,000,000 characters)"],
+    ),
     "a tool's output": (
-        {"messages": [USER, {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
-                      {"role": "tool", "tool_call_id": "c", "content": "line\n" * 200_000}]},
+        {
+            "messages": [
+                USER,
+                {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {
+                            "id": "c",
+                            "type": "function",
+                            "function": {"name": "f", "arguments": "{}"},
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "c", "content": "line\n" * 200_000},
+            ]
+        },
         ["… (1,000,000 characters)"],
     ),
-    "messages": ({"messages": [{"role": "user", "content": f"{k} " * 100} for k in range(10_000)]}, ["… (9,800 more)"]),
-    "tools": ({"tools": [{"type": "function", "function": {"name": f"f{k}", "description": "x " * 200}} for k in range(1000)]}, ["more)"]),
+    "messages": (
+        {"messages": [{"role": "user", "content": f"{k} " * 100} for k in range(10_000)]},
+        ["… (9,800 more)"],
+    ),
+    "tools": (
+        {
+            "tools": [
+                {"type": "function", "function": {"name": f"f{k}", "description": "x " * 200}}
+                for k in range(1000)
+            ]
+        },
+        ["more)"],
+    ),
     "choices": (
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [f"value {k}" for k in range(100_000)]}}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "n",
+                    "schema": {"enum": [f"value {k}" for k in range(100_000)]},
+                },
+            }
+        },
         ["… (99,800 more)"],
     ),
     "keys": ({"metadata": {f"k{k}": "v" for k in range(10_000)}}, ["… (9,800 more)"]),
-    "depth": ({"vendor": functools.reduce(lambda inner, _: {"properties": {"x": inner}}, range(150), {})}, ["… (nested deeper)"]),
+    "depth": (
+        {"vendor": functools.reduce(lambda inner, _: {"properties": {"x": inner}}, range(150), {})},
+        ["… (nested deeper)"],
+    ),
     "an array of arrays": ({"vendor": [[[[0] * 200] * 200] * 200] * 200}, ["members)"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", LARGE)
-def test_what_is_large_is_cut(case: str) -> None:
+def test_long_values_are_shortened(case: str) -> None:
     more, said = LARGE[case]
     body = {**PLAIN, **more}
     made = shortened(body)
@@ -407,21 +481,21 @@ def test_what_is_large_is_cut(case: str) -> None:
         assert "--whole shows them" in people
 
 
-def test_what_is_short_is_whole() -> None:
+def test_a_short_request_is_unchanged() -> None:
     body = {**PLAIN, "tools": TOOLS, "messages": [{"role": "user", "content": "x y " * 900}] * 40}
     assert shortened(body) == body
     assert document(body=body)["shortened"] is False
 
 
-def test_all_of_it_is_shown_when_asked_for() -> None:
+def test_whole_shows_everything() -> None:
     body = {**PLAIN, "messages": [{"role": "user", "content": "long words " * 10_000}]}
     shown = document("--whole", body=body)
     assert (shown["chat"]["body"], shown["shortened"]) == (body, False)
     assert shown["responses"]["body"]["input"][0]["content"] == body["messages"][0]["content"]
 
 
-def test_a_large_request_takes_no_time() -> None:
-    """Of the processor: thirty megabytes in ten thousand messages; the bound is generous, since machines are shared."""
+def test_a_large_request_is_fast() -> None:
+    """Measure processor time for 30 MB in 10,000 messages; the limit is generous."""
     body = {
         "model": "gpt-4o",
         "messages": [
@@ -436,6 +510,6 @@ def test_a_large_request_takes_no_time() -> None:
     assert time.process_time() - begun < 6
 
 
-def test_a_request_to_another_endpoint_is_said_to_be_one() -> None:
+def test_a_request_to_another_endpoint_is_named() -> None:
     with pytest.raises(NotARequest, match="another endpoint"):
         find_request(b'{\n "url": "/v1/embeddings",\n "body": {"model": "m", "input": "x"}\n}')

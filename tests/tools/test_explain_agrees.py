@@ -1,6 +1,6 @@
-"""`explain` and production say the same of the same call: backend, reason, ledger, error, and the request that leaves.
+"""`explain` and production agree on each call: backend, reason, ledger, error and the request.
 
-Of the recorded requests each 40th is compared; more of them where `ADAPTER_TEST_DEPTH` is set.
+Every 40th recorded request is compared; more of them if `ADAPTER_TEST_DEPTH` is set.
 """
 
 from __future__ import annotations
@@ -41,12 +41,22 @@ WAYS: dict[str, tuple[dict[str, Any], CallOrigin]] = {
     "error": ({"backend": "responses", "unsupported": "error"}, CallOrigin()),
     "drop": ({"backend": "responses", "unsupported": "drop"}, CallOrigin()),
     "emulate": (
-        {"backend": "responses", "unsupported": "drop", "emulate": ["n", "stop", "web_search_options"]}, CallOrigin(),
+        {
+            "backend": "responses",
+            "unsupported": "drop",
+            "emulate": ["n", "stop", "web_search_options"],
+        },
+        CallOrigin(),
     ),
     "rules": (
         {
             "rules": [
-                {"match": {"stream": True}, "backend": "responses", "drop": ["seed"], "model": "gpt-5.4-mini"},
+                {
+                    "match": {"stream": True},
+                    "backend": "responses",
+                    "drop": ["seed"],
+                    "model": "gpt-5.4-mini",
+                },
                 {"match": {"tools": True}, "backend": "responses", "unsupported": "error"},
                 {"match": {"tag": "moved"}, "backend": "responses", "emulate": ["n"]},
             ],
@@ -54,14 +64,18 @@ WAYS: dict[str, tuple[dict[str, Any], CallOrigin]] = {
         CallOrigin(tag="moved"),
     ),
     "models": (
-        {"backend": "responses", "models": {"gpt-4.1": {"responses_only": True}, "o3-pro": {"chat_only": True}}}, CallOrigin(),
+        {
+            "backend": "responses",
+            "models": {"gpt-4.1": {"responses_only": True}, "o3-pro": {"chat_only": True}},
+        },
+        CallOrigin(),
     ),
     "rollout": ({"rollout": 50, "sticky_by": "conversation"}, CallOrigin(conversation="c-1")),
     "header": ({}, CallOrigin(headers=(("x-adapter-backend", "responses"),))),
     "azure": ({"backend": "responses"}, CallOrigin(url=AZURE)),
     "forced": ({"backend": "responses", "force": "chat"}, CallOrigin()),
     "off": ({}, CallOrigin()),
-}  # fmt: skip
+}
 IN_FORCE = {name: Settings(on_bug="raise", **given_) for name, (given_, _) in WAYS.items()}
 
 
@@ -87,12 +101,12 @@ def agree(body: Json, way: str) -> None:
     explained = explain(body, in_force, where)
     assert body == before
     assert decided is not None
-    assert replace(decided, call_site=None) == explained.decision  # it was called from here
+    assert replace(decided, call_site=None) == explained.decision  # the call site is this file
     if explained.sent is None:
         assert arrived == []
         assert json.loads(reply.read())["error"] == explained.error
     else:
-        # One answer of several that is an error cancels the others.
+        # If one of several replies is an error, the others are cancelled.
         assert arrived[: explained.sent.requests] == [
             (explained.sent.path, explained.sent.body)
         ] * len(arrived)
@@ -138,13 +152,34 @@ def test_odd_requests(base: str, way: str) -> None:
 
 
 VALUES: tuple[Any, ...] = (
-    None, 0, -1, True, "", [], {}, 5, "x", 1.5, [None], {"x": 1}, ["x"], [{}], False, 10**30, 2, {"type": None}, "\ud83d",
-)  # fmt: skip
+    None,
+    0,
+    -1,
+    True,
+    "",
+    [],
+    {},
+    5,
+    "x",
+    1.5,
+    [None],
+    {"x": 1},
+    ["x"],
+    [{}],
+    False,
+    10**30,
+    2,
+    {"type": None},
+    "\ud83d",
+)
 POLICIES = ("chat", "error", "drop", "emulate")
 
 
 def swept(*, every: bool) -> Iterator[tuple[Json, str]]:
-    """Give each parameter with each odd value, under each policy and for each kind of model; else one of those for each."""
+    """Yield each parameter with each odd value, under each policy and kind of model.
+
+    Without `every` one policy and kind for each, in turn.
+    """
     ways = list(itertools.product(POLICIES, odd.BASES))
     turn = itertools.cycle(ways)
     for name in odd.NAMES:
@@ -159,8 +194,8 @@ def test_odd_values_of_every_parameter() -> None:
 
 
 @pytest.mark.parametrize("way", POLICIES)
-def test_a_scan_says_the_same_of_what_is_written_out(way: str, tmp_path: Path) -> None:
-    """Of a call whose arguments are literals all is known before it runs."""
+def test_a_scan_agrees_on_literal_arguments(way: str, tmp_path: Path) -> None:
+    """A call with literal arguments can be judged before it runs."""
     bodies = [body for body, one in swept(every=False) if one == way]
     lines = ["from openai import OpenAI", "client = OpenAI()"]
     for body in bodies:

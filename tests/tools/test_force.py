@@ -1,4 +1,4 @@
-"""`adapter force`: the kill switch in a settings file, whose other bytes stay as they are."""
+"""`adapter force`: the kill switch in a settings file; its other bytes are unchanged."""
 
 from __future__ import annotations
 
@@ -20,49 +20,91 @@ from adapter._routing.reload import SettingsReloader
 from adapter.tools import kill_switch
 from adapter.tools.kill_switch import ForceError, force_file
 
-REST = '# Ours.\nbackend = "responses"  # moved in May\n\n[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
+REST = (
+    '# Ours.\nbackend = "responses"  # moved in May\n\n'
+    '[[rules]]   # the first\nmatch = {tag = "x"}\nbackend = "chat"\n'
+)
 
-# The file, and what it is with `force = "chat"`; without a second text, `off` gives the first one back.
+# The file, and what it is with `force = "chat"`; without a second text, `off` gives the first one
+# back.
 FILES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "plain": ('backend = "chat"\n', 'force = "chat"\nbackend = "chat"\n'),
     "comments first": (REST, REST.replace("backend", 'force = "chat"\nbackend', 1)),
     "no newline at the end": ("rollout = 5", 'force = "chat"\nrollout = 5'),
     "empty": ("", 'force = "chat"\n', "# No settings.\n"),
     "comments alone": ("# one\n# two", '# one\n# two\nforce = "chat"'),
-    "CRLF": ('rollout = 5\r\n[[rules]]\r\nbackend = "chat"\r\n', 'force = "chat"\r\nrollout = 5\r\n[[rules]]\r\nbackend = "chat"\r\n'),
+    "CRLF": (
+        'rollout = 5\r\n[[rules]]\r\nbackend = "chat"\r\n',
+        'force = "chat"\r\nrollout = 5\r\n[[rules]]\r\nbackend = "chat"\r\n',
+    ),
     "BOM": ("\ufeffrollout = 5\n", '\ufeffforce = "chat"\nrollout = 5\n'),
-    "another value": ('rollout = 5\nforce = "responses" # why\n', 'rollout = 5\nforce = "chat" # why\n', "rollout = 5\n"),
-    "an unknown value": ("force = true\nrollout = 5\n", 'force = "chat"\nrollout = 5\n', "rollout = 5\n"),
+    "another value": (
+        'rollout = 5\nforce = "responses" # why\n',
+        'rollout = 5\nforce = "chat" # why\n',
+        "rollout = 5\n",
+    ),
+    "an unknown value": (
+        "force = true\nrollout = 5\n",
+        'force = "chat"\nrollout = 5\n',
+        "rollout = 5\n",
+    ),
     "stronger in a rule": (
-        'rollout = 5\n[[rules]]\nforce = "native"\nrollout = 6\n', 'force = "chat"\nrollout = 5\n[[rules]]\nrollout = 6\n',
-        "rollout = 5\n[[rules]]\nrollout = 6\n"),
+        'rollout = 5\n[[rules]]\nforce = "native"\nrollout = 6\n',
+        'force = "chat"\nrollout = 5\n[[rules]]\nrollout = 6\n',
+        "rollout = 5\n[[rules]]\nrollout = 6\n",
+    ),
     "in several places": (
-        'force = "responses"\n[[rules]]\nmatch = {tag = "x", force = "chat"}\n[[rules]]\nmatch = {force = "native"}\nFORCE = "CHAT"\n',
+        (
+            'force = "responses"\n[[rules]]\nmatch = {tag = "x", force = "chat"}\n'
+            '[[rules]]\nmatch = {force = "native"}\nFORCE = "CHAT"\n'
+        ),
         'force = "chat"\n[[rules]]\nmatch = {tag = "x"}\n[[rules]]\nmatch = {}\n',
-        '[[rules]]\nmatch = {tag = "x"}\n[[rules]]\nmatch = {}\n'),
+        '[[rules]]\nmatch = {tag = "x"}\n[[rules]]\nmatch = {}\n',
+    ),
     "the word elsewhere": (
         'service = "force = 5"\n# force = "native"\n[models.force]\nchat_only = true\n',
-        'force = "chat"\nservice = "force = 5"\n# force = "native"\n[models.force]\nchat_only = true\n'),
-}  # fmt: skip
+        (
+            'force = "chat"\nservice = "force = 5"\n'
+            '# force = "native"\n[models.force]\nchat_only = true\n'
+        ),
+    ),
+}
 
 PROJECTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "our table": (
         '[project]\nname = "x"\n[tool.adapter]  # ours\nrollout = 5\n[tool.other]\nforce = true\n',
-        '[project]\nname = "x"\n[tool.adapter]  # ours\nforce = "chat"\nrollout = 5\n[tool.other]\nforce = true\n'),
+        (
+            '[project]\nname = "x"\n[tool.adapter]  # ours\nforce = "chat"\nrollout = 5\n'
+            "[tool.other]\nforce = true\n"
+        ),
+    ),
     "our table at the end": ("[tool.adapter]", '[tool.adapter]\nforce = "chat"'),
-    "no table": ('[project]\nname = "x"', '[project]\nname = "x"\n\n[tool.adapter]\nforce = "chat"\n', '[project]\nname = "x"\n\n[tool.adapter]\n'),
+    "no table": (
+        '[project]\nname = "x"',
+        '[project]\nname = "x"\n\n[tool.adapter]\nforce = "chat"\n',
+        '[project]\nname = "x"\n\n[tool.adapter]\n',
+    ),
     "rules alone": (
-        "[[tool.adapter.rules]]\nrollout = 5\n", '[tool.adapter]\nforce = "chat"\n\n[[tool.adapter.rules]]\nrollout = 5\n',
-        "[tool.adapter]\n\n[[tool.adapter.rules]]\nrollout = 5\n"),
+        "[[tool.adapter.rules]]\nrollout = 5\n",
+        '[tool.adapter]\nforce = "chat"\n\n[[tool.adapter.rules]]\nrollout = 5\n',
+        "[tool.adapter]\n\n[[tool.adapter.rules]]\nrollout = 5\n",
+    ),
     "dotted": ("tool.adapter.rollout = 5\n", 'force = "chat"\ntool.adapter.rollout = 5\n'),
     "inline": (
-        '[tool]\nadapter = {rollout = 5, force = "native"}\n', '[tool]\nadapter = {rollout = 5, force = "chat"}\n',
-        "[tool]\nadapter = {rollout = 5}\n"),
+        '[tool]\nadapter = {rollout = 5, force = "native"}\n',
+        '[tool]\nadapter = {rollout = 5, force = "chat"}\n',
+        "[tool]\nadapter = {rollout = 5}\n",
+    ),
     "appended to another's": (
         '[tool.adapter]\nrollout = 5\n[tool.other]\nx = 1\nforce = "native"\n',
-        '[tool.adapter]\nforce = "chat"\nrollout = 5\n[tool.other]\nx = 1\n', "[tool.adapter]\nrollout = 5\n[tool.other]\nx = 1\n"),
-    "CRLF": ("[tool.adapter]\r\nrollout = 5\r\n", '[tool.adapter]\r\nforce = "chat"\r\nrollout = 5\r\n'),
-}  # fmt: skip
+        '[tool.adapter]\nforce = "chat"\nrollout = 5\n[tool.other]\nx = 1\n',
+        "[tool.adapter]\nrollout = 5\n[tool.other]\nx = 1\n",
+    ),
+    "CRLF": (
+        "[tool.adapter]\r\nrollout = 5\r\n",
+        '[tool.adapter]\r\nforce = "chat"\r\nrollout = 5\r\n',
+    ),
+}
 
 ALL = [("adapter.toml", *one) for one in FILES.items()] + [
     ("pyproject.toml", *one) for one in PROJECTS.items()
@@ -72,7 +114,7 @@ ALL = [("adapter.toml", *one) for one in FILES.items()] + [
 @pytest.mark.parametrize(
     ("name", "case", "texts"), ALL, ids=[f"{name} {case}" for name, case, _ in ALL]
 )
-def test_the_rest_stays_as_it_is(
+def test_the_rest_is_unchanged(
     name: str, case: str, texts: tuple[str, ...], tmp_path: Path
 ) -> None:
     file = tmp_path / name
@@ -96,16 +138,28 @@ def test_the_rest_stays_as_it_is(
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
-BAD: dict[str, tuple[str, str, str, str]] = {  # the text, with the force, without it, what the remark says
-    "a typo": ("rolout = 5\n", 'force = "chat"\nrolout = 5\n', "rolout = 5\n", "rolout: no such setting"),
+BAD: dict[
+    str, tuple[str, str, str, str]
+] = {  # the text, with the force, without it, what the remark says
+    "a typo": (
+        "rolout = 5\n",
+        'force = "chat"\nrolout = 5\n',
+        "rolout = 5\n",
+        "rolout: no such setting",
+    ),
     "no TOML": ("x = \n", 'force = "chat"\nx = \n', "x = \n", "not TOML"),
-    "no TOML, with one": ('x = \nforce = "native"\nforce: on\n', 'force = "chat"\nx = \n', "x = \n", "not TOML"),
+    "no TOML, with one": (
+        'x = \nforce = "native"\nforce: on\n',
+        'force = "chat"\nx = \n',
+        "x = \n",
+        "not TOML",
+    ),
     "no TOML, no quotes": ("force = chat\nx = \n", 'force = "chat"\nx = \n', "x = \n", "not TOML"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_file_is_forced_all_the_same_and_said_to_be_bad(case: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_forced_and_reported(case: str, tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     before, forced, after, remark = BAD[case]
     file.write_text('backend = "responses"\n')
@@ -121,14 +175,14 @@ def test_a_bad_file_is_forced_all_the_same_and_said_to_be_bad(case: str, tmp_pat
     assert Settings(config_file=file).force == "chat"
 
 
-def test_a_duplicate_makes_a_file_whole_again(tmp_path: Path) -> None:
+def test_duplicates_become_one_force(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('force = "responses"\nrollout = 5\nforce = "chat"\n')
     assert force_file(file, "native").remarks == ()
     assert file.read_text() == 'force = "native"\nrollout = 5\n'
 
 
-def test_what_was_appended_to_a_line_is_taken_off_it(tmp_path: Path) -> None:
+def test_a_force_appended_to_a_line_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('rollout = 5force = "chat"\n')
     assert force_file(file, "native").remarks == ()
@@ -138,7 +192,7 @@ def test_what_was_appended_to_a_line_is_taken_off_it(tmp_path: Path) -> None:
     assert file.read_text() == "rollout = 5\n"
 
 
-def test_another_encoding_is_taken_out(tmp_path: Path) -> None:
+def test_a_line_in_another_encoding_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_bytes(b"rollout = 5\n" + 'force = "chat"\r\n'.encode("utf-16"))
     assert force_file(file, "chat").remarks == ()
@@ -154,7 +208,7 @@ def test_a_file_in_another_encoding_keeps_its_bytes(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_what_cannot_be_taken_out_is_said(tmp_path: Path) -> None:
+def test_a_force_that_cannot_be_removed_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "adapter.toml"
     file.write_text('rollout = 5\n[[rules]]\nforce = """\nnative"""\n')
     done = force_file(file, "chat")
@@ -221,7 +275,7 @@ def test_a_mount_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [path.name for path in tmp_path.iterdir()] == ["adapter.toml"]
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_anything_but_a_file_is_refused(tmp_path: Path) -> None:
     folder, pipe, missing, dangling = (
         tmp_path / name for name in ("folder", "pipe", "missing.toml", "dangling.toml")
     )
@@ -246,7 +300,7 @@ def test_a_running_process_follows(tmp_path: Path) -> None:
         assert reader.current().settings.force == (None if wanted == "off" else wanted)
     file.write_text('force = "chat"\n')
     assert reader.current().settings.force == "chat"
-    force_file(file, "off")  # which leaves nothing else
+    force_file(file, "off")  # nothing else is in the file
     assert reader.current().settings.force is None
 
 
@@ -255,7 +309,7 @@ def test_a_running_process_follows(tmp_path: Path) -> None:
 
 @dataclass
 class Done:
-    """What the command did."""
+    """The result of the command."""
 
     returncode: int
     stdout: str
@@ -264,7 +318,7 @@ class Done:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Give a function that runs the command as the shell would."""
+    """Return a function that runs the command as a shell would."""
     from adapter.tools.cli import main
 
     def run(*arguments: object, **environment: str) -> Done:
@@ -275,7 +329,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             patch.setattr(sys, "argv", ["adapter", "force", *map(str, arguments)])
             with pytest.raises(SystemExit) as end:
                 main()
-        return Done(end.value.code or 0, *capsys.readouterr())  # type: ignore[arg-type]  # our commands end with numbers
+        code = end.value.code or 0
+        assert isinstance(code, int)
+        return Done(code, *capsys.readouterr())
 
     return run
 
@@ -321,7 +377,7 @@ def test_the_command_used_wrongly(
     assert (tmp_path / "adapter.toml").read_text() == "rollout = 5\n"
 
 
-def test_the_doctor_shows_a_force_and_where_it_stands(tmp_path: Path) -> None:
+def test_the_doctor_shows_a_force_and_its_line(tmp_path: Path) -> None:
     from adapter.tools.doctor import settings_sources
     from adapter.tools.doctor.findings import Environment
 

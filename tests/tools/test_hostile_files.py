@@ -1,4 +1,4 @@
-"""Files that somebody else has put there: each command goes on past them, says in a line why, and writes nothing that isn't its own."""
+"""Hostile files: each command skips them, reports why in a line, and writes only its own files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def _chain(path: Path) -> None:
     target.symlink_to(path.with_name("nowhere at all"))
 
 
-# What stands there in the place of a file: how it is made, and why it is left (a folder is entered instead)
+# What stands there in the place of a file: how it is made, and why it is left (a folder is entered
+# instead)
 THINGS: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "a named pipe": (os.mkfifo, "not a regular file: a named pipe"),
     "a link to nowhere": (lambda path: path.symlink_to("nowhere"), os.strerror(errno.ENOENT)),
@@ -92,7 +93,7 @@ NAMES = ("new\nline", "esc\x1b[31m", os.fsdecode(b"not utf-8 \xff"), "-f")
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    """Fail a test that waits, instead of waiting with it."""
+    """Fail a test that blocks."""
 
     def late(*_: object) -> None:
         raise TimeoutError("the command waits")
@@ -126,7 +127,7 @@ class _Spelling(CliRunner):
 
 
 def run(*arguments: str, ends: tuple[int, ...] = (0, 1)) -> Result:
-    """Run a command as `main` does, whose streams spell out what they can't write."""
+    """Run a command as `main` does: its streams escape what they can't write."""
     done = _Spelling().invoke(app, list(arguments))
     if not isinstance(done.exception, (SystemExit, type(None))):
         raise done.exception
@@ -326,18 +327,30 @@ def test_contents_of_logs(here: Path, raw: bytes, requests: int) -> None:
 
 _HINT = "import openai\nfrom openai import OpenAI\nOpenAI().chat.completions.create()\n"
 CODE: dict[str, bytes] = {
-    **{f"coding: {name}": f"# coding: {name}\n{_HINT}".encode() + b"\xff\xfe-" for name in (
-        "punycode", "idna", "undefined", "rot13", "utf-16", "unicode_escape", "none", "shift_jis",
-    )},
+    **{
+        f"coding: {name}": f"# coding: {name}\n{_HINT}".encode() + b"\xff\xfe-"
+        for name in (
+            "punycode",
+            "idna",
+            "undefined",
+            "rot13",
+            "utf-16",
+            "unicode_escape",
+            "none",
+            "shift_jis",
+        )
+    },
     "NUL bytes": _HINT.encode() + b"\0",
     "bytes": _HINT.encode() + bytes(range(256)),
     "a syntax error": (_HINT + "def (:\n").encode(),
     "brackets": (_HINT + "(" * 100_000).encode(),
     "a chain": (_HINT + "x = " + "-" * 100_000 + "1\n").encode(),
     "a sum": (_HINT + "x = 1" + "+1" * 100_000 + "\n").encode(),
-    "an indentation": (_HINT + "".join(f"{' ' * k}if x:\n" for k in range(200)) + " " * 200 + "x\n").encode(),
+    "an indentation": (
+        _HINT + "".join(f"{' ' * k}if x:\n" for k in range(200)) + " " * 200 + "x\n"
+    ).encode(),
     "carriage returns": (_HINT.replace("\n", "\r")).encode() + b"\r(",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("raw", CODE.values(), ids=[name[:20] for name in CODE])
@@ -357,8 +370,20 @@ def test_a_long_line(here: Path) -> None:
     run("scan", ".", ends=(0,))
 
 
-@pytest.mark.parametrize("raw", [b"", b"\0", b"\xff", b"[" * 10_000, b"a: &a [*a]\n", b"interactions: [1]\n", b"- {", b"version: 1\ninteractions: null\n",
-                                 b"interactions: [{request: {uri: 1, headers: [1], body: 3}, response: 4}]\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\0",
+        b"\xff",
+        b"[" * 10_000,
+        b"a: &a [*a]\n",
+        b"interactions: [1]\n",
+        b"- {",
+        b"version: 1\ninteractions: null\n",
+        b"interactions: [{request: {uri: 1, headers: [1], body: 3}, response: 4}]\n",
+    ],
+)
 def test_contents_of_cassettes(here: Path, raw: bytes) -> None:
     (here / "odd.yaml").write_bytes(raw)
     assert "odd.yaml" in {str(one.path) for one in cassette_check.check(here.relative_to(here), [])}
@@ -382,7 +407,7 @@ def test_a_file_is_written_in_place(here: Path) -> None:
     other.unlink()
 
 
-def test_a_patch_is_told_to_the_byte(here: Path) -> None:
+def test_a_patch_is_exact_to_the_byte(here: Path) -> None:
     (here / "good.py").unlink()
     for name, coding in (
         ('odd\n\x1b"\\ü.py', "utf-8"),
@@ -448,12 +473,12 @@ def test_a_file_that_has_changed_meanwhile_is_left(here: Path) -> None:
         change.write()
 
 
-# A doctor in somebody's checkout
+# `adapter doctor` in another project's folder
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[int, list[Any]]]:
-    """Listen on the loopback, hang up at once, and count who came."""
+    """Listen on the loopback, close each connection at once, and count them."""
     came: list[Any] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -483,9 +508,14 @@ WAYS: dict[str, tuple[list[str], dict[str, str], bool]] = {
 @pytest.mark.parametrize("project", ["adapter.toml", "pyproject.toml"])
 @pytest.mark.parametrize(("arguments", "variables", "opened"), WAYS.values(), ids=WAYS)
 def test_only_a_store_that_the_user_names_is_opened(  # noqa: PLR0917  # a table's
-    here: Path, server: tuple[int, list[Any]], project: str, arguments: list[str], variables: dict[str, str], opened: bool,
+    here: Path,
+    server: tuple[int, list[Any]],
+    project: str,
+    arguments: list[str],
+    variables: dict[str, str],
+    opened: bool,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     pytest.importorskip("redis")
     port, came = server
     table = "[tool.adapter]\n" if project == "pyproject.toml" else ""

@@ -1,4 +1,4 @@
-"""`explain --no-contents` shows what a request is made of, and nothing of what it says: a word in each string and each key."""
+"""`explain --no-contents` shows a request's structure without contents: a marker in all strings."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ WORD = "zebra"
 KEPT = frozenset(
     {"role", "type", "effort", "reasoning_effort", "mode", "syntax", "verbosity", "detail"}
 )
-"""Where a request must say what the API lists to be one that is translated."""
+"""Keys whose value must be one of the API's for the request to be translated."""
 
 
-def said(value: Any, words: Callable[[], str], key: str = "") -> Any:
-    """Copy a request with a word in each string, and under each object a key that nobody knows."""
+def with_words(value: Any, words: Callable[[], str], key: str = "") -> Any:
+    """Copy a request with a word in each string, and an unknown key in each object."""
     if isinstance(value, str):
         return value if key in KEPT else words()
     if isinstance(value, list):
-        return [said(one, words, key) for one in value]
+        return [with_words(one, words, key) for one in value]
     if isinstance(value, dict):
-        return {name: said(one, words, name) for name, one in value.items()} | {words(): words()}
+        return {name: with_words(one, words, name) for name, one in value.items()} | {
+            words(): words()
+        }
     return value
 
 
@@ -50,26 +52,86 @@ SCHEMA: Json = {
     "type": "object",
     "title": "t",
     "required": ["a"],
-    "properties": {"a": {"type": "string", "enum": ["b"], "description": "c", "default": "d", "pattern": "e"}, "f": {"$ref": "g"}},
-    "$defs": {"h": {"anyOf": [{"const": "i"}, {"type": "array", "items": {"type": "integer", "minimum": 4711}}]}},
-}  # fmt: skip
+    "properties": {
+        "a": {"type": "string", "enum": ["b"], "description": "c", "default": "d", "pattern": "e"},
+        "f": {"$ref": "g"},
+    },
+    "$defs": {
+        "h": {
+            "anyOf": [
+                {"const": "i"},
+                {"type": "array", "items": {"type": "integer", "minimum": 4711}},
+            ]
+        }
+    },
+}
 BASE: Json = {"model": "gpt-4o", "messages": HISTORY}
 BODIES: dict[str, Json] = {
     "rich": {**RICH, **BASE},
     "legacy": {**LEGACY, "model": "gpt-4o"},
-    "a schema": {**BASE, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "schema": SCHEMA}}},
-    "tools with schemas": {**BASE, "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}}]},
-    "allowed tools": {**BASE, "tool_choice": ALLOWED},
-    "who it is": {**BASE, "user": "u", "safety_identifier": "s", "prompt_cache_key": "p", "metadata": {"k": "v"}, "logit_bias": {"50256": 4711}},
-    "in the other API's terms": {
-        **BASE, "reasoning": {"effort": "low", "x": "y"}, "text": {"verbosity": "low"}, "include": ["a"], "instructions": "i", "truncation": "t",
-        "conversation": {"id": "c"}, "prompt": {"id": "p", "version": "1", "variables": {"v": "w"}}, "input": [{"type": "message", "role": "user", "content": "c"}],
+    "a schema": {
+        **BASE,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "description": "d", "schema": SCHEMA},
+        },
     },
-    "parameters of somebody's": {**BASE, "vendor": {"deep": [{"er": "x", "account": 4711}], "content": "c"}, "other": 4711, "flag": "f"},
-    "what stays": {**BASE, "seed": 4711, "stop": ["a"], "prediction": {"type": "content", "content": "c"}, "audio": {"voice": "v", "format": "f"}},
-    "options of streams": {**BASE, "stream": True, "stream_options": {"include_usage": True, "o": "p"}},
-    "odd values": {**BASE, "tools": "t", "response_format": ["r"], "user": ["u"], "temperature": "hot", "metadata": "m"},
-}  # fmt: skip
+    "tools with schemas": {
+        **BASE,
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "f", "description": "d", "parameters": SCHEMA},
+            }
+        ],
+    },
+    "allowed tools": {**BASE, "tool_choice": ALLOWED},
+    "who it is": {
+        **BASE,
+        "user": "u",
+        "safety_identifier": "s",
+        "prompt_cache_key": "p",
+        "metadata": {"k": "v"},
+        "logit_bias": {"50256": 4711},
+    },
+    "in the other API's terms": {
+        **BASE,
+        "reasoning": {"effort": "low", "x": "y"},
+        "text": {"verbosity": "low"},
+        "include": ["a"],
+        "instructions": "i",
+        "truncation": "t",
+        "conversation": {"id": "c"},
+        "prompt": {"id": "p", "version": "1", "variables": {"v": "w"}},
+        "input": [{"type": "message", "role": "user", "content": "c"}],
+    },
+    "unknown parameters": {
+        **BASE,
+        "vendor": {"deep": [{"er": "x", "account": 4711}], "content": "c"},
+        "other": 4711,
+        "flag": "f",
+    },
+    "what stays": {
+        **BASE,
+        "seed": 4711,
+        "stop": ["a"],
+        "prediction": {"type": "content", "content": "c"},
+        "audio": {"voice": "v", "format": "f"},
+    },
+    "options of streams": {
+        **BASE,
+        "stream": True,
+        "stream_options": {"include_usage": True, "o": "p"},
+    },
+    "odd values": {
+        **BASE,
+        "tools": "t",
+        "response_format": ["r"],
+        "user": ["u"],
+        "temperature": "hot",
+        "metadata": "m",
+    },
+}
 SETTINGS: dict[str, str] = {
     "off": "",
     "moves": 'backend = "responses"\nunsupported = "drop"\n',
@@ -79,7 +141,7 @@ SETTINGS: dict[str, str] = {
 
 
 def shown(body: Json, settings: str, folder: Path, *arguments: str) -> str:
-    """Run the command, and give all that it printed."""
+    """Run the command, and return its whole output."""
     file = folder / "adapter.toml"
     file.write_text(settings)
     done = CliRunner().invoke(
@@ -94,8 +156,8 @@ def shown(body: Json, settings: str, folder: Path, *arguments: str) -> str:
 
 def assert_silent(body: Json, settings: str, folder: Path, *form: str) -> None:
     for whole in (
-        said(body, words()),
-        {**said(body, words()), "model": "gpt-4o"},
+        with_words(body, words()),
+        {**with_words(body, words()), "model": "gpt-4o"},
         {**body, f"{WORD} key": WORD},
     ):
         out = shown(whole, SETTINGS[settings], folder, *form)
@@ -105,21 +167,23 @@ def assert_silent(body: Json, settings: str, folder: Path, *form: str) -> None:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_nothing_that_was_said_is_in_the_document(settings: str, tmp_path: Path) -> None:
+def test_no_contents_in_the_document(settings: str, tmp_path: Path) -> None:
     for body in BODIES.values():
         assert_silent(body, settings, tmp_path, "--json")
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_nothing_that_was_said_is_on_the_terminal(settings: str, tmp_path: Path) -> None:
+def test_no_contents_on_the_terminal(settings: str, tmp_path: Path) -> None:
     everything: Json = {}
     for body in BODIES.values():
         everything = body | everything
     assert_silent(everything, settings, tmp_path)
 
 
-def test_it_would_be_seen(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["explain"], input=json.dumps(said(BODIES["rich"], words())))
+def test_without_the_option_contents_are_shown(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["explain"], input=json.dumps(with_words(BODIES["rich"], words()))
+    )
     assert WORD in done.output
 
 
@@ -141,22 +205,46 @@ def _bones(value: Any) -> Any:
 
 
 VALUES: dict[str, tuple[Json, Any]] = {
-    "a role": ({"messages": [{"role": "user", "content": "Hi"}]}, [{"role": "user", "content": "<2 characters>"}]),
-    "a role that nobody knows": ({"messages": [{"role": "Ada", "content": None}]}, [{"role": "<3 characters>", "content": None}]),
+    "a role": (
+        {"messages": [{"role": "user", "content": "Hi"}]},
+        [{"role": "user", "content": "<2 characters>"}],
+    ),
+    "an unknown role": (
+        {"messages": [{"role": "Ada", "content": None}]},
+        [{"role": "<3 characters>", "content": None}],
+    ),
     "a model": ({"model": "gpt-4o"}, "gpt-4o"),
-    "a model of somebody's": ({"model": "ft:gpt-4o:acme"}, "<14 characters>"),
+    "a private model": ({"model": "ft:gpt-4o:acme"}, "<14 characters>"),
     "an effort": ({"reasoning_effort": "low"}, "low"),
     "a word where an effort stands": ({"reasoning_effort": "Ada"}, "<3 characters>"),
     "a limit": ({"max_tokens": 5}, 5),
     "a seed": ({"seed": 5}, "<number>"),
     "a switch": ({"store": True}, True),
-    "metadata with names of fields": ({"metadata": {"user": "a", "role": "user"}}, {"<key 1>": "<1 character>", "<key 2>": "<4 characters>"}),
-    "properties with names of fields": (
-        {"functions": [{"name": "f", "parameters": {"type": "object", "properties": {"type": {"type": "string"}}}}]},
-        [{"name": "<1 character>", "parameters": {"type": "object", "properties": {"<key 1>": {"type": "string"}}}}],
+    "metadata with names of fields": (
+        {"metadata": {"user": "a", "role": "user"}},
+        {"<key 1>": "<1 character>", "<key 2>": "<4 characters>"},
     ),
-    "a parameter of somebody's": ({"vendor": {"a": [1, "b", None]}}, {"<key 1>": ["<number>", "<1 character>", None]}),
-}  # fmt: skip
+    "properties with names of fields": (
+        {
+            "functions": [
+                {
+                    "name": "f",
+                    "parameters": {"type": "object", "properties": {"type": {"type": "string"}}},
+                }
+            ]
+        },
+        [
+            {
+                "name": "<1 character>",
+                "parameters": {"type": "object", "properties": {"<key 1>": {"type": "string"}}},
+            }
+        ],
+    ),
+    "an unknown parameter": (
+        {"vendor": {"a": [1, "b", None]}},
+        {"<key 1>": ["<number>", "<1 character>", None]},
+    ),
+}
 
 
 @pytest.mark.parametrize("case", VALUES)
@@ -185,25 +273,53 @@ def test_paths_of_urls() -> None:
     )
 
 
-# What is malformed, and what stands around a request
+# Malformed requests, and the rest of a log row
 
-KEY = f"{WORD} key"  # which looks like no name
+KEY = f"{WORD} key"  # doesn't look like a name
 PLACES: dict[str, Any] = {
-    "text": WORD, "a list": [WORD], "an object": {KEY: WORD}, "a type": {"type": WORD}, "parts": [{"type": WORD, KEY: WORD}],
-    "a function": [{"type": "function", "function": {"name": WORD, "description": WORD, KEY: [WORD]}}],
-    "a choice": {"type": "function", "function": {"name": WORD}}, "no function": [{"type": "function", "function": WORD}],
-    "a schema": {"type": "json_schema", "json_schema": {"name": WORD, "schema": {"properties": {KEY: {"enum": [WORD, True]}}}}},
-    "a role": [{"role": WORD, "content": WORD}], "content": [{"role": "user", "content": {KEY: WORD}, KEY: 4711}],
+    "text": WORD,
+    "a list": [WORD],
+    "an object": {KEY: WORD},
+    "a type": {"type": WORD},
+    "parts": [{"type": WORD, KEY: WORD}],
+    "a function": [
+        {"type": "function", "function": {"name": WORD, "description": WORD, KEY: [WORD]}}
+    ],
+    "a choice": {"type": "function", "function": {"name": WORD}},
+    "no function": [{"type": "function", "function": WORD}],
+    "a schema": {
+        "type": "json_schema",
+        "json_schema": {"name": WORD, "schema": {"properties": {KEY: {"enum": [WORD, True]}}}},
+    },
+    "a role": [{"role": WORD, "content": WORD}],
+    "content": [{"role": "user", "content": {KEY: WORD}, KEY: 4711}],
     "a part": [{"role": "user", "content": [{"type": WORD, "text": WORD}]}],
-    "a call": [{"role": "assistant", "tool_calls": [{"id": WORD, "type": WORD, KEY: {"name": WORD, "arguments": WORD}}]}],
-    "a name": [{"role": "user", "name": WORD, "content": WORD}, {"role": "tool", "tool_call_id": WORD, "content": WORD}],
-    "an image": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"https://{WORD}/x.png", "detail": WORD}}]}],
-    "a number": 4711, "numbers": {"50256": 4711}, "a flag": {KEY: True},
-}  # fmt: skip
+    "a call": [
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": WORD, "type": WORD, KEY: {"name": WORD, "arguments": WORD}}],
+        }
+    ],
+    "a name": [
+        {"role": "user", "name": WORD, "content": WORD},
+        {"role": "tool", "tool_call_id": WORD, "content": WORD},
+    ],
+    "an image": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": f"https://{WORD}/x.png", "detail": WORD}}
+            ],
+        }
+    ],
+    "a number": 4711,
+    "numbers": {"50256": 4711},
+    "a flag": {KEY: True},
+}
 
 
-def told(body: Json, settings: Settings) -> str:
-    """Give what `explain --no-contents --json` says of a request, without the time that a command takes."""
+def explained_output(body: Json, settings: Settings) -> str:
+    """Return the output of `explain --no-contents --json` without running the command."""
     try:
         explained = without_contents(explain(body, settings))
     except TranslationError as error:
@@ -213,7 +329,7 @@ def told(body: Json, settings: Settings) -> str:
     )
 
 
-def test_what_is_malformed_says_nothing_either() -> None:
+def test_no_contents_of_malformed_requests() -> None:
     policies = itertools.cycle(
         Settings(backend="responses", unsupported=one, emulate=["n", "stop", "name"])
         for one in ("chat", "drop", "error")
@@ -222,13 +338,22 @@ def test_what_is_malformed_says_nothing_either() -> None:
         if name in NUMBERED and value == 4711:  # a limit, which is shown
             continue
         body = {"model": "gpt-4o", "messages": [{"role": "user", "content": WORD}], name: value}
-        text = told(body, next(policies))
+        text = explained_output(body, next(policies))
         assert WORD not in text, (name, value)
         assert "4711" not in text, (name, value)
 
 
-NUMBERED = {"n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs",
-            "frequency_penalty", "presence_penalty"}  # fmt: skip
+NUMBERED = {
+    "n",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "top_logprobs",
+    "frequency_penalty",
+    "presence_penalty",
+}
 PLAIN = json.dumps(
     {
         "model": f"{WORD}-1",
@@ -246,18 +371,27 @@ TEXTS: dict[str, str] = {
     "an infinity": f'{{"messages": ["{WORD}"], "temperature": 1e999}}',
     "within": json.dumps({"body": {"messages": {WORD: WORD}}}),
     "another endpoint": json.dumps({"url": f"/v1/embeddings?{WORD}", "body": {"input": WORD}}),
-    "an address that is none": json.dumps({"url": f"https://[{WORD}/v1/chat/completions", "body": json.loads(PLAIN)}),
-    "a log's row": json.dumps({
-        "custom_id": WORD, "user": WORD, "headers": {WORD: WORD, "authorization": WORD}, "response": {"body": {"id": WORD}},
-        "url": f"https://{WORD}.openai.azure.com/openai/deployments/{WORD}/chat/completions?api-version={WORD}", "body": PLAIN,
-    }),
+    "an address that is none": json.dumps(
+        {"url": f"https://[{WORD}/v1/chat/completions", "body": json.loads(PLAIN)}
+    ),
+    "a log's row": json.dumps(
+        {
+            "custom_id": WORD,
+            "user": WORD,
+            "headers": {WORD: WORD, "authorization": WORD},
+            "response": {"body": {"id": WORD}},
+            "url": f"https://{WORD}.openai.azure.com/openai/deployments/{WORD}"
+            f"/chat/completions?api-version={WORD}",
+            "body": PLAIN,
+        }
+    ),
     "lines": f"{PLAIN}\n{PLAIN}\n{WORD}",
     "a first line that is none": f"{WORD}\n{PLAIN}",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TEXTS)
-def test_what_stands_around_a_request_is_not_said(case: str) -> None:
+def test_no_contents_of_the_rest_of_a_log_row(case: str) -> None:
     for form in ([], ["--json"]):
         done = command(
             "explain",
@@ -285,18 +419,20 @@ def test_a_place_in_a_rollout_is_no_fingerprint() -> None:
 
 def test_an_audit_shows_no_contents(tmp_path: Path) -> None:
     bodies = [
-        *(json.dumps({**said(body, words()), "model": "gpt-4o"}) for body in BODIES.values()),
-        *(json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": WORD}], name: value})
-          for name, value in itertools.product(odd.NAMES, PLACES.values()) if name != "model"),
+        *(json.dumps({**with_words(body, words()), "model": "gpt-4o"}) for body in BODIES.values()),
+        *(
+            json.dumps(
+                {"model": "gpt-4o", "messages": [{"role": "user", "content": WORD}], name: value}
+            )
+            for name, value in itertools.product(odd.NAMES, PLACES.values())
+            if name != "model"
+        ),
         *(text for text in TEXTS.values() if "\n" not in text),
-    ]  # fmt: skip
+    ]
     log = tmp_path / "log.jsonl"
-    text = "\n".join(bodies).replace(
-        f"deployments/{WORD}", "deployments/mine"
-    )  # a model's name is said
-    log.write_text(
-        text.replace(f'"{WORD}', f'"{WORD} '), encoding="utf-8"
-    )  # and so are names of parameters
+    # An audit shows the names of models and of parameters.
+    text = "\n".join(bodies).replace(f"deployments/{WORD}", "deployments/mine")
+    log.write_text(text.replace(f'"{WORD}', f'"{WORD} '), encoding="utf-8")
     page = tmp_path / "page.html"
     for form in (["--json"], ["--html", str(page)]):
         done = command("audit", log, "--jobs", "1", *form)
@@ -309,8 +445,12 @@ def test_a_scan_shows_no_contents(tmp_path: Path) -> None:
     lines = ["from openai import OpenAI", "client = OpenAI()"]
     for place in [*PLACES.values()][::3]:
         value = f"{WORD} {WORD}" if place == WORD else place  # the name of no choice
-        lines += [f"client.chat.completions.create(model='gpt-4o', messages=[{{'role': 'user', 'content': '{WORD}'}}], {name}={value!r})"
-                  for name in odd.NAMES if name not in {"model", "messages", *NUMBERED, "seed"}]  # fmt: skip
+        lines += [
+            "client.chat.completions.create(model='gpt-4o', "
+            f"messages=[{{'role': 'user', 'content': '{WORD}'}}], {name}={value!r})"
+            for name in odd.NAMES
+            if name not in {"model", "messages", *NUMBERED, "seed"}
+        ]
     file = tmp_path / "calls.py"
     file.write_text("\n".join(lines), encoding="utf-8")
     for form in (["--json"], ["--details"]):

@@ -78,7 +78,7 @@ def key(environment: Environment) -> Iterator[Finding]:
 
 def shadow(environment: Environment) -> Iterator[Finding]:
     """Find modules that a program run here would import instead of this package."""
-    ours = Path(adapter.__file__).resolve().parent
+    package_folder = Path(adapter.__file__).resolve().parent
     others = sorted(set(metadata.packages_distributions().get("adapter", ())) - {DISTRIBUTION})
     if others:
         yield Finding(
@@ -91,7 +91,7 @@ def shadow(environment: Environment) -> Iterator[Finding]:
     found = [
         (where, spec)
         for where in _search_path(environment)
-        if (spec := _find_spec(where)) is not None and not _is_this_package(spec, ours)
+        if (spec := _find_spec(where)) is not None and not _is_this_package(spec, package_folder)
     ]
     for where, spec in found:
         yield Finding(
@@ -103,7 +103,10 @@ def shadow(environment: Environment) -> Iterator[Finding]:
         )
     if not others and not found:
         yield Finding(
-            "shadow", "ok", "`import adapter` finds this package.", details={"path": str(ours)}
+            "shadow",
+            "ok",
+            "`import adapter` finds this package.",
+            details={"path": str(package_folder)},
         )
 
 
@@ -126,5 +129,5 @@ def _find_spec(where: Path) -> importlib.machinery.ModuleSpec | None:
     return spec if spec is not None and spec.origin is not None else None
 
 
-def _is_this_package(spec: importlib.machinery.ModuleSpec, ours: Path) -> bool:
-    return spec.origin is not None and Path(spec.origin).resolve().parent == ours
+def _is_this_package(spec: importlib.machinery.ModuleSpec, package_folder: Path) -> bool:
+    return spec.origin is not None and Path(spec.origin).resolve().parent == package_folder

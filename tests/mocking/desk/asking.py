@@ -1,4 +1,4 @@
-"""Ask the model: for a text, for a text as it is written, with a tool, and for data."""
+"""Call the model for a text, whole and streamed, with a tool, and for data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mocks answer, and the clients that they answer to."""
+"""The replies of the mocks, and the clients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def completion(
 
 
 def calls(**arguments: int) -> dict[str, Any]:
-    """Return a completion that calls the tool once for each argument, a call's id and an order's number."""
+    """Return a completion with a tool call for each argument: call id and number of an order."""
     made = [
         {
             "id": call,
@@ -76,13 +76,27 @@ LIMITED = {
         "code": "rate_limit_exceeded",
     }
 }
-UNKNOWN = {"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}}  # fmt: skip
-NO_MODEL = {"error": {"message": "The model `x` does not exist.", "type": "invalid_request_error", "param": None, "code": "model_not_found"}}  # fmt: skip
+UNKNOWN = {
+    "error": {
+        "message": "Incorrect API key provided.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
+}
+NO_MODEL = {
+    "error": {
+        "message": "The model `x` does not exist.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "model_not_found",
+    }
+}
 
 
 @cache
 def client_of(library: str, **more: Any) -> Any:
-    """Make a client once, as a service does; a mock that is put in place later is in its way all the same."""
+    """Make a client once, as a service does; mocks that start later apply to it as well."""
     return made(library, **more)
 
 

@@ -1,4 +1,4 @@
-"""With pytest-httpx, which fails a test with a reply that nobody asked for, or a request that nobody expected."""
+"""With pytest-httpx, which fails a test for an unused reply or an unexpected request."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def library(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def router(library: str) -> Iterator[respx.Router]:
-    """Mock a library; a route that isn't called fails the test, and so does a request without a route."""
+    """Mock a library; an unused route fails the test, as does a request without a route."""
     with respx.mock(using=CORES[library], assert_all_called=True, assert_all_mocked=True) as router:
         yield router
 

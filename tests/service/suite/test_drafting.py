@@ -1,4 +1,4 @@
-"""The stream reader, on both sides, however its bytes come."""
+"""The stream reader, on both backends, with streams in pieces of any size."""
 
 from __future__ import annotations
 

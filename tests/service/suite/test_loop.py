@@ -1,4 +1,4 @@
-"""The tool loop, on both sides."""
+"""The tool loop, on both backends."""
 
 from __future__ import annotations
 

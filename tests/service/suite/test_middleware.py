@@ -1,4 +1,4 @@
-"""What is done to messages: no call is made here, so these run once."""
+"""The preparation of messages: no call is made, so these tests run once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both sides at once: what was recorded on one says the same as what was recorded on the other."""
+"""Both backends at once: the replies recorded on each are equal."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_the_most_urgent_comes_first() -> None:
 
 @pytest.mark.usefixtures("adapter_cassette")
 def test_a_ticket_is_summed_up() -> None:
-    # `seed` holds this call on Chat Completions: the report at the end says so.
+    # `seed` keeps this call on Chat Completions, as the report at the end shows.
     assert sum_up(LATE) == "A customer waits for a parcel, and would like it on a weekend."
 
 

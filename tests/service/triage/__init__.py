@@ -1,4 +1,4 @@
-"""A support desk's ticket triage, as a team would write it for Chat Completions: the sample for the pytest plugin.
+"""A support desk's triage, written for Chat Completions: a sample for the pytest plugin.
 
-Only the import of `clients.py` knows of the adapter.
+Only an import in `clients.py` names the adapter.
 """

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from tests.service.triage.clients import MODEL, async_client, client
-from tests.service.triage.middleware import prepared
+from .clients import MODEL, async_client, client
+from .middleware import prepared
 
 
 def draft(ticket: str) -> Iterator[str]:
-    """Give the draft piece by piece, and at its end why it ended and how many tokens it took: `[stop, 42 tokens]`."""
+    """Yield the draft in pieces, then its finish reason and tokens: `[stop, 42 tokens]`."""
     stream = client().chat.completions.create(
         model=MODEL,
         messages=prepared([{"role": "user", "content": f"Draft a reply to: {ticket}"}]),
@@ -28,7 +28,7 @@ def draft(ticket: str) -> Iterator[str]:
 
 
 async def draft_async(ticket: str) -> AsyncIterator[str]:
-    """Give the draft piece by piece."""
+    """Yield the draft in pieces."""
     async with async_client() as client:
         stream = await client.chat.completions.create(
             model=MODEL,

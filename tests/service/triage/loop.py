@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.service.triage.clients import MODEL, client
-from tests.service.triage.middleware import Message, Meter, prepared
+from .clients import MODEL, client
+from .middleware import Message, Meter, prepared
 
 ORDERS = {1042: {"order": 1042, "parcel": "LX-77"}}
 PARCELS = {"LX-77": {"at": "Lyon", "expected": "Friday"}}
@@ -49,7 +49,7 @@ DEFINITIONS = [
 
 
 def answer(history: list[Message], meter: Meter, most: int = 5) -> list[Message]:
-    """Carry a conversation on until the model has answered; return it with what was said and done."""
+    """Continue a conversation until the model has answered; return its new history."""
     history = list(history)
     for _ in range(most):
         completion = client().chat.completions.create(

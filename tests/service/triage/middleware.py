@@ -1,4 +1,4 @@
-"""What every request goes through before it leaves: the house's instructions, no personal data, no endless histories."""
+"""Prepare every request: add instructions, remove personal data, limit the history."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ def redacted(text: str) -> str:
 
 
 def prepared(messages: list[Message]) -> list[Message]:
-    """Return the messages as they may leave: instructions first, redacted, the oldest turns cut at a user's message."""
+    """Return the messages to send: instructions first, redacted, the oldest turns removed."""
     kept = list(messages)
     while len(kept) > LONGEST:
         kept.pop(0)
-        while (
-            kept and kept[0]["role"] != "user"
-        ):  # an answer of a tool never stands without its call
+        while kept and kept[0]["role"] != "user":  # a tool's output needs its call
             kept.pop(0)
     clean = [
         {**message, "content": redacted(message["content"])}

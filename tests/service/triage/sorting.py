@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from tests.service.triage.clients import MODEL, client
-from tests.service.triage.middleware import prepared
+from .clients import MODEL, client
+from .middleware import prepared
 
 
 class Sorted(BaseModel):
