@@ -76,10 +76,10 @@ def add_options(parser: pytest.Parser) -> None:
 def add_markers(config: pytest.Config) -> None:
     """Declare the plugin's markers."""
     for line in (
-        "adapter_backend(*backends, reason=None): run the test on chat, responses or both (default)",
+        "adapter_backend(*backends, reason=None): run the test on chat, on responses, or on both",
         "adapter_cassette(name): the name of the test's cassette, without backend and .yaml",
         "adapter_chat_mocks(active): whether the fixture adapter_chat_mocks applies to the test",
-        "adapter_streams(pieces): deliver streams whole, by event, by byte, or cut (broken halfway)",
+        "adapter_streams(pieces): deliver streams whole, by event, by byte, or cut (broken)",
     ):
         config.addinivalue_line("markers", line)
 

@@ -64,7 +64,7 @@ class _TransportBase:
 
     _reloader: SettingsReloader | None  # None: acts only on requests with a context
 
-    # The sync and the async one; `adapter.testing.chat_mock_transport` replaces them.
+    # The sync and the async one; `adapter.testing.chat_mock_performer` replaces them.
     _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (
         Performer,
         AsyncPerformer,
