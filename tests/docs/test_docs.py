@@ -20,7 +20,7 @@ from adapter._settings.fields import SettingsFields
 from adapter._settings.json_schema import settings_schema
 from adapter.translation import CHAT_PARAMETERS
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,10 +105,10 @@ def test_the_readmes_store_is_one() -> None:
 
 # The model's answers to the README's programs: a tool call, one with bad arguments, and then a
 # text.
-_SAID = (
-    Said(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
-    Said(calls=(Called("get_weather", ("{}",), "call_2"),)),
-    Said(("21 degrees", " in Oslo.")),
+_ANSWERS = (
+    AnswerParts(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
+    AnswerParts(calls=(Called("get_weather", ("{}",), "call_2"),)),
+    AnswerParts(("21 degrees", " in Oslo.")),
 )
 
 
@@ -126,7 +126,7 @@ def readers_programs() -> dict[str, Any]:
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_the_readmes_tool_loop(api: str) -> None:
     write = answer_forms.completion if api == "chat" else answer_forms.response
-    upstream = answer_forms.Upstream(*(json.dumps(write(said)).encode() for said in _SAID))
+    upstream = answer_forms.Upstream(*(json.dumps(write(answer)).encode() for answer in _ANSWERS))
     asked = "How warm is it in Oslo?"
     assert (
         readers_programs()["answer"](answer_forms.client(upstream), api, asked)
@@ -145,8 +145,8 @@ def test_the_readmes_tool_loop(api: str) -> None:
 def test_the_readmes_stream(api: str, capsys: pytest.CaptureFixture[str]) -> None:
     write = answer_forms.chunks if api == "chat" else answer_forms.events
     show = readers_programs()["show"]
-    assert show(write(_SAID[2])).text == capsys.readouterr().out == "21 degrees in Oslo."
-    show(write(_SAID[0]))
+    assert show(write(_ANSWERS[2])).text == capsys.readouterr().out == "21 degrees in Oslo."
+    show(write(_ANSWERS[0]))
     assert capsys.readouterr().out == 'get_weather {"city":"Oslo"}\n'
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from adapter._settings.fields import SettingsFields
 from tests.support import answer_forms
-from tests.support.answer_forms import Said
+from tests.support.answer_forms import AnswerParts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -82,7 +82,7 @@ def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     exec(compile(program, "tenants.md", "exec"), names)
     upstream = answer_forms.Upstream(
-        json.dumps(answer_forms.completion(Said(("Hello.",)))).encode()
+        json.dumps(answer_forms.completion(AnswerParts(("Hello.",)))).encode()
     )
     names["client"] = answer_forms.client(upstream)
     reply = names["answer"]("acme", "7", [{"role": "user", "content": "Hi"}])

@@ -26,8 +26,8 @@ from tests.support.faults import (
     WORD,
     Call,
     Fault,
-    Said,
     Step,
+    UpstreamReply,
     can_fill_a_listener,
     whole,
 )
@@ -207,11 +207,11 @@ def _peak(call: Call, *, native: bool) -> int:
     """Return the most memory that one call took, the server's own left out."""
     bombs: dict[bool, bytes] = {}
 
-    def script(said: Said) -> list[Step]:
-        return whole(said, bombs[said.chat], "content-encoding: gzip")
+    def script(reply: UpstreamReply) -> list[Step]:
+        return whole(reply, bombs[reply.chat], "content-encoding: gzip")
 
     for chat in (True, False):
-        bombs[chat] = gzip.compress(padded(Said(chat, call in STREAMED, 1), BOMB))
+        bombs[chat] = gzip.compress(padded(UpstreamReply(chat, call in STREAMED, 1), BOMB))
     tracemalloc.start()
     try:
         seen = observe(Fault("zip bomb", script), call, "sync", native=native)

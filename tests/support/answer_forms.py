@@ -32,7 +32,7 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnswerParts:
     """An answer: text, refusal and reasoning in pieces. `cited` are pairs of positions."""
 
     text: tuple[str, ...] = ()
@@ -80,21 +80,26 @@ def _entry(call: Called, text: str) -> Json:
     return {"id": call.id, "type": kind, kind: {"name": call.name, written: text}}
 
 
-def completion(said: Said) -> Json:
+def completion(answer: AnswerParts) -> Json:
     """Write the answer as a chat completion."""
     message: Json = {
         "role": "assistant",
-        "content": "".join(said.text) or (None if said.calls or said.refusal else ""),
+        "content": "".join(answer.text) or (None if answer.calls or answer.refusal else ""),
     }
     message |= {
-        "refusal": "".join(said.refusal) or None,
-        "annotations": [_nested(*one) for one in said.cited],
+        "refusal": "".join(answer.refusal) or None,
+        "annotations": [_nested(*one) for one in answer.cited],
     }
-    if said.calls:
-        message["tool_calls"] = [_entry(call, call.arguments) for call in said.calls]
-    if said.reasoning:
-        message["reasoning_content"] = "".join(said.reasoning)
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": said.finish_reason}
+    if answer.calls:
+        message["tool_calls"] = [_entry(call, call.arguments) for call in answer.calls]
+    if answer.reasoning:
+        message["reasoning_content"] = "".join(answer.reasoning)
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": answer.finish_reason,
+    }
     top: Json = {
         "id": "resp_1",
         "object": "chat.completion",
@@ -102,10 +107,10 @@ def completion(said: Said) -> Json:
         "model": "gpt-4o",
         "choices": [choice],
     }
-    return top | ({"usage": CHAT_USAGE} if said.usage else {})
+    return top | ({"usage": CHAT_USAGE} if answer.usage else {})
 
 
-def chunks(said: Said) -> Lines:
+def chunks(answer: AnswerParts) -> Lines:
     """Write the answer as a chat stream."""
     top: Json = {
         "id": "resp_1",
@@ -124,43 +129,43 @@ def chunks(said: Said) -> Lines:
         chunk(
             {
                 "role": "assistant",
-                "content": None if said.calls or said.refusal else "",
+                "content": None if answer.calls or answer.refusal else "",
                 "refusal": None,
             }
         )
     ]
-    out += [chunk({"reasoning_content": piece}) for piece in said.reasoning]
-    out += [chunk({"content": piece}) for piece in said.text]
-    out += [chunk({"refusal": piece}) for piece in said.refusal]
-    for n, call in enumerate(said.calls):
+    out += [chunk({"reasoning_content": piece}) for piece in answer.reasoning]
+    out += [chunk({"content": piece}) for piece in answer.text]
+    out += [chunk({"refusal": piece}) for piece in answer.refusal]
+    for n, call in enumerate(answer.calls):
         kind, written = ("custom", "input") if call.custom else ("function", "arguments")
         out.append(chunk({"tool_calls": [{"index": n, **_entry(call, "")}]}))
         out += [
             chunk({"tool_calls": [{"index": n, kind: {written: piece}}]}) for piece in call.pieces
         ]
-    last = {"annotations": [_nested(*one) for one in said.cited]} if said.cited else {}
-    out.append(chunk(last, said.finish_reason))
-    return out + ([{**top, "choices": [], "usage": CHAT_USAGE}] if said.usage else [])
+    last = {"annotations": [_nested(*one) for one in answer.cited]} if answer.cited else {}
+    out.append(chunk(last, answer.finish_reason))
+    return out + ([{**top, "choices": [], "usage": CHAT_USAGE}] if answer.usage else [])
 
 
-def _items(said: Said) -> Lines:
+def _items(answer: AnswerParts) -> Lines:
     out: Lines = []
-    if said.reasoning:
-        summary = [{"type": "summary_text", "text": "".join(said.reasoning)}]
+    if answer.reasoning:
+        summary = [{"type": "summary_text", "text": "".join(answer.reasoning)}]
         out.append({"type": "reasoning", "id": "rs_1", "summary": summary})
     parts: Lines = []
-    if said.text:
-        notes = [_flat(*one) for one in said.cited]
+    if answer.text:
+        notes = [_flat(*one) for one in answer.cited]
         parts.append(
             {
                 "type": "output_text",
-                "text": "".join(said.text),
+                "text": "".join(answer.text),
                 "annotations": notes,
                 "logprobs": [],
             }
         )
-    if said.refusal:
-        parts.append({"type": "refusal", "refusal": "".join(said.refusal)})
+    if answer.refusal:
+        parts.append({"type": "refusal", "refusal": "".join(answer.refusal)})
     if parts:
         out.append(
             {
@@ -171,7 +176,7 @@ def _items(said: Said) -> Lines:
                 "content": parts,
             }
         )
-    for n, call in enumerate(said.calls):
+    for n, call in enumerate(answer.calls):
         kind, written = (
             ("custom_tool_call", "input") if call.custom else ("function_call", "arguments")
         )
@@ -187,20 +192,20 @@ def _items(said: Said) -> Lines:
     return out
 
 
-def response(said: Said, **more: Any) -> Json:
+def response(answer: AnswerParts, **more: Any) -> Json:
     """Write the answer as a Response."""
-    cut = INCOMPLETE.get(said.finish)
+    cut = INCOMPLETE.get(answer.finish)
     top: Json = {
-        "id": "resp_1", "object": "response", "created_at": 1780000000, "model": "gpt-4o", "output": _items(said), "error": None,
+        "id": "resp_1", "object": "response", "created_at": 1780000000, "model": "gpt-4o", "output": _items(answer), "error": None,
         "status": "incomplete" if cut else "completed", "incomplete_details": {"reason": cut} if cut else None,
         "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "metadata": {},
     }  # fmt: skip
-    return top | {"usage": USAGE if said.usage else None} | more
+    return top | {"usage": USAGE if answer.usage else None} | more
 
 
-def events(said: Said) -> Lines:
+def events(answer: AnswerParts) -> Lines:
     """Write the answer as a Responses stream."""
-    whole = response(said)
+    whole = response(answer)
     opening = {
         **whole,
         "status": "in_progress",
@@ -219,15 +224,15 @@ def events(said: Said) -> Lines:
                     {"type": "response.output_item.added", **at, "item": {**item, "summary": []}}
                 )
                 out += _pieces(
-                    "reasoning_summary_text", {**at, "summary_index": 0}, said.reasoning, "text"
+                    "reasoning_summary_text", {**at, "summary_index": 0}, answer.reasoning, "text"
                 )
             case "message":
                 out.append(
                     {"type": "response.output_item.added", **at, "item": {**item, "content": []}}
                 )
-                out += _parts(item, at, said)
+                out += _parts(item, at, answer)
             case kind:
-                (call,) = (one for one in said.calls if one.id == item["call_id"])
+                (call,) = (one for one in answer.calls if one.id == item["call_id"])
                 written = "input" if call.custom else "arguments"
                 out.append(
                     {"type": "response.output_item.added", **at, "item": {**item, written: ""}}
@@ -248,7 +253,7 @@ def _pieces(name: str, at: Json, pieces: Iterable[str], written: str) -> Lines:
     return [*deltas, {"type": f"response.{name}.done", **at, written: "".join(pieces)}]
 
 
-def _parts(item: Json, at: Json, said: Said) -> Lines:
+def _parts(item: Json, at: Json, answer: AnswerParts) -> Lines:
     out: Lines = []
     for n, part in enumerate(item["content"]):
         here = {**at, "content_index": n}
@@ -260,7 +265,7 @@ def _parts(item: Json, at: Json, said: Said) -> Lines:
                 "part": {**part, written: "", "annotations": []},
             }
         )
-        pieces = said.text if written == "text" else said.refusal
+        pieces = answer.text if written == "text" else answer.refusal
         out += _pieces(
             "output_text" if written == "text" else "refusal",
             {**here, "logprobs": []},

@@ -34,7 +34,7 @@ WORD = '{"word": "hello"}'
 
 
 @dataclass(frozen=True)
-class Said:
+class UpstreamReply:
     """What upstream answers, in the format of one API, as a stream or whole."""
 
     chat: bool
@@ -86,7 +86,7 @@ class Said:
         return chat if self.chat else responses
 
 
-_NOTHING = Said(chat=True, streamed=False, attempt=0)
+_NOTHING = UpstreamReply(chat=True, streamed=False, attempt=0)
 _FRAMINGS = {"chunked": "transfer-encoding: chunked", "close": "connection: close"}
 END = b"0\r\n\r\n"
 
@@ -128,9 +128,9 @@ def refusal(status: int, *headers: str, code: str = "some_code") -> list[Step]:
     )
 
 
-def whole(said: Said, body: bytes, *headers: str) -> list[Step]:
+def whole(reply: UpstreamReply, body: bytes, *headers: str) -> list[Step]:
     """Answer with a body of the expected kind, in one piece."""
-    return [said.head(*headers, length=len(body)), body]
+    return [reply.head(*headers, length=len(body)), body]
 
 
 def frame(value: Any) -> bytes:
@@ -138,7 +138,7 @@ def frame(value: Any) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-Script = Callable[[Said], Sequence[Step]]
+Script = Callable[[UpstreamReply], Sequence[Step]]
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Fault:
     """
 
     name: str
-    script: Script = lambda said: [said.head(), chunk(said.body), END]
+    script: Script = lambda reply: [reply.head(), chunk(reply.body), END]
     calls: Sequence[Call] = CALLS
     modes: Sequence[str] = ("sync", "async")
     differs: Sequence[Differs] = ()
@@ -218,10 +218,10 @@ class FaultServer(Loopback):
     def _reply(self, request: Request) -> Reply:
         body = request.json()
         chat = request.path.endswith("/chat/completions")
-        said = Said(chat, bool(body.get("stream")), len(self.requests))
-        if self.fault.occupied and said.attempt == 1:
-            return Reply(parts=[said.head(), chunk(said.half), HOLD])
-        return Reply(parts=list(self.fault.script(said)))
+        reply = UpstreamReply(chat, bool(body.get("stream")), len(self.requests))
+        if self.fault.occupied and reply.attempt == 1:
+            return Reply(parts=[reply.head(), chunk(reply.half), HOLD])
+        return Reply(parts=list(self.fault.script(reply)))
 
     def _write(self, connection: socket.socket, reply: Reply, request: Request) -> bool:
         return self._steps(connection, list(reply.parts))

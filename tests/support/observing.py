@@ -18,7 +18,7 @@ import openai
 
 import adapter
 from tests.support.answers import CALL, KEY
-from tests.support.faults import STREAMED, Call, Fault, FaultServer, Said, address
+from tests.support.faults import STREAMED, Call, Fault, FaultServer, UpstreamReply, address
 from tests.support.http import http
 from tests.support.loopback import HOLD
 
@@ -320,7 +320,7 @@ def observe(fault: Fault, call: Call, mode: Mode, *, native: bool) -> Seen:
         seen.waits = waits
         seen.requests = max(len(server.requests) - fault.occupied, len(waits) + 1)
         if (
-            HOLD in fault.script(Said(chat=True, streamed=call in STREAMED, attempt=1))
+            HOLD in fault.script(UpstreamReply(chat=True, streamed=call in STREAMED, attempt=1))
             and not fault.occupied
         ):
             seen.hung_up = server.wait_for(lambda one: one.open_connections == 0)

@@ -31,7 +31,7 @@ from adapter import (
     read,
 )
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 
 WEATHER = Called("get_weather", ('{"ci', 'ty":"Oslo"}'))
 SECOND = Called("get_time", ('{"zone":"CET"}',), id="call_2")
@@ -44,22 +44,26 @@ def call(called: Called, **more: Any) -> ToolCall:
     return ToolCall(called.id, called.name, called.arguments, type=kind, **more)
 
 
-CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
-    "text": (Said(("Hel", "lo")), {"text": "Hello"}, [TextDelta("Hel"), TextDelta("lo")]),
-    "empty": (Said(), {"text": ""}, []),
-    "no_usage": (Said(("Hi",), usage=False), {"text": "Hi", "usage": None}, [TextDelta("Hi")]),
+CASES: dict[str, tuple[AnswerParts, dict[str, Any], list[Any]]] = {
+    "text": (AnswerParts(("Hel", "lo")), {"text": "Hello"}, [TextDelta("Hel"), TextDelta("lo")]),
+    "empty": (AnswerParts(), {"text": ""}, []),
+    "no_usage": (
+        AnswerParts(("Hi",), usage=False),
+        {"text": "Hi", "usage": None},
+        [TextDelta("Hi")],
+    ),
     "refusal": (
-        Said(refusal=("I'm", " sorry")),
+        AnswerParts(refusal=("I'm", " sorry")),
         {"text": "", "refusal": "I'm sorry"},
         [RefusalDelta("I'm"), RefusalDelta(" sorry")],
     ),
     "reasoning": (
-        Said(("Yes",), reasoning=("Let me", " see")),
+        AnswerParts(("Yes",), reasoning=("Let me", " see")),
         {"text": "Yes", "reasoning_summary": "Let me see"},
         [ReasoningDelta("Let me"), ReasoningDelta(" see"), TextDelta("Yes")],
     ),
     "call": (
-        Said(calls=(WEATHER,)),
+        AnswerParts(calls=(WEATHER,)),
         {"finish": "tool_calls", "tool_calls": (call(WEATHER),)},
         [
             ToolCallStarted("get_weather", "call_1", 0),
@@ -69,7 +73,7 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
         ],
     ),
     "text_and_calls": (
-        Said(("Checking",), calls=(WEATHER, SECOND)),
+        AnswerParts(("Checking",), calls=(WEATHER, SECOND)),
         {"text": "Checking", "finish": "tool_calls", "tool_calls": (call(WEATHER), call(SECOND))},
         [
             TextDelta("Checking"),
@@ -83,7 +87,7 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
         ],
     ),
     "custom": (
-        Said(calls=(GRAMMAR,)),
+        AnswerParts(calls=(GRAMMAR,)),
         {"finish": "tool_calls", "tool_calls": (call(GRAMMAR),)},
         [
             ToolCallStarted("sql", "call_3", 0, "custom"),
@@ -93,13 +97,13 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
         ],
     ),
     "length": (
-        Said(("Once",), finish="length"),
+        AnswerParts(("Once",), finish="length"),
         {"text": "Once", "finish": "length"},
         [TextDelta("Once")],
     ),
-    "filtered": (Said(finish="content_filter"), {"finish": "content_filter"}, []),
+    "filtered": (AnswerParts(finish="content_filter"), {"finish": "content_filter"}, []),
     "cut_call": (
-        Said(calls=(Called("get_weather", ('{"ci',)),), finish="length"),
+        AnswerParts(calls=(Called("get_weather", ('{"ci',)),), finish="length"),
         {
             "finish": "length",
             "tool_calls": (
@@ -114,7 +118,7 @@ CASES: dict[str, tuple[Said, dict[str, Any], list[Any]]] = {
         [ToolCallStarted("get_weather", "call_1", 0), ToolCallDelta('{"ci', "call_1", 0)],
     ),
     "cited": (
-        Said(("See A.",), cited=((4, 5),)),
+        AnswerParts(("See A.",), cited=((4, 5),)),
         {
             "text": "See A.",
             "citations": (Citation("url_citation", "https://a.example/", "A", 4, 5),),
@@ -153,14 +157,14 @@ def built(kind: Any, value: Any) -> Any:
     return construct_type(value=value, type_=kind)
 
 
-WHOLES: dict[str, Callable[[Said], Any]] = {
+WHOLES: dict[str, Callable[[AnswerParts], Any]] = {
     "completion_dict": answer_forms.completion,
     "response_dict": answer_forms.response,
     "completion": lambda said: built(ChatCompletion, answer_forms.completion(said)),
     "response": lambda said: built(Response, answer_forms.response(said)),
     "constructed_response": lambda said: Response.construct(**answer_forms.response(said)),
 }
-STREAMS: dict[str, Callable[[Said], Any]] = {
+STREAMS: dict[str, Callable[[AnswerParts], Any]] = {
     "chunk_dicts": answer_forms.chunks,
     "chunk_dicts_done": lambda said: [*answer_forms.chunks(said), "[DONE]", {"junk": True}],
     "event_dicts": answer_forms.events,
@@ -240,7 +244,9 @@ def test_the_input_is_not_changed(case: str) -> None:
 
 @each
 @pytest.mark.parametrize("write", [answer_forms.chunks, answer_forms.events])
-def test_every_stream_that_stops_early_raises(case: str, write: Callable[[Said], Any]) -> None:
+def test_every_stream_that_stops_early_raises(
+    case: str, write: Callable[[AnswerParts], Any]
+) -> None:
     lines = write(CASES[case][0])
     last = (
         2 if write is answer_forms.chunks and CASES[case][0].usage else 1
@@ -274,7 +280,7 @@ CALLS = st.lists(
     unique_by=lambda one: one.id,
 ).map(tuple)
 SAID = st.builds(
-    Said,
+    AnswerParts,
     PIECES,
     PIECES,
     PIECES,
@@ -285,7 +291,7 @@ SAID = st.builds(
 
 
 @given(SAID)
-def test_all_four_forms_are_equal(said: Said) -> None:
+def test_all_four_forms_are_equal(said: AnswerParts) -> None:
     turns = [read(answer_forms.completion(said)), read(answer_forms.response(said))]
     sequences = [list(read(answer_forms.chunks(said))), list(read(answer_forms.events(said)))]
     assert sequences[0] == sequences[1]
@@ -302,7 +308,7 @@ def test_all_four_forms_are_equal(said: Said) -> None:
 
 
 def test_reprs_show_no_contents() -> None:
-    said = Said(
+    said = AnswerParts(
         ("SECRET",),
         ("SECRET",),
         ("SECRET",),
@@ -351,7 +357,7 @@ def test_usage_has_chats_names_too() -> None:
 
 
 def test_turns_are_frozen_and_slotted() -> None:
-    turn = read(answer_forms.response(Said(("Hi",))))
+    turn = read(answer_forms.response(AnswerParts(("Hi",))))
     things: dict[str, Any] = {
         "text": turn,
         "total_tokens": turn.usage,

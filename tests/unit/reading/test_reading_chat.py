@@ -11,7 +11,7 @@ import pytest
 import adapter
 from adapter import Finished, ToolCall, ToolCallDelta, ToolCallDone, read
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 from tests.support.reading_items import STOP, TEXT, Json, chunk, completion, expected
 
 
@@ -319,7 +319,7 @@ def test_completions(case: str, typed: bool) -> None:
 
 
 def test_raw_of_chunks_is_the_completion_they_make() -> None:
-    lines = answer_forms.chunks(Said(("Hi",), calls=(Called("f", ("{}",)),)))
+    lines = answer_forms.chunks(AnswerParts(("Hi",), calls=(Called("f", ("{}",)),)))
     for line in lines:
         line["service_tier"] = "default"
         for choice in line["choices"]:

@@ -11,7 +11,7 @@ import pytest
 import adapter
 from adapter import read
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 from tests.support.http import http
 from tests.support.reading_items import TEXT, Json, chunk, response
 
@@ -27,13 +27,13 @@ FAILURES: dict[str, list[Any]] = {
     "chat_error_first": [{"error": QUOTA}],
     "chat_error_beside_a_choice": [TEXT, {**chunk({}, "error"), "error": QUOTA}],
     "nested": [
-        answer_forms.events(Said(("x",)))[0],
+        answer_forms.events(AnswerParts(("x",)))[0],
         {"type": "error", "sequence_number": 2, "error": QUOTA},
     ],
-    "flat": [answer_forms.events(Said(("x",)))[0], {**QUOTA, "type": "error"}],
+    "flat": [answer_forms.events(AnswerParts(("x",)))[0], {**QUOTA, "type": "error"}],
     "flat_first": [{**QUOTA, "type": "error"}],
     "failed": [
-        *answer_forms.events(Said(("x",)))[:-1],
+        *answer_forms.events(AnswerParts(("x",)))[:-1],
         {"type": "response.failed", "response": {**FAILED, "error": QUOTA}},
     ],
     "cancelled": [
@@ -124,7 +124,7 @@ def test_streams_of_something_else(lines: list[Any]) -> None:
 
 @pytest.mark.parametrize("given", ["x", 7, []])
 def test_an_end_without_a_response(given: Any) -> None:
-    lines = answer_forms.events(Said(("Hello",)))
+    lines = answer_forms.events(AnswerParts(("Hello",)))
     with pytest.raises(adapter.MalformedReply):
         list(read([*lines[:-1], {"type": "response.completed", "response": given}]))
 
@@ -153,7 +153,7 @@ def test_legacy_completions_raise() -> None:
 
 
 def test_a_stream_that_contradicts_itself() -> None:
-    lines = answer_forms.events(Said(("Hello",)))
+    lines = answer_forms.events(AnswerParts(("Hello",)))
     lines[-1]["response"]["output"][0]["content"][0]["text"] = "Goodbye"
     with pytest.raises(adapter.StreamTruncated):
         list(read(lines))
@@ -162,9 +162,9 @@ def test_a_stream_that_contradicts_itself() -> None:
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_an_sdk_stream_that_ends_early(api: str) -> None:
     lines = (
-        answer_forms.chunks(Said(("Hi",)))[:-2]
+        answer_forms.chunks(AnswerParts(("Hi",)))[:-2]
         if api == "chat"
-        else answer_forms.events(Said(("Hi",)))[:-1]
+        else answer_forms.events(AnswerParts(("Hi",)))[:-1]
     )
     made = answer_forms.client(answer_forms.Upstream(answer_forms.sse(lines)))
     asked: Json = {"model": "m", "stream": True}
@@ -182,7 +182,9 @@ def test_an_sdk_stream_that_ends_early(api: str) -> None:
 @pytest.mark.parametrize("api", ["chat", "responses"])
 async def test_an_async_sdk_stream_that_fails(api: str) -> None:
     said = (
-        answer_forms.chunks(Said(("Hi",))) if api == "chat" else answer_forms.events(Said(("Hi",)))
+        answer_forms.chunks(AnswerParts(("Hi",)))
+        if api == "chat"
+        else answer_forms.events(AnswerParts(("Hi",)))
     )
     failed = (
         {"type": "response.failed", "response": {**FAILED, "error": QUOTA}}
@@ -210,7 +212,8 @@ async def test_an_async_sdk_stream_that_fails(api: str) -> None:
 def test_a_broken_connection_raises_the_sdks_error() -> None:
     def broken() -> Any:
         upstream = answer_forms.Upstream(
-            answer_forms.sse(answer_forms.chunks(Said(("Hi",)))[:2]), error=http.ReadError("gone")
+            answer_forms.sse(answer_forms.chunks(AnswerParts(("Hi",)))[:2]),
+            error=http.ReadError("gone"),
         )
         return answer_forms.client(upstream).chat.completions.create(
             model="m", messages=[], stream=True
@@ -222,7 +225,7 @@ def test_a_broken_connection_raises_the_sdks_error() -> None:
         list(read(broken()))
 
 
-EVERYTHING = Said(
+EVERYTHING = AnswerParts(
     ("He", "llo"),
     ("No",),
     ("Hm",),

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import adapter
 from adapter import Finished, ToolCall, ToolCallDone, read, tool_result
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 
 Json = dict[str, Any]
 
@@ -97,7 +97,7 @@ def test_tool_result(case: str) -> None:
 @pytest.mark.parametrize("case", ["text", "object", "chat_parts"])
 def test_a_result_is_the_same_as_the_translation_makes(case: str) -> None:
     result = tool_result(CALL, OUTPUTS[case][0])
-    call = read(answer_forms.completion(Said(calls=(Called("f", ("{}",)),)))).as_message()
+    call = read(answer_forms.completion(AnswerParts(calls=(Called("f", ("{}",)),)))).as_message()
     body = adapter.translate.chat_to_responses({"model": "m", "messages": [call, result]}).body
     assert body is not None
     assert body["input"][1:] == result.as_items()
@@ -131,9 +131,9 @@ def test_results_copy_pickle_and_show_nothing() -> None:
     assert repr(result) == "ToolResult('call_1')"
 
 
-MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
+MESSAGES: dict[str, tuple[AnswerParts, Json, list[Json]]] = {
     "text": (
-        Said(("Hi",)),
+        AnswerParts(("Hi",)),
         {"role": "assistant", "content": "Hi"},
         [
             {
@@ -144,7 +144,7 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
         ],
     ),
     "refusal": (
-        Said(refusal=("No.",)),
+        AnswerParts(refusal=("No.",)),
         {"role": "assistant", "content": None, "refusal": "No."},
         [
             {
@@ -155,7 +155,7 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
         ],
     ),
     "calls": (
-        Said(calls=(Called("f", ("{}",)), Called("sql", ("a",), "call_2", custom=True))),
+        AnswerParts(calls=(Called("f", ("{}",)), Called("sql", ("a",), "call_2", custom=True))),
         {
             "role": "assistant",
             "content": None,
@@ -170,7 +170,7 @@ MESSAGES: dict[str, tuple[Said, Json, list[Json]]] = {
         ],
     ),
     "empty": (
-        Said(),
+        AnswerParts(),
         {"role": "assistant", "content": ""},
         [
             {
@@ -269,7 +269,7 @@ OWN: dict[str, tuple[list[Json], list[Json]]] = {
 @pytest.mark.parametrize("case", OWN)
 def test_the_items_of_a_response_are_kept(case: str) -> None:
     output, items = OWN[case]
-    response = {**answer_forms.response(Said()), "output": output}
+    response = {**answer_forms.response(AnswerParts()), "output": output}
     client = answer_forms.client(answer_forms.Upstream(json.dumps(response).encode()))
     for x in (response, client.responses.create(input="…", model="m")):
         turn = read(x)

@@ -22,7 +22,7 @@ from adapter import (
     read,
 )
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 from tests.support.reading_items import (
     RAW_REASONING,
     REASONING,
@@ -246,7 +246,7 @@ def test_reasoning_in_every_way_it_streams() -> None:
 
 
 def test_unknown_events_and_a_second_end_are_ignored() -> None:
-    said = Said(("Hi",))
+    said = AnswerParts(("Hi",))
     lines = answer_forms.events(said)
     more = [
         {"type": "keepalive"},
@@ -261,7 +261,9 @@ def test_unknown_events_and_a_second_end_are_ignored() -> None:
 
 
 def test_the_finished_response_may_list_nothing() -> None:
-    lines = answer_forms.events(Said(("Hi",), reasoning=("Hm",), calls=(Called("f", ("{}",)),)))
+    lines = answer_forms.events(
+        AnswerParts(("Hi",), reasoning=("Hm",), calls=(Called("f", ("{}",)),))
+    )
     lines[-1]["response"]["output"] = []
     *_, last = read(lines)
     assert isinstance(last, Finished)

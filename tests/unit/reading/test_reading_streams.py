@@ -12,10 +12,10 @@ import pytest
 import adapter
 from adapter import Finished, TextDelta, read
 from tests.support import answer_forms
-from tests.support.answer_forms import Said
+from tests.support.answer_forms import AnswerParts
 from tests.support.http import helpers_of
 
-SAID = Said(("One ", "two ", "three."))
+SAID = AnswerParts(("One ", "two ", "three."))
 LINES = {"chat": answer_forms.chunks(SAID), "responses": answer_forms.events(SAID)}
 each_api = pytest.mark.parametrize("api", ["chat", "responses"])
 

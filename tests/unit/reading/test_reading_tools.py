@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 import adapter
 from adapter import Finished, ToolCall, ToolCallDone, read, tools_for
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 from tests.support.http import helpers_of
 
 Json = dict[str, Any]
@@ -95,7 +95,7 @@ SEARCH = {"type": "web_search"}
 
 def both(called: Called, **more: Any) -> list[ToolCall]:
     """Read a call from either API, streamed or not, assert that they are equal; return it."""
-    said = Said(calls=(called,))
+    said = AnswerParts(calls=(called,))
     turns = [read(answer_forms.completion(said), **more), read(answer_forms.response(said), **more)]
     for lines in (answer_forms.chunks(said), answer_forms.events(said)):
         *_, done, last = read(lines, **more)
@@ -217,7 +217,7 @@ def test_validators_may_raise_anything() -> None:
 @pytest.mark.parametrize("tools", ["f", {"type": "function"}, 7])
 def test_tools_that_are_not_a_list(tools: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools: expected a list"):
-        read(answer_forms.response(Said()), tools=tools)
+        read(answer_forms.response(AnswerParts()), tools=tools)
 
 
 def positional(a: int, /) -> None: ...
@@ -243,7 +243,7 @@ def unknown(a: Callable[[], None]) -> None: ...
 )
 def test_invalid_tools_raise(tool: Any) -> None:
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
-        read(answer_forms.response(Said()), tools=[RAW_CHAT, tool])
+        read(answer_forms.response(AnswerParts()), tools=[RAW_CHAT, tool])
     with pytest.raises(adapter.ConfigurationError, match=r"^tools\[1\]"):
         tools_for("chat", [RAW_CHAT, tool])
 
@@ -269,7 +269,7 @@ SDK_TOOLS: dict[str, tuple[list[Any], Called]] = {
 @pytest.mark.parametrize("case", SDK_TOOLS)
 def test_calls_are_parsed_as_the_sdk_parses_them(case: str) -> None:
     tools, called = SDK_TOOLS[case]
-    said = Said(calls=(called,))
+    said = AnswerParts(calls=(called,))
     chat = helpers_of(reply(answer_forms.completion(said))).parse(
         model="m", messages=[], tools=tools_for("chat", tools)
     )
@@ -290,7 +290,7 @@ ORDER = '{"number":1,"lines":["a"]}'
 
 
 def test_text_is_parsed_as_the_sdk_parses_it() -> None:
-    said = Said((ORDER,))
+    said = AnswerParts((ORDER,))
     chat = helpers_of(reply(answer_forms.completion(said))).parse(
         model="m", messages=[], response_format=Order
     )
@@ -310,18 +310,18 @@ def test_text_is_parsed_as_the_sdk_parses_it() -> None:
         assert last.turn.parsed == sdk
 
 
-OUTPUTS: dict[str, tuple[Said, Any, Any, str | None]] = {
-    "list": (Said(("[1,2]",)), list[int], [1, 2], None),
-    "dataclass": (Said(('{"x":1,"y":2}',)), Point, Point(1, 2), None),
-    "does_not_fit": (Said(('{"number":1}',)), Order, None, "Field required"),
-    "no_json": (Said(("Hello",)), Order, None, "Invalid JSON"),
-    "empty": (Said(), Order, None, "the answer is empty"),
-    "refused": (Said(refusal=("No.",)), Order, None, None),
-    "cut": (Said(('{"number":',), finish="length"), Order, None, None),
-    "preamble": (Said(("Checking",), calls=(Called("f", ("{}",)),)), Order, None, None),
-    "calls_alone": (Said(calls=(Called("f", ("{}",)),)), Order, None, None),
+OUTPUTS: dict[str, tuple[AnswerParts, Any, Any, str | None]] = {
+    "list": (AnswerParts(("[1,2]",)), list[int], [1, 2], None),
+    "dataclass": (AnswerParts(('{"x":1,"y":2}',)), Point, Point(1, 2), None),
+    "does_not_fit": (AnswerParts(('{"number":1}',)), Order, None, "Field required"),
+    "no_json": (AnswerParts(("Hello",)), Order, None, "Invalid JSON"),
+    "empty": (AnswerParts(), Order, None, "the answer is empty"),
+    "refused": (AnswerParts(refusal=("No.",)), Order, None, None),
+    "cut": (AnswerParts(('{"number":',), finish="length"), Order, None, None),
+    "preamble": (AnswerParts(("Checking",), calls=(Called("f", ("{}",)),)), Order, None, None),
+    "calls_alone": (AnswerParts(calls=(Called("f", ("{}",)),)), Order, None, None),
     "beside_calls": (
-        Said((ORDER,), calls=(Called("f", ("{}",)),)),
+        AnswerParts((ORDER,), calls=(Called("f", ("{}",)),)),
         Order,
         Order(number=1, lines=["a"]),
         None,
@@ -342,7 +342,7 @@ def test_output(case: str) -> None:
 
 def test_two_json_documents_are_a_problem() -> None:
     # gpt-4o sometimes sends its JSON twice; `output` says that the text is JSON.
-    body = answer_forms.response(Said((ORDER,)))
+    body = answer_forms.response(AnswerParts((ORDER,)))
     body["output"].append(
         {**body["output"][0], "content": [{"type": "output_text", "text": ORDER + " "}]}
     )
@@ -352,7 +352,7 @@ def test_two_json_documents_are_a_problem() -> None:
 # The SDK's `.stream()` helpers
 
 
-def helper(api: str, said: Said, *, asynchronous: bool = False, **more: Any) -> Any:
+def helper(api: str, said: AnswerParts, *, asynchronous: bool = False, **more: Any) -> Any:
     lines = answer_forms.chunks(said) if api == "chat" else answer_forms.events(said)
     made = answer_forms.client(
         answer_forms.Upstream(answer_forms.sse(lines, done=api == "chat")),
@@ -363,7 +363,7 @@ def helper(api: str, said: Said, *, asynchronous: bool = False, **more: Any) -> 
     return made.responses.stream(model="m", input="…", **more)
 
 
-HELPED = Said(
+HELPED = AnswerParts(
     (ORDER[:5], ORDER[5:]),
     calls=(
         Called("GetWeather", ('{"city":', '"Oslo"}')),
@@ -396,7 +396,7 @@ def test_a_helper_has_to_be_entered() -> None:
 
 
 def test_parsed_results_pickle() -> None:
-    chat = helpers_of(reply(answer_forms.completion(Said((ORDER,))))).parse(
+    chat = helpers_of(reply(answer_forms.completion(AnswerParts((ORDER,))))).parse(
         model="m", messages=[], response_format=Order
     )
     turn = read(chat)
@@ -533,7 +533,7 @@ def lambda_of(session: Any) -> Callable[[int], Any]:
 
 
 def test_the_sdks_parsed_calls_with_the_same_id() -> None:
-    said = Said(
+    said = AnswerParts(
         calls=(
             Called("GetWeather", ('{"city":"Oslo"}',)),
             Called("GetWeather", ('{"city":"Rome"}',), "call_2"),
@@ -561,7 +561,7 @@ def test_hosted_tools_raise_for_chat() -> None:
 
 
 def test_sdk_objects_of_both_apis_are_results() -> None:
-    said = Said((ORDER,))
+    said = AnswerParts((ORDER,))
     for x in (
         ChatCompletion.construct(**answer_forms.completion(said)),
         Response.construct(**answer_forms.response(said)),

@@ -12,29 +12,29 @@ import adapter
 from adapter.testing import assert_same_turn
 from adapter.testing.comparison import differing
 from tests.support import answer_forms
-from tests.support.answer_forms import Called, Said
+from tests.support.answer_forms import AnswerParts, Called
 
-WRITERS: dict[str, Callable[[Said], Any]] = {
+WRITERS: dict[str, Callable[[AnswerParts], Any]] = {
     "completion": answer_forms.completion,
     "response": answer_forms.response,
     "chunks": lambda said: list(answer_forms.chunks(said)),
     "events": lambda said: list(answer_forms.events(said)),
 }
-TEXT = Said(("Hello ", "there"))
-CALL = Said(calls=(Called("get_weather", ('{"city": ', '"Oslo"}')),))
+TEXT = AnswerParts(("Hello ", "there"))
+CALL = AnswerParts(calls=(Called("get_weather", ('{"city": ', '"Oslo"}')),))
 
 
 @pytest.mark.parametrize("said", [TEXT, CALL], ids=["text", "call"])
 @pytest.mark.parametrize("a", WRITERS)
 @pytest.mark.parametrize("b", WRITERS)
-def test_the_same_is_the_same_in_every_form(a: str, b: str, said: Said) -> None:
+def test_the_same_is_the_same_in_every_form(a: str, b: str, said: AnswerParts) -> None:
     assert_same_turn(WRITERS[a](said), WRITERS[b](said))
     turn = adapter.read(WRITERS["completion"](said))
     assert_same_turn(turn, WRITERS[b](said))
 
 
-def called(*calls: tuple[str, str]) -> Said:
-    return Said(
+def called(*calls: tuple[str, str]) -> AnswerParts:
+    return AnswerParts(
         calls=tuple(
             Called(name, (arguments,), f"call_{number}")
             for number, (name, arguments) in enumerate(calls)
@@ -42,11 +42,11 @@ def called(*calls: tuple[str, str]) -> Said:
     )
 
 
-Row = tuple[Said, Said, list[str]]
+Row = tuple[AnswerParts, AnswerParts, list[str]]
 DIFFERENT: dict[str, Row] = {
-    "a word": (Said(("on Friday",)), Said(("on Monday",)), ["text:", "- on Friday", "+ on Monday"]),
-    "a line": (Said(("a\nb",)), Said(("a\nb\nc",)), ["text:", "a", "b", "+ c"]),
-    "no text": (TEXT, Said(("",)), ["text:", "- Hello there", "+"]),
+    "a word": (AnswerParts(("on Friday",)), AnswerParts(("on Monday",)), ["text:", "- on Friday", "+ on Monday"]),
+    "a line": (AnswerParts(("a\nb",)), AnswerParts(("a\nb\nc",)), ["text:", "a", "b", "+ c"]),
+    "no text": (TEXT, AnswerParts(("",)), ["text:", "- Hello there", "+"]),
     "another tool": (called(("f", "{}")), called(("g", "{}")), ["tool_calls[0].name: 'f' != 'g'"]),
     "a value": (
         called(("f", '{"a": {"b": [1, 2]}}')),
@@ -95,7 +95,9 @@ def test_differences_are_shown(case: str) -> None:
 )
 def test_invisible_differences_are_escaped(a: str, b: str) -> None:
     with pytest.raises(AssertionError) as caught:
-        assert_same_turn(answer_forms.completion(Said((a,))), answer_forms.response(Said((b,))))
+        assert_same_turn(
+            answer_forms.completion(AnswerParts((a,))), answer_forms.response(AnswerParts((b,)))
+        )
     assert f"text: {a!a} != {b!a}" in str(caught.value)
 
 
@@ -116,11 +118,11 @@ def test_all_choices_count(made: Any) -> None:
     with pytest.raises(AssertionError, match="choices: 2 != 1"):
         assert_same_turn(two, made(several("a")))
     with pytest.raises(AssertionError, match="choices: 2 != 1"):
-        assert_same_turn(adapter.read(two), answer_forms.response(Said(("a",))))
+        assert_same_turn(adapter.read(two), answer_forms.response(AnswerParts(("a",))))
 
 
 def test_of_streams_the_first_choice_counts() -> None:
-    assert_same_turn(several("a", "b"), list(answer_forms.chunks(Said(("a",)))))
+    assert_same_turn(several("a", "b"), list(answer_forms.chunks(AnswerParts(("a",)))))
 
 
 def test_json_white_space_and_ids_are_ignored() -> None:
@@ -132,11 +134,11 @@ def test_json_white_space_and_ids_are_ignored() -> None:
 
 def test_a_refusal_is_not_text() -> None:
     words = "I can't help with that."
-    refused = Said(refusal=(words,))
+    refused = AnswerParts(refusal=(words,))
     lines = list(
         differing(
             adapter.read(answer_forms.completion(refused)),
-            adapter.read(answer_forms.response(Said((words,)))),
+            adapter.read(answer_forms.response(AnswerParts((words,)))),
         )
     )
     assert any(line.strip().startswith("refusal: ") for line in lines)
