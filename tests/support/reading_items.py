@@ -7,7 +7,7 @@ from typing import Any
 import adapter
 from adapter import Turn
 from tests.support import answer_forms
-from tests.support.answer_forms import Said
+from tests.support.answer_forms import AnswerParts
 
 Json = dict[str, Any]
 
@@ -41,7 +41,7 @@ def function(name: str, arguments: str, call_id: str | None = "call_1", **more: 
 
 
 def response(*output: Json, **more: Any) -> Json:
-    return {**answer_forms.response(Said()), "output": list(output), **more}
+    return {**answer_forms.response(AnswerParts()), "output": list(output), **more}
 
 
 def events(*output: Json, deltas: bool = False, **more: Any) -> list[Json]:
