@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from adapter import Settings
 from adapter.tools.audit import engines, pipe_inputs, run
 from adapter.tools.audit.checkpoint import write_atomically
-from adapter.tools.audit.inputs import Cursor, find_logs
+from adapter.tools.audit.blocks import Cursor
+from adapter.tools.audit.inputs import find_logs
 from adapter.tools.audit.json_documents import DocumentReader, arrays_of, is_document
 from adapter.tools.audit.summary import Summary
 from adapter.tools.cli.app import app

@@ -282,7 +282,7 @@ def test_a_state_that_isnt_a_file(here: Path) -> None:
 def test_a_log_that_vanishes(here: Path) -> None:
     (log,) = inputs.find_logs(["good.jsonl"])
     (here / "good.jsonl").unlink()
-    (block,) = inputs.blocks(log)
+    (block,) = inputs.read_blocks(log)
     assert block.data == b""
     assert "No such file" in str(block)
 

@@ -1,9 +1,14 @@
-"""What would move to the Responses API, by logged requests: `audit_batch` for one record batch, `audit` for logs on disk.
+"""Find out which logged requests would move to the Responses API.
 
-from adapter.tools.audit import Summary, audit_batches, report
+`audit_batch` audits one record batch, `audit` logs on disk, and `audit_batches` maps record batches
+in any engine that can. With Spark:
 
-rows = spark.read.text("logs/*.jsonl.gz").mapInArrow(audit_batches(settings), "summary string").collect()
-figures = report(Summary.merged(Summary.from_json(row.summary) for row in rows), settings)
+    rows = (
+        spark.read.text("logs/*.jsonl.gz")
+        .mapInArrow(audit_batches(settings), "summary string")
+        .collect()
+    )
+    figures = report(Summary.merged(Summary.from_json(row.summary) for row in rows), settings)
 """
 
 from __future__ import annotations

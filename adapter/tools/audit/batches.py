@@ -1,4 +1,4 @@
-"""The unit of an audit: a record batch of logged requests in, a summary out. Any engine that maps record batches can run it."""
+"""Audit a record batch of logged requests: the unit that any engine can map."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ BODY_COLUMNS = (
     "line",
     "text",
 )
-"""What the column with the requests may be called, the surest first. Otherwise it is the first that can hold one."""
+"""Usual names of the column with the requests, best first. Otherwise the first suitable column."""
 
 _SIBLING_COLUMNS = {"url": ("url", "path", "endpoint"), "response": ("response", "response_body")}
 _CLASSIFIERS: dict[tuple[str, bool], Classifier] = {}
 _MAX_CLASSIFIERS = 4
-_SAMPLED_ROWS = 20  # rows
-_CHARACTERS_PER_TOKEN = 4  # roughly, for English; only where the log doesn't say
+_SAMPLED_ROWS = 20
+_CHARACTERS_PER_TOKEN = 4  # roughly, for English; used where the log has no token counts
 
 
 class NoRequests(AdapterError, ValueError):
-    """What was given can't hold requests."""
+    """The data has no column that could contain requests."""
 
 
 def import_pyarrow() -> Any:
-    """Import pyarrow. Raises MissingExtra where it isn't installed."""
+    """Import pyarrow. Raises MissingExtra if it isn't installed."""
     try:
         import pyarrow as pa
     except ImportError:
@@ -58,15 +58,17 @@ def audit_batch(
     plain: bool = False,
     formats: RowFormats | None = None,
 ) -> Summary:
-    """Audit the requests of one record batch; pure, so that it may run anywhere, and twice.
+    """Audit the requests of one record batch; pure, so it can run anywhere and be repeated.
 
-    Where the columns are the keys of a known shape of rows, or a path of bodies is given, each row is read as it stands. Else the column
-    `body` (or another of BODY_COLUMNS) holds JSON as text or bytes, or structs: bodies, or rows of logs around them (see
-    `rows.unwrap`). Beside it may stand `url`, and `response` with the usage; `file` and `line` name rows that can't be read. A batch
-    with a column `messages` is taken for bodies spread over columns. `settings` are those of production; unset: as there, from the
-    environment. `plain` judges each request by itself instead of each shape once. `formats` are the shapes of rows that are known; unset:
-    the built-in ones. Raises NoRequests, a ValueError, for a batch without
-    such a column.
+    If the columns are the keys of a known log format, or `formats` has a path of bodies, each row
+    is read as it is. Otherwise the column `body` (or another of BODY_COLUMNS) holds JSON as text or
+    bytes, or structs: bodies, or log rows around them (see `rows.unwrap`). The columns `url`, and
+    `response` with the usage, are optional; `file` and `line` locate rows that can't be read. In a
+    batch with a column `messages` each parameter has its column.
+
+    `settings` are those of production, by default from the environment. `plain` classifies each
+    request by itself instead of each shape once. `formats` are the known log formats, by default
+    the built-in ones. Raises NoRequests, a ValueError, for a batch without a suitable column.
     """
     return _summarize(_rows(batch, formats), _classifier_for(settings, plain=plain), formats)
 
@@ -77,16 +79,17 @@ def audit_rows(
     *,
     formats: RowFormats | None = None,
 ) -> Summary:
-    """Audit rows of logs, JSON as bytes or as values, each with its file and line; see audit_batch."""
+    """Audit log rows, JSON as bytes or as values, each with its file and line; see audit_batch."""
     return _summarize(rows, _classifier_for(settings, plain=False), formats)
 
 
 def audit_batches(
     settings: Settings | None = None, *, formats: RowFormats | None = None
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return a function that maps record batches to one with a single string, `summary`, which `Summary.from_json` reads.
+    """Return a function that maps record batches to one with a single string, `summary`.
 
-    It can be pickled with its settings, and is what `DataFrame.mapInArrow(audit_batches(settings), "summary string")` takes.
+    `Summary.from_json` reads the string. The function can be pickled with its settings, and fits
+    `DataFrame.mapInArrow(audit_batches(settings), "summary string")`.
     """
     return _BatchAuditor(settings, formats)
 
@@ -105,16 +108,16 @@ class _BatchAuditor:
 def _classifier_for(settings: Settings | None, *, plain: bool) -> Classifier:
     settings = Settings() if settings is None else settings
     name = settings.hash, plain
-    judge = _CLASSIFIERS.get(name)
-    if judge is None:
+    classifier = _CLASSIFIERS.get(name)
+    if classifier is None:
         if len(_CLASSIFIERS) >= _MAX_CLASSIFIERS:
             _CLASSIFIERS.clear()
-        judge = _CLASSIFIERS[name] = Classifier(settings, plain=plain)
-    return judge
+        classifier = _CLASSIFIERS[name] = Classifier(settings, plain=plain)
+    return classifier
 
 
 def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[Any, str, int]]:
-    """Give each row, with its file and line; no file where the batch doesn't say."""
+    """Yield each row with its file and line; the file is empty if the batch has none."""
     formats = RowFormats.builtin() if formats is None else formats
     count = batch.num_rows
     placed = {"file", "line"} <= {*batch.schema.names}
@@ -145,14 +148,14 @@ def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[A
 
 
 def _match_known_format(batch: pa.RecordBatch, formats: RowFormats) -> bool:
-    """Tell whether columns are the keys of a row whose shape is known, by the first rows."""
+    """Return whether the columns are the keys of a known format, by the first rows."""
     return any(
         formats.format_of(row) is not None for row in batch.slice(0, _SAMPLED_ROWS).to_pylist()
     )
 
 
 def _parsed_reply(value: Any) -> Any:
-    """Read an answer that stands in its column as text; an address is none."""
+    """Parse a reply that its column holds as text; other text is returned as it is."""
     if isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"):
         try:
             return fast_json.loads(value)
@@ -166,19 +169,23 @@ def _body_column(batch: pa.RecordBatch) -> str:
     able = [
         field.name
         for field in batch.schema
-        if types.is_string(field.type) or types.is_large_string(field.type) or types.is_struct(field.type)
-        or types.is_binary(field.type) or types.is_large_binary(field.type)
-    ]  # fmt: skip
+        if types.is_string(field.type)
+        or types.is_large_string(field.type)
+        or types.is_struct(field.type)
+        or types.is_binary(field.type)
+        or types.is_large_binary(field.type)
+    ]
     found = next((name for name in (*BODY_COLUMNS, *able) if name in able), None)
     if found is None:
         raise NoRequests(
-            "no column that could hold requests: expected JSON as text, or structs, in a column `body`"
+            "no column that could hold requests: "
+            "expected JSON as text, or structs, in a column `body`"
         )
     return str(found)
 
 
 class _Tally:
-    """What is counted of the requests that have one verdict."""
+    """The counts of the requests that have one verdict."""
 
     __slots__ = (
         "completion",
@@ -187,14 +194,14 @@ class _Tally:
         "logged",
         "prompt",
         "reasoning",
-        "told",
         "verdict",
+        "with_usage",
     )
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self.count = self.told = self.prompt = self.completion = self.reasoning = 0
-        self.logged = self.estimated = 0  # prompt tokens of requests for several answers
+        self.count = self.with_usage = self.prompt = self.completion = self.reasoning = 0
+        self.logged = self.estimated = 0  # prompt tokens of requests with n > 1
 
     def add(self, logged: LoggedRequest) -> None:
         self.count += 1
@@ -202,7 +209,7 @@ class _Tally:
         if logged.usage is not None:
             prompt = _number(logged.usage, "prompt_tokens")
             if prompt is not None:
-                self.told += 1
+                self.with_usage += 1
                 self.prompt += prompt
                 self.completion += _number(logged.usage, "completion_tokens") or 0
                 self.reasoning += (
@@ -228,7 +235,7 @@ def _summarize(
     summary = Summary()
     tallies: dict[int, _Tally] = {}
     bad: list[tuple[str, int, str]] = []
-    told: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    notes: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for row, file, line in rows:
         if isinstance(row, (bytes, str)) and (not row or row.isspace()):
             continue
@@ -237,11 +244,11 @@ def _summarize(
                 verdict = classifier.classify(logged)
                 tally = tallies.get(id(verdict))
                 if tally is None:
-                    # It keeps the verdict alive, so that its id is its own.
+                    # The tally keeps the verdict alive, so that its id stays unique.
                     tally = tallies[id(verdict)] = _Tally(verdict)
                 tally.add(logged)
                 if logged.missing or logged.format:
-                    told[logged.format, logged.missing] += 1
+                    notes[logged.format, logged.missing] += 1
             elif isinstance(logged, NonRequest):
                 summary.add("rows", logged.value)
             else:
@@ -249,7 +256,7 @@ def _summarize(
                 summary.add("bad", why)
                 if file:
                     bad.append((file, line, why))
-    for (name, missing), count in told.items():
+    for (name, missing), count in notes.items():
         if name:
             summary.add("format", name, count)
         for part in missing:
@@ -261,7 +268,7 @@ def _summarize(
 
 
 def _refined_reason(row: Any, reason: str, formats: RowFormats | None) -> str:
-    """Name the one fault that isn't seen in a line of good JSON: the comma behind it, of an array without brackets."""
+    """Detect a comma after valid JSON: the line is an element of an array without brackets."""
     if reason == NOT_JSON and isinstance(row, bytes):
         value = row.rstrip()
         if value.endswith(b",") and unwrap(value[:-1], formats) != NOT_JSON:
@@ -305,15 +312,15 @@ def _count(summary: Summary, tally: _Tally) -> None:
         add("extra", name)
     for name in verdict.features:
         add("feature", name, fate)
-    if tally.told:
-        add("usage", fate, "requests", by=tally.told)
+    if tally.with_usage:
+        add("usage", fate, "requests", by=tally.with_usage)
         add("usage", fate, "prompt", by=tally.prompt)
         add("usage", fate, "completion", by=tally.completion)
         add("usage", fate, "reasoning", by=tally.reasoning)
-    _count_several_answers(summary, tally)
+    _count_multiple_choices(summary, tally)
 
 
-def _count_several_answers(summary: Summary, tally: _Tally) -> None:
+def _count_multiple_choices(summary: Summary, tally: _Tally) -> None:
     verdict, more = tally.verdict, tally.verdict.n - 1
     now = ("n", "changed") in verdict.losses
     if not more or not (
@@ -322,7 +329,9 @@ def _count_several_answers(summary: Summary, tally: _Tally) -> None:
         return
     when = "now" if now else "with settings"
     for what, by in (
-        ("requests", tally.count), ("more requests", more * tally.count), ("prompt tokens", more * tally.logged),
+        ("requests", tally.count),
+        ("more requests", more * tally.count),
+        ("prompt tokens", more * tally.logged),
         ("prompt tokens, estimated", more * tally.estimated),
-    ):  # fmt: skip
+    ):
         summary.add("several", SEPARATOR.join((when, what)), by)

@@ -1,4 +1,4 @@
-"""How far an audit has come: written after each block, so that it can go on after anything, and end with the same figures."""
+"""The progress of an audit, saved after each block: a resumed audit ends with the same figures."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from adapter._util import regular_files
 from adapter.errors import AdapterError
 
-from .inputs import Cursor, Log
+from .blocks import Cursor, Log
 from .summary import Summary
 
 VERSION = 2
-_MAX_BYTES = 1 << 30  # bytes
+_MAX_BYTES = 1 << 30
 
 
 class StaleCheckpoint(AdapterError):
-    """A state that doesn't fit what it is to be gone on with: other settings, or logs that have changed since."""
+    """A checkpoint that can't be resumed: made with other settings, or logs have changed since."""
 
 
 @dataclass(slots=True)
@@ -36,10 +36,11 @@ class Progress:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The figures so far, and where to go on in each log.
+    """The figures so far, and the position in each log.
 
-    `settings` is the hash of the settings, `formats` that of the shapes of rows, `code` what tells the adapter's own versions apart: verdicts of different ones don't add
-    up. With a `path`, `save` writes it there: whole or not at all.
+    `settings`, `formats` and `code` are digests of the settings, the log formats and the adapter's
+    code: figures made with different ones can't be added up. With a `path`, `save` writes the
+    checkpoint there atomically.
     """
 
     settings: str
@@ -54,7 +55,7 @@ class Checkpoint:
     def open(
         cls, path: Path | None, settings: str, formats: str, code: str, block: int
     ) -> Checkpoint:
-        """Read the state at `path`, or begin a new one. Raises StaleState for one that can't be gone on with."""
+        """Read the checkpoint at `path`, or create one. Raises StaleCheckpoint for a wrong one."""
         fresh = cls(settings, formats, code, block, path)
         if path is None or not os.path.lexists(path):
             return fresh
@@ -65,14 +66,14 @@ class Checkpoint:
             raise StaleCheckpoint(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StaleCheckpoint(f"{path}: not the state of an audit") from None
-        for name, theirs, ours in (
+        for name, saved, current in (
             ("settings", found.settings, settings),
             ("formats of rows (--body, --formats)", found.formats, formats),
             ("version of the adapter", found.code, code),
         ):
-            if theirs != ours:
+            if saved != current:
                 raise StaleCheckpoint(
-                    f"{path}: was made with other {name}; begin anew with --restart"
+                    f"{path}: was made with other {name}; start over with --restart"
                 )
         return found
 
@@ -97,35 +98,38 @@ class Checkpoint:
         )
 
     def add_logs(self, logs: list[Log]) -> None:
-        """Take up logs, new ones included. Raises StaleState where one has changed, or is missing, since it was counted."""
+        """Add logs, new ones included.
+
+        Raises StaleCheckpoint if a log has changed or is missing since it was counted.
+        """
         names = {log.path for log in logs}
         for name in self.logs.keys() - names:
             raise StaleCheckpoint(
-                f"{name}: has been counted, and isn't among the logs any more; begin anew with --restart"
+                f"{name}: was counted and is no longer among the logs; start over with --restart"
             )
         for log in logs:
             known = self.logs.setdefault(log.path, Progress(log.fingerprint))
             if known.fingerprint != log.fingerprint:
                 raise StaleCheckpoint(
-                    f"{log.path}: has changed since it was counted; begin anew with --restart"
+                    f"{log.path}: has changed since it was counted; start over with --restart"
                 )
 
     def add(self, log: str, cursor: Cursor, summary: Summary) -> None:
-        """Count a block: the next one of its log."""
+        """Add the figures of a log's next block."""
         progress = self.logs[log]
         if cursor.block != progress.cursor.block + 1:
-            raise AssertionError("a block was left out, or counted twice")
+            raise AssertionError("a block was skipped or counted twice")
         self.summary = self.summary.merge(summary)
         progress.cursor = cursor
         self.save()
 
     def finish(self, log: str) -> None:
-        """Take down that a log has been read to its end."""
+        """Mark a log as read to its end."""
         self.logs[log].done = True
         self.save()
 
     def save(self) -> None:
-        """Write it, where it has a path: beside it first, then in its place. Raises OSError."""
+        """Write the checkpoint atomically if it has a path. Raises OSError."""
         if self.path is None:
             return
         logs = {
@@ -137,9 +141,14 @@ class Checkpoint:
             for name, log in self.logs.items()
         }
         value = {
-            "version": VERSION, "settings": self.settings, "formats": self.formats, "code": self.code, "block": self.block, "logs": logs,
+            "version": VERSION,
+            "settings": self.settings,
+            "formats": self.formats,
+            "code": self.code,
+            "block": self.block,
+            "logs": logs,
             "summary": self.summary.to_json(),
-        }  # fmt: skip
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, json.dumps(value, separators=(",", ":")))
 
@@ -151,7 +160,7 @@ def _umask() -> int:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it sees the old one or the new one. Raises OSError, of that file."""
+    """Replace a file in one step: readers see the old one or the new one. Raises OSError."""
     try:
         handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -162,8 +171,8 @@ def write_atomically(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(handle)
-        new.chmod(0o666 & ~_umask())  # as any file that is written here
-        new.replace(path)  # closed: Windows moves no file that is open
+        new.chmod(0o666 & ~_umask())  # the mode of any new file
+        new.replace(path)  # after closing: Windows can't move an open file
     except BaseException:
         with suppress(OSError):
             new.unlink()

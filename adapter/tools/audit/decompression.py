@@ -1,4 +1,4 @@
-"""Compressed logs, by their first bytes: read piece by piece, each piece bounded, whatever it unpacks to."""
+"""Read compressed logs in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"BZh", "bz2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
-_INPUT_BYTES = 1 << 12  # bytes that are unpacked at once where what comes out can't be bounded
+_INPUT_BYTES = 1 << 12  # compressed bytes per step, for libraries that don't bound their output
 
 Read = Callable[[int], bytes]
-"""Give at most so many bytes, and none at the end. Raises one of FAULTS for a file that is damaged."""
+"""Returns at most so many bytes, none at the end. Raises one of ERRORS if the file is damaged."""
 
 ERRORS: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def detect_compression(head: bytes) -> Compression | None:
-    """Tell how a file is compressed, by its first bytes."""
+    """Return the compression of a file, by its first bytes."""
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
 def decompressor(raw: IO[bytes], compression: Compression) -> Read:
-    """Return what reads a compressed file. Raises MissingExtra where nothing here reads Zstandard."""
+    """Return a reader for a compressed file. Raises MissingExtra if no package reads Zstandard."""
     match compression:
         case "gzip":
-            return gzip.GzipFile(fileobj=raw).read1  # gives what there is before it finds fault
+            return gzip.GzipFile(fileobj=raw).read1  # returns what is intact before it raises
         case "bz2":
             return bz2.BZ2File(raw).read1
         case "xz":
@@ -49,7 +49,7 @@ def decompressor(raw: IO[bytes], compression: Compression) -> Read:
 
 
 def check_readable(compression: Compression | None) -> None:
-    """Raise MissingExtra where nothing here reads such a file."""
+    """Raise MissingExtra if no installed package reads such files."""
     if compression == "zstd":
         _zstandard_module()
 
@@ -62,7 +62,8 @@ def _zstandard(raw: IO[bytes]) -> Read:
         case "zstandard":
             return _with_common_error(_FrameReader(raw, module).read, module.ZstdError)
         case _:
-            return module.CompressedInputStream(module.PythonFile(raw, "r"), "zstd").read  # type: ignore[no-any-return]
+            stream = module.CompressedInputStream(module.PythonFile(raw, "r"), "zstd")
+            return stream.read  # type: ignore[no-any-return]
 
 
 def _zstandard_module() -> tuple[str, Any]:
@@ -87,7 +88,7 @@ def _with_common_error(read: Read, error: type[Exception]) -> Read:
 
 
 class _FrameReader:
-    """Frames of Zstandard, one behind the other; the package's own reader takes a file cut short for a whole one."""
+    """Read consecutive Zstandard frames; the package's reader doesn't notice a truncated file."""
 
     def __init__(self, raw: IO[bytes], module: Any) -> None:
         self._raw, self._module = raw, module

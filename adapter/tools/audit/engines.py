@@ -1,4 +1,4 @@
-"""What runs an audit: this machine's cores, or a Ray cluster; the same blocks, and so the same figures."""
+"""The engines that run an audit: this machine's cores, or a Ray cluster, with the same blocks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from adapter.errors import MissingExtra
 from adapter.tools.logs.rows import RowFormats
 
 from .batches import NoRequests, audit_batch, audit_rows, import_pyarrow
-from .inputs import BLOCK, Block, Cursor, Log, blocks
+from .blocks import BLOCK, Block, Cursor, Log
+from .inputs import read_blocks
 from .summary import Summary
 
 _MIN_PARALLEL_BYTES = 2 * BLOCK  # bytes
-_QUEUED_PER_WORKER = 2  # blocks that wait for each worker: what bounds memory
+_QUEUED_PER_WORKER = 2  # blocks; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedBlock:
-    """A block that was counted: its log, where the next one begins, how far the file was read, and the figures."""
+    """The figures of one block: its log, the next block's cursor, and bytes of the file read."""
 
     log: str
     end: Cursor
@@ -38,26 +39,26 @@ class AuditedBlock:
 
 
 Work = list[tuple[Log, Cursor]]
-"""The logs to be read, each from where it was left."""
+"""The logs to read, each with the position to start at."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """How rows are read and judged; it can be pickled."""
+    """How rows are read and classified. Can be pickled."""
 
     settings: Settings
     formats: RowFormats
 
 
 def audit_block(block: Block, options: AuditOptions) -> Summary:
-    """Audit one block, the lines included that couldn't be read at all."""
+    """Audit one block, including the lines that couldn't be read."""
     block = block.loaded()
     if isinstance(block.data, bytes):
         summary = audit_rows(block.rows(), options.settings, formats=options.formats)
     else:
         try:
             summary = audit_batch(block.data, options.settings, formats=options.formats)
-        except NoRequests:  # one of several files, perhaps
+        except NoRequests:  # the other files may still have requests
             block = replace(block, bad=((block.begin.line, "no column that could hold requests"),))
             summary = Summary()
     for _, why in block.bad:
@@ -69,27 +70,31 @@ def audit_block(block: Block, options: AuditOptions) -> Summary:
 def local(
     work: Work, options: AuditOptions, *, jobs: int | None, size: int
 ) -> Iterator[AuditedBlock]:
-    """Audit on this machine, with as many processes, all cores by default; one does without any. The blocks come in order."""
+    """Audit on this machine. The blocks come in order.
+
+    `jobs` is the number of processes: by default all cores, or none besides this one for little
+    data; 1 means no further process.
+    """
     cut: Iterator[Block] = (
         block
         for log, begin in work
-        for block in blocks(log, begin, size=size, formats=options.formats)
+        for block in read_blocks(log, begin, size=size, formats=options.formats)
     )
     first: list[Block] = []
-    if jobs is None:  # for a little no further process is worth its start
-        held = 0
+    if jobs is None:  # starting processes isn't worth it for little data
+        size_so_far = 0
         for block in cut:
             first.append(block)
-            held += len(block.data) if isinstance(block.data, bytes) else block.data.nbytes
-            if held >= _MIN_PARALLEL_BYTES:
+            size_so_far += len(block.data) if isinstance(block.data, bytes) else block.data.nbytes
+            if size_so_far >= _MIN_PARALLEL_BYTES:
                 break
-        jobs = cores() if held >= _MIN_PARALLEL_BYTES else 1
+        jobs = cores() if size_so_far >= _MIN_PARALLEL_BYTES else 1
     cut = chain(first, cut)
     if jobs == 1:
         for block in cut:
             yield AuditedBlock(block.path, block.end, block.position, audit_block(block, options))
         return
-    # Not forked: this process may have threads (a progress bar).
+    # Spawned, not forked: this process may have threads (a progress bar).
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), _start_worker, (pickle.dumps(options),)
     )
@@ -106,7 +111,7 @@ def local(
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -115,17 +120,17 @@ def _next_result(waiting: deque[tuple[Block, Future[Summary]]]) -> AuditedBlock:
     return AuditedBlock(block.path, block.end, block.position, future.result())
 
 
-_WORKER_OPTIONS: list[AuditOptions] = []  # a worker's own
+_WORKER_OPTIONS: list[AuditOptions] = []  # set in worker processes only
 
 
 def _start_worker(pickled: bytes) -> None:
-    _WORKER_OPTIONS[:] = [pickle.loads(pickled)]  # noqa: S301  # from the process that made this one
-    # An interrupt is the first process's to deal with, and where that was killed nobody would ever end this one.
+    _WORKER_OPTIONS[:] = [pickle.loads(pickled)]  # noqa: S301  # written by the parent process
+    # The parent handles interrupts. If the parent is killed, the worker must end by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
-    # A request's JSON has no cycles; the collector would walk it again and again (an eighth of the time).
+    # A request's JSON has no cycles, and garbage collection takes an eighth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
@@ -142,10 +147,11 @@ def _audit_in_worker(block: Block) -> Summary:
 def ray(
     work: Work, options: AuditOptions, *, jobs: int | None, size: int
 ) -> Iterator[AuditedBlock]:
-    """Audit with Ray Data, on the cluster that RAY_ADDRESS names or a local one. The blocks come in order.
+    """Audit with Ray Data, on the cluster of RAY_ADDRESS or a local one. The blocks come in order.
 
-    Workers read the logs themselves, so these must have the same paths everywhere. Plain lines are cut here, by reading them once;
-    compressed files and Parquet go to one worker each. What a lost worker had is done again. `jobs` bounds the tasks at once.
+    Workers read the logs themselves, so the paths must be the same on all machines. Files of plain
+    lines are cut here, which reads them once; compressed files and Parquet go to one worker each.
+    Ray repeats the work of a lost worker. `jobs` limits the concurrent tasks.
     """
     import_pyarrow()
     try:
@@ -170,7 +176,7 @@ def ray(
     early: dict[int, list[AuditedBlock]] = {}
     turn = 0
     for row in mapped.iter_rows():
-        early[row["order"]] = pickle.loads(row["done"])  # noqa: S301  # from our own workers
+        early[row["order"]] = pickle.loads(row["done"])  # noqa: S301  # from our workers
         while turn in early:
             yield from early.pop(turn)
             turn += 1
@@ -182,32 +188,32 @@ Piece = Block | tuple[Log, Cursor]
 def _pieces(work: Work, options: AuditOptions, size: int) -> Iterator[Piece]:
     for log, begin in work:
         if log.kind == "lines":
-            for block in blocks(log, begin, size=size, formats=options.formats):
+            for block in read_blocks(log, begin, size=size, formats=options.formats):
                 yield block if block.bad else replace(block, data=None)
         else:
             yield log, begin
 
 
 class _PieceAuditor:
-    """What a worker does: a table of pieces in, a table of their figures out."""
+    """Map a table of pieces to a table of their figures, in a worker."""
 
     def __init__(self, options: bytes, size: int) -> None:
         self.options, self.size = options, size
 
     def __call__(self, table: Any) -> Any:
-        how: AuditOptions = pickle.loads(self.options)  # noqa: S301  # from the driver
+        options: AuditOptions = pickle.loads(self.options)  # noqa: S301  # from the driver
         done = []
         for written in table.column("piece").to_pylist():
-            piece = pickle.loads(written)  # noqa: S301  # same
+            piece = pickle.loads(written)  # noqa: S301  # from the driver
             cut = (
                 [piece]
                 if isinstance(piece, Block)
-                else blocks(*piece, size=self.size, formats=how.formats)
+                else read_blocks(*piece, size=self.size, formats=options.formats)
             )
             done.append(
                 pickle.dumps(
                     [
-                        AuditedBlock(one.path, one.end, one.position, audit_block(one, how))
+                        AuditedBlock(one.path, one.end, one.position, audit_block(one, options))
                         for one in cut
                     ]
                 )

@@ -1,4 +1,4 @@
-"""What a request uses, apart from single parameters."""
+"""Name the features that a request uses, apart from single parameters."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ from collections.abc import Iterator
 from typing import Any
 
 FEATURES = (
-    "stream", "tools", "tools with reasoning", "deprecated functions", "JSON schema", "JSON object", "images", "files", "audio in",
-    "audio out", "several answers", "log probabilities", "stored", "tool calls in the history",
-)  # fmt: skip
-"""The names of all of them, in the order in which they are shown."""
+    "stream",
+    "tools",
+    "tools with reasoning",
+    "deprecated functions",
+    "JSON schema",
+    "JSON object",
+    "images",
+    "files",
+    "audio in",
+    "audio out",
+    "several answers",
+    "log probabilities",
+    "stored",
+    "tool calls in the history",
+)
+"""The names of all features, in the order in which they are shown."""
 
 _PARTS = {"image_url": "images", "file": "files", "input_audio": "audio in"}
 
 
 def features_of(body: Any, *, reasons: bool) -> tuple[str, ...]:
-    """Name what a body uses; `reasons` tells whether its model does."""
+    """Return the features that a body uses; `reasons` is whether its model does reasoning."""
     if not isinstance(body, dict):
         return ()
     found = set(_of_parameters(body, reasons)) | set(_of_messages(body.get("messages")))

@@ -1,7 +1,7 @@
-"""Whole-file JSON, cut into rows while it is read: arrays, objects over many lines, and wrapped arrays.
+"""Cut whole-file JSON into rows while it is read: arrays, wrapped arrays, objects over many lines.
 
-Nothing is parsed here: the ends of values are found by brackets and quotes, and only the value under
-way is held.
+Nothing is parsed: brackets and quotes show where a value ends, and only the current value is kept
+in memory.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from adapter.tools.logs.rows import RowFormats
 BOM = b"\xef\xbb\xbf"
 NOT_JSON = "not JSON"
 TOO_LONG = "too long"
-EXTRA_COMMA = "a comma too many"
+EXTRA_COMMA = "extra comma"
 
 Arrays = Mapping[tuple[str, ...], bool]
-"""Where in an object the array may stand whose elements are the rows, by the keys that lead to it; and
-whether they are kept around each element, since paths to what is in it begin with them. No key: an array
-that stands for itself."""
+"""The arrays in an object whose elements are the rows, by the keys that lead to them, and whether
+the keys are kept around each element (paths to its contents begin with them). No keys: an array on
+its own."""
 
+# The keys of a row itself.
 _ROW_KEYS = frozenset(
     {"messages", "model", "prompt", "request", "body", "input", "response", "url"}
-)  # of a row itself
+)
 
 _RECORD = b"\x1e"  # begins a record of a JSON text sequence
 _MAX_KEY_BYTES = 64
@@ -39,11 +40,11 @@ _TO_SEPARATOR = re.compile(rb'[^,\[\]{}"\s]*+')
 _ARRAY_BEGINS = re.compile(rb'\[\s*+(?:[\[{\]"]|$)')
 
 Row = tuple[bytes, int, str]
-"""The bytes of a value, the number of the line on which it begins, and why it can't be read, or nothing."""
+"""The bytes of a value, its first line, and why it can't be read (empty if it can)."""
 
 
 def arrays_of(formats: RowFormats) -> Arrays:
-    """Return the arrays that hold rows: those of known shapes, or the one on the way to bodies."""
+    """Return the arrays that hold rows: those of the formats, or the one in the path of bodies."""
     if formats.body is not None:
         keys, rest = _split_at_all(formats.body)
         return {} if rest is None else {keys: True}
@@ -52,7 +53,7 @@ def arrays_of(formats: RowFormats) -> Arrays:
 
 
 def _split_at_all(path: Path) -> tuple[tuple[str, ...], Sequence[Step] | None]:
-    """Split a path at its first `[*]`, if only keys are in front of it; else None is behind it."""
+    """Split a path at its first `[*]` if only keys precede it; otherwise the rest is None."""
     keys: list[str] = []
     for at, step in enumerate(path.steps):
         if step == ALL:
@@ -70,7 +71,7 @@ def _array_begins() -> re.Pattern[bytes]:
 
 
 def is_document(head: bytes) -> bool:
-    """Tell by the first bytes of a file whether it holds JSON documents rather than a value a line."""
+    """Return whether a file that begins like this holds JSON documents, not one value per line."""
     head = head.removeprefix(BOM).lstrip(b" \t\r\n")
     if head.startswith(_RECORD):
         return True
@@ -79,22 +80,22 @@ def is_document(head: bytes) -> bool:
     if not head.startswith(b"{"):
         return False
     line, newline, rest = head.partition(b"\n")
-    if not newline:  # no end in sight: an array in it needn't be read as one line
+    if not newline:  # only the beginning of the line is known
         return _array_begins().search(line) is not None
     return _continues(line.rstrip(), rest.lstrip(b" \t\r\n"))
 
 
 def _continues(line: bytes, rest: bytes) -> bool:
-    """Tell whether an object that begins on a line goes on behind it, and wasn't cut there."""
+    """Return whether an object that begins on a line continues after it and wasn't cut off."""
     open_: list[int] = []
     at = 0
-    while (at := _TO_BRACKET.match(line, at).end()) < len(line):  # type: ignore[union-attr]  # it matches anything
+    while (at := _TO_BRACKET.match(line, at).end()) < len(line):  # type: ignore[union-attr]
         if line[at] in b"{[":
             open_.append(line[at])
         elif line[at] in b"}]" and open_:
             open_.pop()
         else:
-            return False  # a text that doesn't end on its line, as in no JSON
+            return False  # an unterminated string: not JSON
         at += 1
     if not open_:
         return False
@@ -104,10 +105,10 @@ def _continues(line: bytes, rest: bytes) -> bool:
 
 
 class DocumentReader:
-    """The rows of JSON documents, one behind the other, from pieces of bytes.
+    """Yield the rows of consecutive JSON documents from pieces of bytes.
 
-    `read` gives the next piece, and none at the end. `arrays` are those whose elements are rows. Values
-    longer than `longest` bytes are passed over.
+    `read` returns the next piece, empty at the end. `arrays` are those whose elements are rows.
+    Values longer than `longest` bytes are skipped.
     """
 
     def __init__(self, read: Callable[[], bytes], longest: int, arrays: Arrays) -> None:
@@ -116,17 +117,15 @@ class DocumentReader:
         self._arrays = arrays
         self._prefixes = {keys[:end] for keys in arrays for end in range(1, len(keys))}
         self._buffer = bytearray()
-        self._at = 0  # where the next byte to look at is
-        self._value_start: int | None = (
-            None  # where the value under way begins: what stands before may go
-        )
-        self._overlong = False  # the beginning of the value under way was let go
+        self._at = 0  # index of the next byte
+        self._value_start: int | None = None  # of the current value; earlier bytes may be dropped
+        self._overlong = False  # the beginning of the current value was dropped
         self._line, self._counted = 1, 0  # the line of the byte at `_counted`
         self._indent = 0  # the widest indentation of a row
         self._ended = False
 
     def rows(self) -> Iterator[Row]:
-        """Give the rows in order; those that can't be read with the reason."""
+        """Yield the rows in order; those that can't be read with the reason."""
         while (byte := self._next_byte()) != -1:
             if byte == ord("["):
                 yield from self._elements(())
@@ -140,49 +139,46 @@ class DocumentReader:
 
     @property
     def line(self) -> int:
-        """The number of the line that is being read."""
+        """The number of the current line."""
         return self._line + self._buffer.count(b"\n", self._counted, self._at)
 
     def _read_more(self) -> bool:
-        """Take in another piece; what nobody needs any more goes."""
+        """Read another piece, and drop the bytes that are no longer needed."""
         if self._ended:
             return False
         if self._value_start is not None and self._at - self._value_start > self._longest:
-            # The end stays: a key that is read may be in it.
-            self._value_start, self._overlong = (
-                max(self._value_start, self._at - _MAX_KEY_BYTES),
-                True,
-            )
-        gone = max(
-            0, (self._at if self._value_start is None else self._value_start) - _MAX_INDENT
-        )  # how a line is indented stays
-        if gone > self._counted:
-            self._line += self._buffer.count(b"\n", self._counted, gone)
-        del self._buffer[:gone]
-        self._counted = max(0, self._counted - gone)
-        self._at -= gone
-        self._value_start = None if self._value_start is None else self._value_start - gone
+            # Keep the end: it may contain a key.
+            self._value_start = max(self._value_start, self._at - _MAX_KEY_BYTES)
+            self._overlong = True
+        needed_from = self._at if self._value_start is None else self._value_start
+        dropped = max(0, needed_from - _MAX_INDENT)  # keep the indentation
+        if dropped > self._counted:
+            self._line += self._buffer.count(b"\n", self._counted, dropped)
+        del self._buffer[:dropped]
+        self._counted = max(0, self._counted - dropped)
+        self._at -= dropped
+        self._value_start = None if self._value_start is None else self._value_start - dropped
         piece = self._read()
         self._ended = not piece
         self._buffer += piece
         return bool(piece)
 
     def _skip(self, pattern: re.Pattern[bytes]) -> bool:
-        """Pass over what a pattern matches; tell whether there are bytes behind it."""
+        """Skip what a pattern matches and return whether there are bytes after it."""
         match = pattern.match(self._buffer, self._at)
         assert match is not None, "it matches anywhere"
         self._at = match.end()
         return self._at < len(self._buffer)
 
     def _next_byte(self) -> int:
-        """Pass over white space; return the byte behind it, -1 at the end."""
+        """Skip white space and return the byte after it, -1 at the end."""
         while not self._skip(_SPACE):
             if not self._read_more():
                 return -1
         return self._buffer[self._at]
 
     def _begin_value(self) -> int:
-        """Begin a value; return its line."""
+        """Begin a value and return its line."""
         self._line, self._counted = self.line, self._at
         self._value_start, self._overlong = self._at, False
         begin = self._buffer.rfind(b"\n", max(0, self._at - _MAX_INDENT), self._at) + 1
@@ -191,7 +187,7 @@ class DocumentReader:
         return self._line
 
     def _end_value(self, line: int, complete: bool, wrapper: bytes) -> Row:
-        """End a value; return its row."""
+        """End a value and return its row."""
         kept, self._value_start = self._value_start or 0, None
         if self._overlong or self._at - kept > self._longest:
             return b"", line, TOO_LONG
@@ -209,14 +205,14 @@ class DocumentReader:
         return whole
 
     def _elements(self, keys: tuple[str, ...]) -> Iterator[Row]:
-        """Give the elements of the array that begins here, to which keys lead."""
+        """Yield the elements of the array that begins here, at the path `keys`."""
         wrapper = b"%s"
         if self._arrays.get(keys):
             wrapper = b"[%s]"
             for key in reversed(keys):
                 wrapper = b"{%s:%s}" % (json.dumps(key).replace("%", "%%").encode(), wrapper)
         self._at += 1
-        whole = first = comma = True  # as if there were one before the first
+        whole = first = comma = True  # as after a complete element
         while (byte := self._next_byte()) != -1:
             if byte == ord(","):
                 if comma:
@@ -231,14 +227,14 @@ class DocumentReader:
             else:
                 whole = yield from self._value_as_row(wrapper)
                 first, comma = False, not whole
-        if whole:  # else it has been told of
+        if whole:  # otherwise the error has been reported
             yield b"", self.line, NOT_JSON
 
     def _object(self) -> Iterator[Row]:
-        """Give the object that begins here; or, where it wraps an array of rows, those."""
+        """Yield the object that begins here; if it wraps an array of rows, yield these instead."""
         line = self._begin_value()
-        given, whole, row_itself = 0, True, False
-        path = [""]  # the last key of each object that is open
+        yielded, whole, row_itself = 0, True, False
+        path = [""]  # the current key of each open object
         self._at += 1
         while path:
             byte = self._next_byte()
@@ -256,7 +252,7 @@ class DocumentReader:
             row_itself = row_itself or key in _ROW_KEYS
             if byte == ord("[") and here in self._arrays and not row_itself:
                 for row in self._elements(here):
-                    given += 1
+                    yielded += 1
                     yield row
             elif byte == ord("{") and here in self._prefixes:
                 self._at += 1
@@ -264,7 +260,7 @@ class DocumentReader:
             elif not self._value():
                 whole = False
                 break
-        if not given:
+        if not yielded:
             yield self._end_value(line, whole, b"%s")
         elif not whole:
             yield b"", self.line, NOT_JSON
@@ -273,7 +269,7 @@ class DocumentReader:
             self._recover()
 
     def _key(self) -> str | None:
-        """Pass over a key and its colon; return the key, of a long one the end, or None for none."""
+        """Skip a key and its colon; return the key (the end of a long one), or None."""
         if not self._string():
             return None
         end = self._at - 1
@@ -285,7 +281,7 @@ class DocumentReader:
         return key
 
     def _value(self) -> bool:
-        """Pass over a value; tell whether it ends as JSON does."""
+        """Skip a value and return whether it is complete."""
         byte = self._next_byte()
         if byte == ord('"'):
             return self._string()
@@ -298,7 +294,7 @@ class DocumentReader:
                     return False
                 continue
             byte = self._buffer[self._at]
-            if byte == ord('"'):  # a text that doesn't end in this piece
+            if byte == ord('"'):  # a string that continues in the next piece
                 if not self._string():
                     return False
                 continue
@@ -317,7 +313,7 @@ class DocumentReader:
                 return found
 
     def _string(self) -> bool:
-        """Pass over the text that begins here; tell whether it ends before its line does."""
+        """Skip the string that begins here and return whether it ends on its line."""
         self._at += 1
         while True:
             self._skip(_TO_QUOTE)
@@ -326,14 +322,14 @@ class DocumentReader:
                 return True
             if (
                 self._at + 1 < len(self._buffer) or not self._read_more()
-            ):  # not a backslash that ends the piece
+            ):  # not a backslash at the end of the piece
                 return False
 
     def _recover(self) -> None:
-        """Go to the next line with a value on it that isn't indented further than rows are."""
+        """Skip to the next line that begins with a value and isn't indented more than rows are."""
         begins = re.compile(rb"\n[ \t]{0,%d}(?=[\[{\]\x1e])" % self._indent)
         while (match := begins.search(self._buffer, self._at)) is None:
-            # The beginning of such a line may end the piece.
+            # The piece may end within the beginning of such a line.
             self._at = max(self._at, len(self._buffer) - self._indent - 1)
             if not self._read_more():
                 self._at = len(self._buffer)

@@ -1,17 +1,14 @@
-"""Parquet, cut into blocks of rows."""
+"""Cut Parquet files into blocks of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .batches import import_pyarrow
-from .inputs import DAMAGED, Block, Cursor
+from .blocks import DAMAGED, Block, Cursor, Log
 
-if TYPE_CHECKING:
-    from .inputs import Log
-
-_BATCH_ROWS = 4096  # in a block
+_BATCH_ROWS = 4096  # per block
 
 
 def parquet_blocks(log: Log, begin: Cursor) -> Iterator[Block]:
@@ -43,7 +40,7 @@ def _batch_blocks(log: Log, begin: Cursor, parquet: Any) -> Iterator[Block]:
                 }
                 for name, values in named.items():
                     place = batch.schema.get_field_index(name)
-                    batch = batch.remove_column(place) if place >= 0 else batch  # noqa: PLW2901  # the same batch
-                    batch = batch.append_column(name, values)  # noqa: PLW2901  # same
+                    batch = batch.remove_column(place) if place >= 0 else batch  # noqa: PLW2901
+                    batch = batch.append_column(name, values)  # noqa: PLW2901
                 yield Block(log.path, at, end, log.size * (end.line - 1) // rows, batch)
             at = end

@@ -1,4 +1,4 @@
-"""Bytes that come once: standard input, named pipes, and what a shell has opened (`<(…)`)."""
+"""Read inputs that can be read only once: standard input, named pipes, and a shell's `<(…)`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from adapter._util.regular_files import Unreadable, reason_of
 
 STDIN = "-"
 _SHELL_PATHS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
-_WRITER_TIMEOUT = 5.0  # seconds for somebody to begin to write into a named pipe
+_WRITER_TIMEOUT = 5.0  # seconds until a process must open a named pipe for writing
 _READ_BYTES = 1 << 16
 
 
 class FilePart(io.RawIOBase):
-    """A file as far as `size` bytes, or to its end, and closed with it if `owned`; `head` was read before."""
+    """A file, up to `size` bytes. `head` was read before; closes the file if `owned`."""
 
     def __init__(
         self, file: Any, size: int | None = None, head: bytes = b"", *, owned: bool = True
@@ -28,11 +28,11 @@ class FilePart(io.RawIOBase):
         self._file, self._remaining, self._head, self._owned = file, size, head, owned
 
     def readable(self) -> bool:
-        """Say that it is read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read some bytes into a buffer; none are left where it returns 0."""
+        """Read some bytes into a buffer and return their number, 0 at the end."""
         most = len(buffer) if self._remaining is None else min(len(buffer), self._remaining)
         if self._head:
             data, self._head = self._head[:most], self._head[most:]
@@ -48,29 +48,32 @@ class FilePart(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file, where it is its own."""
+        """Close the file if it is owned."""
         if self._owned and not self.closed:
             self._file.close()
         super().close()
 
 
 def is_pipe(path: str | Path) -> bool:
-    """Tell whether a path that was named stands for bytes that can be read only once."""
+    """Return whether a path that was given can be read only once."""
     name = str(path)
     if name == STDIN:
         return True
     try:
-        mode = os.stat(name).st_mode  # noqa: PTH116  # of what links lead to
+        mode = os.stat(name).st_mode  # noqa: PTH116  # follows links
     except (OSError, ValueError):
         return False
-    # What a shell has redirected a file to is that file; a terminal is named only by its number.
+    # A file that a shell redirects is a regular file; a terminal is named only by its number.
     return stat.S_ISFIFO(mode) or (
         name.startswith(_SHELL_PATHS) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
     )
 
 
 def open_pipe(path: str) -> io.BufferedReader[FilePart]:
-    """Open such a path. Raises Unreadable for terminals, devices, and a named pipe that nobody writes to."""
+    """Open a path that `is_pipe`.
+
+    Raises Unreadable for terminals, devices, and a named pipe without a writer.
+    """
     try:
         file, head = (_stdin(), b"") if path == STDIN else _open_named_pipe(path)
     except OSError as error:
@@ -81,7 +84,7 @@ def open_pipe(path: str) -> io.BufferedReader[FilePart]:
     except (
         OSError,
         ValueError,
-    ):  # no file of the system's: what runs this has put something in its place
+    ):  # not a file of the operating system: sys.stdin was replaced
         return found
     if stat.S_ISCHR(mode.st_mode) and mode.st_rdev != _null_device():
         terminal = os.isatty(file.fileno())
@@ -98,13 +101,13 @@ def _stdin() -> Any:
 
 def _null_device() -> int:
     try:
-        return os.stat(os.devnull).st_rdev  # noqa: PTH116  # no path of the user's
+        return os.stat(os.devnull).st_rdev  # noqa: PTH116  # not a path of the user's
     except OSError:
         return -1
 
 
 def _open_named_pipe(path: str) -> tuple[Any, bytes]:
-    """Open a named pipe; whoever writes into it may come later, but isn't waited for without end."""
+    """Open a named pipe, and wait a limited time for a writer."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     try:
         head = _read_first(handle) if stat.S_ISFIFO(os.fstat(handle).st_mode) else b""
@@ -120,10 +123,10 @@ def _read_first(handle: int) -> bytes:
     while True:
         try:
             head = os.read(handle, _READ_BYTES)
-        except BlockingIOError:  # somebody is there, and writes later
+        except BlockingIOError:  # there is a writer that hasn't written yet
             return b""
         if head:
             return head
         if time.monotonic() > until:
-            raise Unreadable("a named pipe that nobody writes to")
+            raise Unreadable("a named pipe without a writer")
         time.sleep(0.02)

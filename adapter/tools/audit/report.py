@@ -1,4 +1,4 @@
-"""What an audit says, as one JSON document: the terminal and the page show it, and add nothing to it."""
+"""Make the report of an audit, one JSON document; the terminal and the page only show it."""
 
 from __future__ import annotations
 
@@ -15,45 +15,49 @@ from .summary import SEPARATOR, Summary
 from .verdicts import VERDICT_KINDS
 
 MOVING = ("as it is", "with changes")
+REPLY_MAY_DIFFER = "the reply may differ"
 
 _EFFECTS = {
-    "lossy": "the call goes without it",
-    "emulated": "the call goes without it",
-    "impossible": "the answer may be another",
-    "exact": "the least that the API takes is asked for",  # a limit below 16 is all of these that can be dropped
+    "lossy": "the value is left out",
+    "emulated": "the value is left out",
+    "impossible": REPLY_MAY_DIFFER,
+    # The only droppable ones are limits below the minimum of the API.
+    "exact": "the API's minimum is used",
 }
-_DROPS = {  # of what has a word of its own
+_DROPS = {  # parameters with an effect of their own
     "name": "the model doesn't see the names",
     "audio": "no speech in the answer",
     "modalities": "only text in the answer",
-    "input_audio": "the message goes without its sound",
+    "input_audio": "the message is sent without its audio",
     "logit_bias": "tokens that were banned or forced aren't",
-    "prompt_cache_breakpoint": "the cache begins elsewhere",
-    "cache_control": "nothing but cost depends on it",
+    "prompt_cache_breakpoint": "the prompt cache may miss",
+    "cache_control": "affects cost only",
 }
 _EMULATION = {
     "name": "written in front of the message's text",
     "n": "as many requests at once, each paid for with its prompt",
-    "stop": "the text is cut by the adapter; what comes behind the cut is paid for",
+    "stop": "the adapter cuts the text; tokens after the cut are paid for",
     "web_search_options": "as a web_search tool",
 }
 
 _MISSING_PART_EFFECTS = {
-    "messages": "judged by their parameters alone, so that names, sound or files in messages may hold more of them",
-    "model": "judged as of a model of which nothing is known",
+    "messages": "judged by parameters only; names, audio or files in messages may keep more of "
+    "them on Chat",
+    "model": "judged as an unknown model",
 }
 
 Document = dict[str, Any]
 
 
 def report(summary: Summary, settings: Settings, *, today: dt.date | None = None) -> Document:
-    """Work out the report of an audit.
+    """Make the report of an audit.
 
-    Counts are requests unless they say otherwise, shares are percent, from 0 to 100. `today` is what shutdown dates are told by.
-    `steps` are settings after which a request is still answered as asked, but for a nuance or a cost; `breaking_steps` come
-    after those, and each takes from the answers something that programs read. `moves.with_settings` counts only the first.
-    `not_in_the_log` are requests that were logged without a part of them, `formats` those that were found by the shape of their row;
-    `rows_without_request` are answers alone, and rows of another kind, which count nowhere else.
+    Counts are of requests unless they say otherwise; shares are percentages from 0 to 100. `today`
+    is the date that shutdown dates are compared with. With the settings in `steps` requests are
+    still answered as asked, apart from a nuance or a cost; `breaking_steps` come after those, and
+    each removes something that programs read from replies. `moves.with_settings` counts only the
+    first. `not_in_the_log` are requests that were logged without a part, `formats` those in rows of
+    a known format. `rows_without_request` are replies alone and other rows, counted nowhere else.
     """
     total = summary.count("rows", "request")
     fates = {fate: summary.count("fate", fate) for fate in VERDICT_KINDS}
@@ -110,7 +114,7 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
         "models": _models(summary, day),
         "shutdowns": _shutdowns(summary, day),
         "features": _features(summary),
-        "several_answers": _several_answers(summary),
+        "several_answers": _multiple_choices(summary),
         "tokens": _tokens(summary),
         "parameters": [
             {"name": name, "requests": n, "share": _share(n, total)}
@@ -129,7 +133,7 @@ def report(summary: Summary, settings: Settings, *, today: dt.date | None = None
 
 
 def effect_of(setting: str) -> str:
-    """Say what a setting (`emulate n`, `drop seed`) does to a call."""
+    """Return what a setting (`emulate n`, `drop seed`) does to a call."""
     action, _, name = setting.partition(" ")
     if action == "emulate":
         return _EMULATION[name]
@@ -137,7 +141,7 @@ def effect_of(setting: str) -> str:
 
 
 def settings_toml(settings: Iterable[str]) -> str:
-    """Write settings as lines of adapter.toml."""
+    """Return settings as lines of adapter.toml."""
     listed: dict[str, list[str]] = {"emulate": [], "drop": []}
     for setting in settings:
         action, _, name = setting.partition(" ")
@@ -154,9 +158,9 @@ def _share(count: int, total: int) -> float:
 def _steps(
     summary: Summary, table: str, taken: set[str], moving: int, total: int
 ) -> list[Document]:
-    """Order a table's settings by what they move: each step the one that, or those few that, move most per setting, given those before.
+    """Order the settings of a table: each step adds those that move the most requests per setting.
 
-    `taken` are the settings of earlier steps; those of these are added.
+    `taken` are the settings of earlier steps; the settings of these steps are added to it.
     """
     open_: dict[frozenset[str], int] = {}
     for key, count in summary.table(table):
@@ -191,7 +195,7 @@ def _models(summary: Summary, day: str) -> list[Document]:
     for key, count in summary.pairs("model fate"):
         all_[key[0]] = all_.get(key[0], 0) + count
         fates = by.setdefault(key[0], {})
-        if key[-1] in VERDICT_KINDS:  # not so for names beyond the table's bound
+        if key[-1] in VERDICT_KINDS:  # `other` has none
             fates[key[-1]] = fates.get(key[-1], 0) + count
     one_way: dict[str, str] = {
         key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2
@@ -245,7 +249,7 @@ def _features(summary: Summary) -> list[Document]:
     ]
 
 
-def _several_answers(summary: Summary) -> Document:
+def _multiple_choices(summary: Summary) -> Document:
     def figures(when: str) -> Document:
         def count(what: str) -> int:
             return summary.count("several", when + SEPARATOR + what)

@@ -1,4 +1,4 @@
-"""An audit from beginning to end: logs and settings in, the state with all figures out."""
+"""Run an audit from beginning to end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from adapter.tools.logs.rows import RowFormats
 from adapter.translation.model_profiles import BUILT_IN_FACTS
 from adapter.translation.parameters import CHAT_PARAMETERS
 
+from .blocks import BLOCK, Log
 from .checkpoint import Checkpoint, StaleCheckpoint
 from .engines import ENGINES, AuditOptions, Work
-from .inputs import BLOCK, Log, find_logs
+from .inputs import find_logs
 from .pipe_inputs import STDIN
 
 
@@ -32,12 +33,14 @@ def audit(
     progress: Callable[[int], object] = lambda _: None,
     changed: Callable[[str, str], object] | None = None,
 ) -> Checkpoint:
-    """Audit logs, and go on where `state` says that an earlier run was interrupted.
+    """Audit logs and return the checkpoint with all figures; resume the one saved in `state`.
 
-    `-` among the paths is standard input. `formats` are the shapes of rows that are known, the built-in ones by default. `jobs` is the number of processes (as many as there are cores, if there is enough to do),
-    `size` the bytes in a block; `progress` is told of bytes that were read. `changed` is told of logs that change while they are read,
-    and how; what was read of them is counted. Raises Unreadable for logs that can't be read, StaleState for a state that doesn't fit,
-    and, without `changed`, for a log that changes.
+    `-` among the paths is standard input. `formats` are the known log formats, by default the
+    built-in ones. `jobs` is the number of processes, by default all cores if there is enough to do.
+    `size` is the bytes of a block. `progress` is called with the number of bytes read. `changed` is
+    called with the path and the reason for logs that change while they are read; what was read of
+    them is counted. Raises Unreadable for logs that can't be read, and StaleCheckpoint for a
+    checkpoint that doesn't fit or, without `changed`, for a log that changes.
     """
     if restart and state is not None:
         state.unlink(missing_ok=True)
@@ -65,22 +68,23 @@ def audit(
 
 
 def _check_pipes(logs: list[Log], state: Path | None, engine: str) -> None:
-    """Raise Unreadable where a pipe would have to be read twice, or elsewhere."""
+    """Raise Unreadable if a pipe would have to be read twice, or by another process."""
     pipe = next((log for log in logs if log.kind == "pipe"), None)
     if pipe is None:
         return
     name = "standard input" if pipe.path == STDIN else f"{pipe.path}, a pipe,"
     if state is not None:
         raise Unreadable(
-            f"--state: {name} can't be read again; write it into a file to go on after an interruption"
+            f"--state: {name} can't be read again; "
+            "save it to a file to resume after an interruption"
         )
     if engine != "local":
-        raise Unreadable(f"--engine {engine}: {name} can't be read by others than this process")
+        raise Unreadable(f"--engine {engine}: {name} can only be read by this process")
 
 
 @cache
 def code_digest() -> str:
-    """Tell versions of the adapter apart whose verdicts may differ: by the rules and the facts, and by all of the translation's code."""
+    """Return a digest of the code and the data that verdicts depend on."""
     import adapter
 
     digest = hashlib.sha256(repr((BUILT_IN_FACTS, sorted(CHAT_PARAMETERS))).encode())
@@ -101,23 +105,23 @@ def code_digest() -> str:
 
 
 def _finish(checkpoint: Checkpoint, log: Log, changed: Callable[[str, str], object] | None) -> None:
-    """Take down that a log was read to its end, unless it isn't any more what it was."""
+    """Mark a log as read to its end, after checking whether it has changed."""
     why = "" if log.kind == "pipe" else _change_of(log)
     if why and changed is None:
-        raise StaleCheckpoint(f"{log.path}: {why}; begin anew with --restart")
+        raise StaleCheckpoint(f"{log.path}: {why}; start over with --restart")
     if why and changed is not None:
         changed(log.path, why)
     checkpoint.finish(log.path)
 
 
 def _change_of(log: Log) -> str:
-    """Say how a log has changed since it was found."""
+    """Return how a log has changed since it was found, empty if it hasn't."""
     try:
         now = Log.inspect(log.path)
         if now.fingerprint == log.fingerprint:
             return ""
         if now.has_grown_from(log):
-            return "grew while it was read: what was added isn't counted"
+            return "grew while it was read: the new part isn't counted"
     except (Unreadable, OSError):
         pass
     return "changed while it was read"

@@ -1,11 +1,13 @@
-"""The shape of a request: all that its verdict depends on, and nothing that anybody wrote.
+"""Reduce a request to its shape: everything that its verdict depends on, and no user data.
 
-Requests with one shape have one verdict, so that the translation runs once for each shape and not once for each request. A shape
-may tell apart what has the same verdict, never the other way round; tests/tools/test_audit_shapes.py holds it to the plain path.
+Requests with one shape have one verdict, so the translation runs once per shape. Requests with the
+same verdict may have different shapes, but never the other way round;
+`tests/tools/test_audit_shapes.py` checks this against verdicts without shapes.
 
-Values are reduced to their kind: type, and whether they are empty. By their value count only what rules read: models, types, roles,
-efforts, small numbers. Equal messages, parts, calls and tools count once, in the order of their first appearance: what the
-translation says of the second is what it said of the first. Only deprecated function calls are matched by name and order.
+Values are reduced to their kind: the type, and whether they are empty. Only what rules read is kept
+by value: models, types, roles, efforts, small numbers. Equal messages, parts, calls and tools count
+once, in the order of their first appearance, since the translation treats repetitions alike. Only
+deprecated function calls are matched by name and order.
 """
 
 from __future__ import annotations
@@ -17,14 +19,19 @@ from adapter.translation.parameters import MINIMUM_OUTPUT_TOKENS
 
 Shape = Hashable
 
-_MAX_CHARACTERS = 64  # characters of a value that is kept as it is; longer ones are in no rule
+_MAX_CHARACTERS = 64  # of a value that is kept; no rule has a longer one
 _KIND: dict[type, tuple[Shape, Shape]] = {  # when it is false, and when it is true
-    str: ("''", "'s'"), int: ("0", "int"), float: ("0.0", "float"), list: ("[]", "[x]"), dict: ("{}", "{x}"), bool: ("false", "true"),
-}  # fmt: skip
+    str: ("''", "'s'"),
+    int: ("0", "int"),
+    float: ("0.0", "float"),
+    list: ("[]", "[x]"),
+    dict: ("{}", "{x}"),
+    bool: ("false", "true"),
+}
 
 
 def shape_of(body: Any, raw_path: bytes, host: str) -> Shape:
-    """Return the shape of a chat request; `raw_path` and `host` are where it went."""
+    """Return the shape of a chat request; `raw_path` and `host` are where it was sent."""
     if type(body) is not dict:
         return kind(body)
     out: list[Shape] = [raw_path, host]
@@ -36,14 +43,14 @@ def shape_of(body: Any, raw_path: bytes, host: str) -> Shape:
 
 
 def characters(shape: Shape) -> int:
-    """Return how many characters a shape holds: names in a log may be of any length."""
+    """Return the number of characters in a shape, as names in a log may be of any length."""
     if isinstance(shape, tuple):
         return sum(map(characters, shape))
     return len(shape) if isinstance(shape, (str, bytes)) else 0
 
 
 def kind(value: Any) -> Shape:
-    """Reduce a value to its type and whether it is false."""
+    """Reduce a value to its type and truth value."""
     if value is None:
         return None
     pair = _KIND.get(type(value))
@@ -71,7 +78,7 @@ def _words(value: Any) -> Shape:
 
 
 def _fields(value: Any) -> Shape:
-    """Keep keys, and `type` by its word."""
+    """Keep the keys, and `type` by value."""
     if type(value) is not dict:
         return kind(value)
     return tuple(
@@ -80,7 +87,7 @@ def _fields(value: Any) -> Shape:
 
 
 def _deep(value: Any) -> Shape:
-    """Keep keys at every depth that a choice with its list of tools has."""
+    """Keep the keys down to the depth of a tool choice with its list of tools."""
     return _nested(value, 5)
 
 
@@ -116,7 +123,7 @@ def _messages(value: Any) -> Shape:
         legacy = legacy or role == "function" or message.get("function_call") is not None
         calls = calls or "tool_calls" in message
         out.append(tuple([(key, _in_message(key, inner)) for key, inner in message.items()]))
-    if legacy:  # matched by name, in order
+    if legacy:  # the translation matches these by name, in order
         names = tuple([_function_name(message) for message in value if type(message) is dict])
         return ("legacy", tuple(out), names)
     return (
@@ -125,7 +132,7 @@ def _messages(value: Any) -> Shape:
 
 
 def _repeats(messages: list[Any]) -> bool:
-    """Tell whether an id names two calls, of which the second gets another one."""
+    """Return whether two calls have the same id; the translation gives the second another one."""
     known: set[str] = set()
     for message in messages:
         calls = message.get("tool_calls") if type(message) is dict else None
@@ -161,7 +168,7 @@ def _in_message(key: str, value: Any) -> Shape:
 
 
 def _fields_deeper(value: Any) -> Shape:
-    """Keep the keys of a part or a call, and of the object that it wraps."""
+    """Keep the keys of a part or a call, and of the objects in it."""
     if type(value) is not dict:
         return kind(value)
     return tuple(
@@ -176,7 +183,7 @@ def _tools(value: Any) -> Shape:
 
 
 def _tool(value: Any) -> Shape:
-    """Keep of a tool also which keys say the same beside its definition as inside."""
+    """Keep of a tool also the keys that have the same value outside and inside its definition."""
     shape = _fields_deeper(value)
     if type(value) is not dict or len(value) <= 2:
         return shape
@@ -184,8 +191,8 @@ def _tool(value: Any) -> Shape:
     inner = inside if type(inside) is dict else {}
     again = [
         key
-        for key, said in value.items()
-        if key in inner and type(said) is type(inner[key]) and said == inner[key]
+        for key, outer in value.items()
+        if key in inner and type(outer) is type(inner[key]) and outer == inner[key]
     ]
     return (shape, *again)
 

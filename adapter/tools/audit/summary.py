@@ -1,4 +1,4 @@
-"""What an audit counts: tables that can be added up in any order, and written down."""
+"""The figures of an audit: tables of counts that can be added in any order, and serialized."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Self
 from adapter._util.safe_names import OTHER
 
 MAX_KEYS = 2_000
-"""How many keys a table keeps; what is beyond them is counted as `other`."""
+"""The maximum number of keys in a table; the others are counted as `other`."""
 
 MAX_BAD_LINES = 100
-"""How many bad lines are listed; all are counted."""
+"""The maximum number of bad lines that are listed; all are counted."""
 
 SEPARATOR = "\t"
-"""Stands between the parts of a key: no part has one."""
+"""Separates the parts of a key; no part contains one."""
 
 VERSION = 1
 BadLine = tuple[str, int, str]
@@ -28,36 +28,37 @@ BadLine = tuple[str, int, str]
 class Summary:
     """The figures of some requests.
 
-    `tables` are counts by table and key; `bad_lines` the first lines that couldn't be read, by file, line (from 1) and reason.
-    `merge` is associative and commutative, and `Summary()` changes nothing, so that the figures are the same however the work was
-    split. A table keeps the MOST_NAMES keys of least hash: whatever was kept anywhere is counted in full, or not at all.
+    `tables` are counts by table and key; `bad_lines` are the first lines that couldn't be read, by
+    file, line (from 1) and reason. `merge` is associative and commutative, and `Summary()` is its
+    neutral element, so the figures don't depend on how the work was split. A table keeps the
+    MAX_KEYS keys with the smallest hashes: a key is either counted in full or not at all.
     """
 
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     bad_lines: tuple[BadLine, ...] = ()
 
     def add(self, table: str, key: str, count: int = 1) -> None:
-        """Count something; `trim` when done."""
+        """Add to a count; call `trim` in the end."""
         counts = self.tables.setdefault(table, {})
         counts[key] = counts.get(key, 0) + count
 
     def count(self, table: str, key: str | None = None) -> int:
-        """Return one count, or the sum of a table's."""
+        """Return the count of a key, or the sum of a table."""
         counts = self.tables.get(table, {})
         return sum(counts.values()) if key is None else counts.get(key, 0)
 
     def table(self, name: str) -> list[tuple[str, int]]:
-        """Return a table's rows, the greatest first."""
+        """Return the rows of a table, the largest first."""
         return sorted(
             self.tables.get(name, {}).items(), key=lambda row: (row[0] == OTHER, -row[1], row[0])
         )
 
     def pairs(self, name: str) -> list[tuple[tuple[str, ...], int]]:
-        """Return the rows of a table whose keys have parts."""
+        """Return the rows of a table, with their keys split into parts."""
         return [(tuple(key.split(SEPARATOR)), count) for key, count in self.table(name)]
 
     def trim(self) -> Self:
-        """Keep to the bounds."""
+        """Drop what exceeds the maximum sizes."""
         for name, counts in self.tables.items():
             if len(counts) - (OTHER in counts) > MAX_KEYS:
                 kept = set(sorted((key for key in counts if key != OTHER), key=_rank)[:MAX_KEYS])
@@ -69,7 +70,7 @@ class Summary:
         return self
 
     def merge(self, other: Summary) -> Summary:
-        """Return the figures of both together; neither is changed."""
+        """Return the sum of both; neither is changed."""
         tables = {name: dict(counts) for name, counts in self.tables.items()}
         for name, counts in other.tables.items():
             mine = tables.setdefault(name, {})
@@ -79,11 +80,11 @@ class Summary:
 
     @classmethod
     def merged(cls, summaries: Iterable[Summary]) -> Summary:
-        """Return the figures of all together."""
+        """Return the sum of all."""
         return reduce(cls.merge, summaries, Summary())
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON; `from_json` reads it."""
+        """Return the figures as JSON, for `from_json`."""
         tables = {
             name: dict(sorted(counts.items())) for name, counts in sorted(self.tables.items())
         }
@@ -94,12 +95,12 @@ class Summary:
         }
 
     def dumps(self) -> str:
-        """Return it as JSON text, for engines that pass strings."""
+        """Return the figures as JSON text, for engines that pass strings."""
         return json.dumps(self.to_json(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Read what `to_json` or `dumps` wrote. Raises ValueError for anything else."""
+        """Read the result of `to_json` or `dumps`. Raises ValueError for anything else."""
         value = json.loads(value) if isinstance(value, (str, bytes)) else value
         if not isinstance(value, Mapping) or value.get("version") != VERSION:
             raise ValueError("not the summary of an audit of this version")

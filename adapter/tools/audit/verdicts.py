@@ -1,7 +1,7 @@
-"""What would become of one request on the Responses API: asked of the code that decides it in production, and of nothing else.
+"""Classify one request: what would become of it on the Responses API, by the production code.
 
-The router says by which policy the request would move, and the plan what becomes of it; where it wouldn't move, `ways_out` says
-under which settings it would.
+The router gives the policy for the request and the plan what becomes of it; if it is kept on Chat,
+`find_remedies` finds the settings that would move it.
 """
 
 from __future__ import annotations
@@ -26,24 +26,27 @@ from .features import features_of
 VerdictKind = Literal[
     "as it is", "with changes", "with settings", "with breaking settings", "stays", "refused"
 ]
-"""`as it is`: it moves, and the ledger is empty. `with changes`: it moves, and the ledger says what is different. `with settings`: it
-would move with other settings, and be answered; what they drop is a nuance or a cost. `with breaking settings`: it would move only
-without something that the answer is read for (`rules.BREAKING_DROPS`). `stays`: on Chat Completions, whatever the settings. `refused`: an error there, and Chat can't serve
-it either, or the policy says `error`."""
+"""`as it is`: it moves without a loss. `with changes`: it moves, and the conversion report lists
+the changes. `with settings`: it would move with other settings, at the price of a nuance or a cost.
+`with breaking settings`: it would move only without something that programs read in the reply
+(`BREAKING_DROPS` of `translation/parameters.py`). `stays`: kept on Chat, whatever the settings.
+`refused`: an error on the Responses API, and Chat can't serve it either, or the policy is
+`error`."""
 
 VERDICT_KINDS: Final = get_args(VerdictKind)
 
 _MAX_SHAPES = 20_000
-_MAX_CHARACTERS = 32 * 1024 * 1024  # of the names in them
+_MAX_CHARACTERS = 32 * 1024 * 1024  # in the names of all shapes
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What would become of every request of one shape: names, paths and numbers, never contents.
 
-    `settings` are what it takes to move, `emulate n` or `drop seed`; `held` what holds it under the settings as they are, by
-    parameter or path; `kept` what no setting removes, by path and reason; `losses` the ledger of what moves, by path and action.
-    `rule` is the index of the rule that holds for it; `n` how many answers it asks for.
+    `settings` are what it needs to move, such as `emulate n` or `drop seed`. `held` is what keeps
+    it on Chat under the current settings, by parameter or path; `kept` is what no setting removes,
+    by path and reason; `losses` are the losses of a request that moves, by path and action. `rule`
+    is the index of the rule that matches; `n` is how many choices it asks for.
     """
 
     kind: VerdictKind
@@ -64,9 +67,9 @@ class Verdict:
 
 
 class Classifier:
-    """Judge requests by one state of the settings; what was judged once is remembered by its shape.
+    """Classify requests under fixed settings, once per shape.
 
-    `plain=True` remembers nothing, and judges every request by itself.
+    `plain=True` classifies every request by itself.
     """
 
     def __init__(self, settings: Settings, *, plain: bool = False) -> None:
@@ -76,7 +79,7 @@ class Classifier:
         self._characters = 0
 
     def classify(self, logged: LoggedRequest) -> Verdict:
-        """Return the verdict on a request."""
+        """Return the verdict for a request."""
         if self._plain:
             return self._classify(logged)
         shape = shapes.shape_of(logged.body, logged.raw_path, logged.host)
@@ -92,23 +95,25 @@ class Classifier:
     def _classify(self, logged: LoggedRequest) -> Verdict:
         body, raw_path = logged.body, logged.raw_path
         call = Call(None, {}, NO_OVERRIDES, raw_path, logged.host, body=body)
-        ground, rule = self._router.settings_for(call)
-        choice = ground.responses_route
-        plan, asked = plan_with_queries(body, raw_path, choice)
-        facts = choice.policy.models
+        settings, rule = self._router.settings_for(call)
+        route = settings.responses_route
+        plan, asked = plan_with_queries(body, raw_path, route)
+        facts = route.policy.models
         sent = call.model
-        family = facts.profile(sent) if sent is not None else None
+        profile = facts.profile(sent) if sent is not None else None
         rest: dict[str, Any] = {
             "model": safe_names.model(sent),
             "responses_only_reason": plan.responses_only_reason
             or _responses_only_reason(facts, sent),
-            "chat_only": family.chat_only if family is not None else False,
+            "chat_only": profile.chat_only if profile is not None else False,
             "shutdown": facts.shutdown(sent) if sent is not None else None,
             "bug": plan.reason == "adapter-bug",
             "rule": rule,
-            "n": _answer_count(body),
+            "n": _choice_count(body),
             **_parameters(body),
-            "features": features_of(body, reasons=family.reasons if family is not None else False),
+            "features": features_of(
+                body, reasons=profile.reasons if profile is not None else False
+            ),
         }
         if plan.translation is not None:
             losses = tuple(
@@ -117,19 +122,21 @@ class Classifier:
                 )
             )
             return Verdict("with changes" if losses else "as it is", losses=losses, **rest)
-        ways = find_remedies(body, raw_path, choice, asked)
+        remedies = find_remedies(body, raw_path, route, asked)
         held = tuple(name for name in asked if name not in UNDROPPABLE)
-        if ways.plan.translation is not None:
-            settings = (
-                *(f"emulate {name}" for name in ways.emulate),
-                *(f"drop {name}" for name in ways.drop),
+        if remedies.plan.translation is not None:
+            needed = (
+                *(f"emulate {name}" for name in remedies.emulate),
+                *(f"drop {name}" for name in remedies.drop),
             )
-            fate: VerdictKind = "with breaking settings" if ways.is_breaking else "with settings"
-            return Verdict(fate, settings=settings, held=held, **rest)
+            kind: VerdictKind = (
+                "with breaking settings" if remedies.is_breaking else "with settings"
+            )
+            return Verdict(kind, settings=needed, held=held, **rest)
         kept = tuple(
             dict.fromkeys(
                 (safe_names.without_indexes(loss.path), loss.why)
-                for loss in ways.plan.losses
+                for loss in remedies.plan.losses
                 if loss.action == "held"
             )
         )
@@ -138,11 +145,11 @@ class Classifier:
 
 
 def _responses_only_reason(facts: ModelProfiles, model: str | None) -> str | None:
-    # Where the plan failed before it came to ask: a malformed request to a model that Chat doesn't serve.
+    # If the plan failed earlier: a malformed request to a model that Chat doesn't serve.
     return facts.responses_only_reason(model, tools=False, effort=None)
 
 
-def _answer_count(body: Any) -> int:
+def _choice_count(body: Any) -> int:
     n = body.get("n") if isinstance(body, dict) else None
     return n if type(n) is int and n > 1 else 1
 

@@ -1,4 +1,4 @@
-"""Be the command `adapter`.
+"""The `adapter` command.
 
 Help and version need nothing beyond the core; a command and its libraries are imported when it is
 called.
@@ -20,9 +20,9 @@ _COMPLETION_VARIABLE = "_ADAPTER_COMPLETE"  # set by the shells' completion
 
 
 def main() -> None:
-    """Run the command line and exit with one of the codes of `ending`.
+    """Run the command line and exit with a code of `exit_codes`.
 
-    What the user can mend is one line on stderr.
+    An error of the user's is one line on stderr.
     """
     sys.exit(_run(sys.argv[1:]))
 
@@ -41,9 +41,9 @@ def _run(arguments: Sequence[str]) -> int:
         exit_codes.print_error(mistake)
         return EXIT_USAGE
     except OSError as error:
-        said = exit_codes.usage_error_from(error)
-        if said is not None:
-            exit_codes.print_error(said)
+        message = exit_codes.usage_error_from(error)
+        if message is not None:
+            exit_codes.print_error(message)
         exit_codes.discard_stdout()
         return EXIT_USAGE
     return code
@@ -69,7 +69,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         need = missing_packages(command or next(iter(COMMANDS.values())))
         if need and command is not None and not {"-h", "--help"}.isdisjoint(rest):
             print(
-                f"Usage: adapter {first} …\n\n  {command.help}\n\nIts options can't be shown here: it {need}."
+                f"Usage: adapter {first} …\n\n  {command.help}\n\n"
+                f"Its options can't be shown here: it {need}."
             )
             return 0
         if need:

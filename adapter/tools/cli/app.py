@@ -1,4 +1,4 @@
-"""The commands as one typer application, each of them imported when it is called."""
+"""The commands as one typer application; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from .typer_errors import error_message
 
 _HELP = ["-h", "--help"]
 _COMPLETION = ("--install-completion", "--show-completion")
-_ClickException: type[Exception] = typer.BadParameter.__mro__[
-    2
-]  # ClickException, which typer may bring itself
+# ClickException, of click itself or of the copy in typer.
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class _Commands(TyperGroup):
-    """The group of the table's commands."""
+    """The group of the commands in `COMMANDS`."""
 
     _listing = False
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """List the names."""
+        """Return the names of the commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -44,17 +43,17 @@ class _Commands(TyperGroup):
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that is called. Raises Mistake."""
+        """Find the command that is called. Raises UsageError."""
         if args[0] not in COMMANDS and not ctx.resilient_parsing and not args[0].startswith("-"):
             raise UsageError(unknown_command(args[0]))
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: Any) -> str:
-        """Return the help, which is the same without these libraries."""
+        """Return the help text, which is the same if typer isn't installed."""
         return usage().rstrip("\n")
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """List names for a shell, without an import of what they name."""
+        """Complete names of commands without importing these."""
         self._listing = True
         try:
             return super().shell_complete(ctx, incomplete)
@@ -62,17 +61,17 @@ class _Commands(TyperGroup):
             self._listing = False
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what ends it from outside is ours to say."""
+        """Run the command; turn interrupts and OSErrors into exceptions that typer passes on."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted from None
-        except OSError as error:  # typer would end by itself where a pipe is closed
+        except OSError as error:  # typer would end the process if a pipe is closed
             raise _CarriedOSError(error) from None
 
 
 class _CarriedOSError(Exception):
-    """Carries what the system refused past typer."""
+    """Carries an OSError past typer."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
@@ -120,24 +119,27 @@ def adapter(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line, and return its exit code. Raises Mistake, Interrupted, AdapterError and OSError."""
+    """Run a command line and return its exit code.
+
+    Raises UsageError, Interrupted, AdapterError and OSError.
+    """
     if arguments and arguments[0] in _COMPLETION:
         return _completion(*arguments)
     return _run(arguments)
 
 
 def _completion(option: str, *shell: str) -> int:
-    """Show or install the completion of the shell that is named, else of the one that this runs in."""
-    if shell:  # typer's option takes a value only where it doesn't look for the shell by itself
+    """Show or install the completion of the named shell, by default of the current one."""
+    if shell:  # typer's option takes a value only if it doesn't detect the shell
         os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
-    said = io.StringIO()
-    with redirect_stderr(said):
+    stderr = io.StringIO()
+    with redirect_stderr(stderr):
         code = _run((option, *shell))
     if code:
         raise UsageError(
-            f"{option}: which shell this is can't be told; name it: bash, zsh, fish, powershell, pwsh"
+            f"{option}: the shell can't be detected; name it: bash, zsh, fish, powershell, pwsh"
         )
-    print(said.getvalue(), end="", file=sys.stderr)
+    print(stderr.getvalue(), end="", file=sys.stderr)
     return code
 
 

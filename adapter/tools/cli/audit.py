@@ -1,4 +1,4 @@
-"""Be `adapter audit`: what of logged traffic would move to the Responses API, what stays, and what would change that."""
+"""`adapter audit`: which logged requests would move, what keeps the others on Chat, what helps."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from adapter.tools.audit.number_format import percent
 
 from .console import (
     EXIT_FINDINGS,
+    EXIT_INTERRUPTED,
     Json,
     SettingsFile,
     UsageError,
@@ -34,16 +35,20 @@ from .console import (
 from .row_options import BodyPath, FormatsFile, row_formats
 
 _MEGABYTE = 1_000_000
-_INTERRUPTED = 130  # as shells have it
-_MAX_ROWS = 12  # of a table on the terminal; all of them are in the page and the JSON
-_STYLES = {"refused": "red", "as it is": "green", "with changes": "cyan", "with settings": "yellow"}
+_MAX_ROWS = 12  # of a table on the terminal; the page and the JSON have all rows
+_STYLES = {
+    "unreadable": "red",
+    "as it is": "green",
+    "with changes": "cyan",
+    "with settings": "yellow",
+}
 _VERDICT_TEXT = {
     "as it is": "moves as it is",
-    "with changes": "moves, and the ledger says what is different",
+    "with changes": "moves; the conversion report lists what changes",
     "with settings": "would move with a setting",
-    "with breaking settings": "would move with a setting that breaks answers",
-    "stays": "stays on Chat Completions",
-    "refused": "would be an error on the Responses API",
+    "with breaking settings": "would move with a setting that breaks replies",
+    "stays": "kept on Chat Completions",
+    "unreadable": "would be an error on the Responses API",
 }
 
 
@@ -52,7 +57,8 @@ def audit(  # noqa: PLR0917  # a command's options
         list[Path],
         typer.Argument(
             metavar="LOGS",
-            help="JSON lines, JSON arrays and documents, HAR (also .gz, .zst, .bz2, .xz) or Parquet; folders of them; - for standard input.",
+            help="JSON lines, JSON arrays and documents, HAR (also .gz, .zst, .bz2, .xz) "
+            "or Parquet; folders of them; - for standard input.",
             show_default=False,
         ),
     ],
@@ -60,7 +66,7 @@ def audit(  # noqa: PLR0917  # a command's options
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", metavar="FILE", help="Write the report as one page that needs nothing else."
+            "--html", metavar="FILE", help="Write the report as one self-contained HTML page."
         ),
     ] = None,
     state: Annotated[
@@ -68,32 +74,38 @@ def audit(  # noqa: PLR0917  # a command's options
         typer.Option(
             "--state",
             metavar="FILE",
-            help="Keep the progress here, so that the same command goes on after an interruption, and logs can be added later. "
-            "Else, with --html, beside the page until it is written.",
+            help="Save the progress in this file, to resume after an interruption or to add logs "
+            "later. Without it, --html saves it next to the page until the page is written.",
         ),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the progress, and begin anew.")
+        bool,
+        typer.Option("--restart", help="Discard the saved progress and start over."),
     ] = False,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option(
             "--engine",
-            help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS (needs the extra `ray`).",
+            help="This machine's cores; or a Ray cluster, the one of RAY_ADDRESS "
+            "(needs the extra `ray`).",
         ),
     ] = "local",
     body: BodyPath = None,
     formats: FormatsFile = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="How many processes; all cores by default.")
+        int | None,
+        typer.Option("--jobs", min=1, help="How many processes; by default one per core."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what of logged chat requests would move to the Responses API, what holds the others, and which settings would move them.
+    """Show which logged chat requests would move to the Responses API, and what keeps the others.
 
-    A row is a request's body, or holds one as logs do: batch files, HAR, LiteLLM, Langfuse, LangSmith, OpenTelemetry, structured
-    logging; with the answer beside it tokens are counted too. Each verdict is that of the code that runs in production, with the
-    settings given. No contents are shown: names of models and parameters, counts, and the places of lines that can't be read. Ends with 1 where there are such lines, or such files.
+    It also shows which settings would move more. A row is the body of a request, or contains one in
+    the format of a log: batch files, HAR, LiteLLM, Langfuse, LangSmith, OpenTelemetry, structured
+    logging; if it also has the reply, tokens are counted. Each verdict comes from the code that
+    runs in production, under the given settings. The report contains names of models and
+    parameters, counts, and the locations of lines that can't be read, but no prompts or replies.
+    Exits with 1 if there are such lines or files.
     """
     from adapter._util.regular_files import Unreadable
     from adapter.tools.audit import audit as run
@@ -104,22 +116,29 @@ def audit(  # noqa: PLR0917  # a command's options
 
     in_force, source = load_settings(settings)
     rows = row_formats(body, formats)
-    if html is not None and html.is_dir():  # said before the work, not after it
+    if html is not None and html.is_dir():  # checked before the work begins
         raise UsageError(f"--html {html}: {os.strerror(errno.EISDIR)}")
-    refused: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     try:
-        found = _find_logs(logs, refused, state)
+        found = _find_logs(logs, unreadable, state)
         own_state = state is None and html is not None and all(log.kind != "pipe" for log in found)
         if own_state and html is not None:
             state = html.with_name(f"{html.name}.state")
         with progress("Auditing, MB", sum(log.size for log in found) // _MEGABYTE) as advance:
             done = run(
-                [log.path for log in found], in_force, formats=rows, state=state, restart=restart, engine=engine, jobs=jobs,
-                progress=_in_megabytes(advance), changed=partial(_report_unreadable, refused, ""),
-            )  # fmt: skip
+                [log.path for log in found],
+                in_force,
+                formats=rows,
+                state=state,
+                restart=restart,
+                engine=engine,
+                jobs=jobs,
+                progress=_in_megabytes(advance),
+                changed=partial(_report_unreadable, unreadable, ""),
+            )
         document = report(done.summary, in_force, today=dt.datetime.now(dt.UTC).date())
         document["logs"], document["settings_file"] = len(found), str(source) if source else None
-        document["unread"] = [{"file": path, "why": why} for path, why in refused.items()]
+        document["unread"] = [{"file": path, "why": why} for path, why in unreadable.items()]
         if html is not None:
             html.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(html, page(document))
@@ -129,13 +148,13 @@ def audit(  # noqa: PLR0917  # a command's options
         err().print(
             "Interrupted."
             if state is None
-            else f"Interrupted; the same command goes on from {state}."
+            else f"Interrupted; the same command resumes from {state}."
         )
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenExecutor:
-        again = "; the same command goes on from there" if state is not None else ""
+        again = "; the same command resumes from there" if state is not None else ""
         raise UsageError(
-            f"a process was killed, perhaps for want of memory: try fewer --jobs{again}"
+            f"a worker process was killed, possibly out of memory: try fewer --jobs{again}"
         ) from None
     except (StaleCheckpoint, NoRequests, Unreadable) as error:
         raise UsageError(str(error)) from None
@@ -151,9 +170,10 @@ def audit(  # noqa: PLR0917  # a command's options
         err().print(f"The page is {printable(html)}.")
     if any(rule.match.tag or rule.match.call_site for rule in in_force.rules):
         err().print(
-            "Rules that match a tag or a call site hold for no logged request: logs don't know them."
+            "Rules that match a tag or a call site apply to no logged request: "
+            "logs don't record them."
         )
-    if document["bad_lines"]["count"] or document["adapter_bugs"] or refused:
+    if document["bad_lines"]["count"] or document["adapter_bugs"] or unreadable:
         raise typer.Exit(EXIT_FINDINGS)
 
 
@@ -163,7 +183,7 @@ def _report_unreadable(unreadable: dict[str, str], what: str, path: str, why: st
 
 
 def _find_logs(logs: list[Path], unreadable: dict[str, str], state: Path | None) -> Any:
-    """Find the logs; say which files can't be read, and put them into `refused`."""
+    """Find the logs; report the files that can't be read and add them to `unreadable`."""
     from adapter.tools.audit.inputs import find_logs
 
     found = find_logs(
@@ -173,7 +193,8 @@ def _find_logs(logs: list[Path], unreadable: dict[str, str], state: Path | None)
     )
     if not found:
         raise UsageError(
-            f"no logs in {', '.join(map(str, logs))}: expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
+            f"no logs in {', '.join(map(str, logs))}: "
+            "expected files, or folders with .jsonl, .jsonl.gz, .parquet …"
         )
     return found
 
@@ -181,19 +202,19 @@ def _find_logs(logs: list[Path], unreadable: dict[str, str], state: Path | None)
 def _in_megabytes(advance: Any) -> Any:
     left = 0
 
-    def told(count: int) -> None:
+    def advance_bytes(count: int) -> None:
         nonlocal left
         whole, left = divmod(left + count, _MEGABYTE)
         advance(whole)
 
-    return told
+    return advance_bytes
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:
     total = document["requests"]
     console.print(
         Text(
-            f"{total:,} chat request{'s' * (total != 1)} in {document['logs']:,} {'log' if document['logs'] == 1 else 'logs'}",
+            f"{_counted(total, 'chat request')} in {_counted(document['logs'], 'log')}",
             style="bold",
         )
     )
@@ -219,13 +240,17 @@ def _show(console: Console, document: dict[str, Any]) -> None:
             _step,
         )
     _list(
-        console, _table("What no setting moves", "requests", "why", left=(2,)), document["kept"],
+        console,
+        _table("What no setting moves", "requests", "why", left=(2,)),
+        document["kept"],
         lambda row: (row["path"], f"{row['requests']:,}", row["why"]),
-    )  # fmt: skip
+    )
     _list(
-        console, _table("What the ledger would say", "requests", "", left=(2,)), document["losses"],
+        console,
+        _table("What the conversion report would list", "requests", "", left=(2,)),
+        document["losses"],
         lambda row: (row["path"], f"{row['requests']:,}", row["action"]),
-    )  # fmt: skip
+    )
     _list(
         console,
         _table("Models", "requests", "move", "with settings", "", left=(4,)),
@@ -239,7 +264,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         )
     if document["features"]:
         console.print(table)
-    _show_several(console, document["several_answers"])
+    _show_multiple_choices(console, document["several_answers"])
     if document["unknown_parameters"]:
         names = [
             f"{row['name']} ({row['requests']:,})"
@@ -257,24 +282,27 @@ def _step(row: dict[str, Any]) -> tuple[str, ...]:
     return " + ".join(row["settings"]), f"{row['more']:,}", percent(row["share"]), effects
 
 
-def _show_several(console: Console, several: dict[str, Any]) -> None:
+def _show_multiple_choices(console: Console, choices: dict[str, Any]) -> None:
     for when, words in (("now", ""), ("with_settings", "would be sent with emulate n")):
-        row = several[when]
+        row = choices[when]
         if row["requests"]:
             are = "is sent" if row["requests"] == 1 else "are sent"
             tokens = row["more_prompt_tokens"] + row["more_prompt_tokens_estimated"]
             about = "about " if row["more_prompt_tokens_estimated"] else ""
-            said = (
-                f"Several answers: {_counted(row['requests'], 'request')} {words or are},"
-                f" as {_counted(row['more_requests'], 'more request')} with {about}{_counted(tokens, 'more prompt token')}."
+            console.print(
+                Text(
+                    f"Requests with n > 1: {_counted(row['requests'], 'request')} {words or are}, "
+                    f"as {_counted(row['more_requests'], 'more request')} "
+                    f"with {about}{_counted(tokens, 'more prompt token')}."
+                ),
+                "",
             )
-            console.print(Text(said), "")
 
 
 def _show_bad(console: Console, document: dict[str, Any]) -> None:
     if document["formats"]:
         named = [f"{row['name']} ({row['requests']:,})" for row in document["formats"]]
-        console.print(Text(f"Rows by shape: {', '.join(named)}"), "")
+        console.print(Text(f"Rows by format: {', '.join(named)}"), "")
     for row in document["not_in_the_log"]:
         were = "was logged without its" if row["requests"] == 1 else "were logged without their"
         console.print(
@@ -289,7 +317,8 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
     if document["adapter_bugs"]:
         console.print(
             Text(
-                f"The adapter itself failed on {_counted(document['adapter_bugs'], 'request')}; they would stay on Chat. Please report it.",
+                f"The adapter itself failed on {_counted(document['adapter_bugs'], 'request')}; "
+                "they would be kept on Chat. Please report it.",
                 style="red",
             )
         )
@@ -306,7 +335,7 @@ def _show_bad(console: Console, document: dict[str, Any]) -> None:
 
 
 def _counted(count: int, what: str) -> str:
-    """Write a number of things, one or many."""
+    """Format a count of things, with an -s unless there is one."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
@@ -314,20 +343,20 @@ def _left_out(document: dict[str, Any]) -> tuple[tuple[int, str, str], ...]:
     rows = document["rows_without_request"]
     return (
         (document["other_endpoints"], "request", "to other endpoints"),
-        (rows["answers"], "answer", "without a request"),
+        (rows["answers"], "row", "with a reply only"),
         (rows["others"], "row", "of another kind"),
     )
 
 
 def _remarks(row: dict[str, Any]) -> str:
-    said = []
+    remarks = []
     if row["shutdown"]:
-        said.append(f"{'was shut down' if row['gone'] else 'shuts down'} on {row['shutdown']}")
+        remarks.append(f"{'was shut down' if row['gone'] else 'shuts down'} on {row['shutdown']}")
     if row["chat_only"]:
-        said.append("Chat only")
+        remarks.append("Chat only")
     if row["one_way"]:
-        said.append(f"one way, {row['one_way']['requests']:,}")
-    return "; ".join(said)
+        remarks.append(f"Responses-only, {row['one_way']['requests']:,}")
+    return "; ".join(remarks)
 
 
 def _model(row: dict[str, Any]) -> tuple[str, ...]:
@@ -340,7 +369,7 @@ def _model(row: dict[str, Any]) -> tuple[str, ...]:
 def _list(
     console: Console, table: Table, rows: list[Any], cells: Callable[[Any], tuple[str, ...]]
 ) -> None:
-    """Print the first rows, and how many there are besides; nothing where there are none."""
+    """Print the first rows and the number of the others; nothing if there are no rows."""
     for row in rows[:_MAX_ROWS]:
         table.add_row(*cells(row))
     if len(rows) > _MAX_ROWS:

@@ -1,4 +1,4 @@
-"""The commands as data: what `adapter --help` lists, also where their libraries aren't installed."""
+"""The commands as data, which `adapter --help` lists even if their libraries aren't installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it does in a line, and what imports the function that it is.
+    """A command: its help in one line, and a loader that imports its function.
 
     `needs` are the libraries that it imports beyond the core.
     """
@@ -22,7 +22,7 @@ class Command:
     needs: tuple[str, ...] = ("typer", "rich")
 
 
-# Import statements, since what makes one executable of a program follows these alone.
+# Import statements, because tools that build executables follow only these.
 
 
 def _audit() -> Callable[..., None]:
@@ -70,21 +70,27 @@ def _schema() -> Callable[..., None]:
 COMMANDS: dict[str, Command] = {
     one.name: one
     for one in (
-        Command("audit", "Show which requests of your logs would move to the Responses API.", _audit),
         Command(
-            "demo", "Run programs on both APIs, side by side; without a key or the network.", _demo,
+            "audit", "Show which requests of your logs would move to the Responses API.", _audit
+        ),
+        Command(
+            "demo",
+            "Run programs on both APIs, side by side; without a key or the network.",
+            _demo,
             ("typer", "rich", "vcr", "yaml"),
         ),
         Command("doctor", "Check this installation, its settings, memory and endpoints.", _doctor),
         Command("explain", "Show what becomes of one chat request, and why.", _explain),
-        Command("force", "Write the kill switch into a settings file, or take it out.", _force),
+        Command("force", "Write the kill switch into a settings file, or remove it.", _force),
         Command(
-            "scan", "Find the calls that a code base makes, and change its imports.", _scan,
+            "scan",
+            "Find the calls that a code base makes, and change its imports.",
+            _scan,
             ("typer", "rich", "libcst"),
         ),
         Command("schema", "Print the JSON schema of the settings file, for editors.", _schema),
     )
-}  # fmt: skip
+}
 
 _EXTRAS = {
     "typer": "tools",
@@ -111,7 +117,7 @@ Commands:
 
 
 def usage() -> str:
-    """Return what `adapter --help` prints: the commands, and what is missing for them, if anything is."""
+    """Return the output of `adapter --help`: the commands, and the libraries that are missing."""
     width = max(map(len, COMMANDS))
     lines = [f"  {one.name:{width}}  {one.help}\n" for one in COMMANDS.values()]
     notes = [
@@ -125,7 +131,7 @@ def usage() -> str:
 
 
 def missing_packages(command: Command) -> str:
-    """Say what isn't installed that a command needs: `needs typer, rich (extra `cli`)`; nothing where all is."""
+    """Return which libraries a command lacks, with their extra; empty if it has all of them."""
     absent = [name for name in command.needs if not _is_installed(name)]
     if not absent:
         return ""
@@ -135,12 +141,12 @@ def missing_packages(command: Command) -> str:
 
 
 def unknown_command(name: str) -> str:
-    """Say that there is no such command, and which was meant."""
+    """Return the message for an unknown command, with a suggestion."""
     return f"{name}: no such command{suggestion(name, COMMANDS)}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Ask whether a name that is nearly the same was meant; nothing where there is none."""
+    """Return a question whether a similar name was meant, empty if there is none."""
     found = difflib.get_close_matches(name[:100], list(known), 1)
     return f"; did you mean {found[0]}?" if found else ""
 

@@ -1,8 +1,8 @@
-"""How every command speaks: its result on stdout, everything else on stderr, a mistake in one line.
+"""The console of every command: its result on stdout, everything else on stderr.
 
-Exit codes: 0 all is well; 1 the command worked, and what it found is to be looked at; 2 it was used
-wrongly, or can't work with what it was given; 130 it was interrupted (see `ending`). With `--json`,
-stdout holds one document and nothing else.
+Exit codes: 0 success; 1 the command worked and found something that needs attention; 2 it was used
+wrongly or can't work with its input; 130 it was interrupted (see `exit_codes`). With `--json`,
+stdout is one JSON document and nothing else.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ __all__ = [
     "progress",
     "read_file_argument",
     "read_stdin",
-]  # fmt: skip
+]
 
 VERSION = 1
-"""The version of the documents that `--json` prints: it grows when a field goes, or says another thing."""
+"""The version of the `--json` documents; increased if a field is removed or changes its meaning."""
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
@@ -66,43 +66,44 @@ SettingsFile = Annotated[
     typer.Option(
         "--settings",
         metavar="FILE",
-        help="The settings file, as in production; else ADAPTER_CONFIG's, else (not for the doctor) adapter.toml or [tool.adapter] of pyproject.toml here.",
+        help="The settings file, as in production; else ADAPTER_CONFIG's, else (not for the "
+        "doctor) adapter.toml or [tool.adapter] of pyproject.toml here.",
     ),
 ]
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print the one document that `--json` promises; `version` comes first in it, where it has none of its own."""
+    """Print the document of `--json`, with `version` first unless it has its own."""
     document = document if "version" in document else {"version": VERSION, **document}
     text = safe_names.in_json(json.dumps(document, indent=2, ensure_ascii=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # another encoding than UTF-8, or half a surrogate pair
+    except UnicodeEncodeError:  # an encoding other than UTF-8, or a lone surrogate
         text = json.dumps(document, indent=2)
     sys.stdout.write(f"{text}\n")
 
 
 class _Console(Console):
-    """A console that prints what it is given: no markup in it, and nothing that the terminal would act on."""
+    """A console that prints text as it is, without markup and terminal control characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Let `main` end the command: rich would end it by itself, with 1."""
+        """Raise, so that `main` ends the command; rich would exit with 1."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Give the pieces of what is printed."""
+        """Yield the segments to print, with control characters made visible."""
         for piece in super().render(renderable, options):
             text = piece.text if piece.control else safe_names.visible(piece.text)
             yield piece if text == piece.text else Segment(text, piece.style)
 
 
 def out() -> Console:
-    """Return the console for results. Where stdout is no terminal its width is 120, since rich would take 80."""
+    """Return the console for results; 120 columns wide if stdout isn't a terminal."""
     console = _Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
@@ -110,17 +111,24 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return the console for remarks and progress: stderr."""
+    """Return the console for remarks and progress, on stderr."""
     return _Console(stderr=True)
 
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Any]:
-    """Show a progress bar on stderr while the block runs; yields `advance(by=1)`. Shows nothing where stderr is no terminal."""
+    """Show a progress bar on stderr while the block runs, if stderr is a terminal.
+
+    Yields `advance(by=1)`.
+    """
     console = err()
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -132,12 +140,12 @@ def progress(description: str, total: int | None = None) -> Iterator[Any]:
         yield advance
 
 
-_MAX_SETTINGS_BYTES = 1 << 20  # bytes of a settings file that nobody has named
-_MAX_REQUEST_BYTES = 256 << 20  # bytes of a request
+_MAX_SETTINGS_BYTES = 1 << 20  # of a settings file in the working directory
+_MAX_REQUEST_BYTES = 256 << 20
 
 
 def read_file_argument(path: Path, option: str = "") -> bytes:
-    """Read a file that the user names: a regular one, or what a shell has opened (`<(…)`). Raises Mistake."""
+    """Read a regular file, or a shell's `<(…)`, that the user names. Raises UsageError."""
     try:
         if path.as_posix().startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
             with path.open("rb") as file:
@@ -150,7 +158,7 @@ def read_file_argument(path: Path, option: str = "") -> bytes:
 
 
 def read_stdin() -> bytes:
-    """Read what is piped in. Raises Mistake."""
+    """Read standard input. Raises UsageError."""
     if sys.stdin is None:
         raise UsageError("stdin: closed")
     try:
@@ -164,16 +172,18 @@ def load_settings(
 ) -> tuple[Settings, Path | None]:
     """Read the settings from the file named, else ADAPTER_CONFIG's, else the working directory's.
 
-    Returns the settings and the file they came from, if any. Raises Mistake for settings that can't be
-    used; `forced`: not for those that only a kill switch holds up. Without `look_here` they are those
-    of a program, which reads a file only where it is named; one that is found here is told of on stderr.
+    Returns the settings and the file they came from, if any. Raises UsageError for settings that
+    can't be used; with `allow_kill_switch` not for those that still apply a kill switch. Without
+    `search_working_directory` the settings are those of a program, which reads only a file that is
+    named. A file found in the working directory is reported on stderr.
     """
     named = path or environment.read().get(environment.CONFIG)
     if named is None and search_working_directory:
         named = find_settings_file()
         if named is not None:
             err().print(
-                f"settings: {named}, found here; a program reads it only where ADAPTER_CONFIG names it",
+                f"settings: {named}, found in the working directory; "
+                "programs read it only if ADAPTER_CONFIG names it",
                 soft_wrap=True,
             )
     logger = logging.getLogger("adapter")
@@ -184,20 +194,19 @@ def load_settings(
         raise UsageError(str(error).removeprefix("config_file: ")) from None
     finally:
         logger.removeFilter(_is_below_error)
-    if (
-        settings._problem and not allow_kill_switch
-    ):  # what a command says must not rest on the half of a file
+    # A command's results must not depend on half of a settings file.
+    if settings._problem and not allow_kill_switch:
         raise UsageError(settings._problem)
     return settings, Path(named) if named else None
 
 
 def _is_below_error(record: logging.LogRecord) -> bool:
-    """Keep errors out of the log: what is wrong with the settings the command says itself, once."""
+    """Filter errors from the log: the command reports problems of the settings itself."""
     return record.levelno < logging.ERROR
 
 
 def find_settings_file() -> Path | None:
-    """Find a settings file in the working directory. Raises Mistake for one that can't be read."""
+    """Find a settings file in the working directory. Raises UsageError if it can't be read."""
     own, project = Path("adapter.toml"), Path("pyproject.toml")
     if regular_files.is_file(own):
         try:
@@ -209,5 +218,5 @@ def find_settings_file() -> Path | None:
         regular_files.read(project, _MAX_SETTINGS_BYTES)
         found = settings_file.read(project)
     except (Unreadable, ConfigurationError):
-        return None  # somebody's project, which says nothing of the adapter
+        return None  # a project without settings for the adapter
     return None if found.problem else project

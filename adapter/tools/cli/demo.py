@@ -1,4 +1,4 @@
-"""Be `adapter demo`: the same programs on both APIs, side by side."""
+"""`adapter demo`: run the same programs on both APIs, side by side."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from .demo_runs import PROGRAMS, Program, RunResult, Side, Source, run
 from .demo_view import document, side_by_side
 
 _SCRIPTED = (
-    "Replayed from recordings, without a key or the network. The server that was recorded and its wire are real (vLLM, which "
-    "speaks both APIs); its model is a scripted stand-in, so the replies were written beforehand. Use --live for real ones."
+    "Replayed from recordings, without a key or the network. The recorded server and its replies "
+    "over HTTP are real (vLLM, which offers both APIs); its model is a scripted stand-in, so the "
+    "texts were written beforehand. Use --live for real ones."
 )
-_LIVE = "Live: the programs talk to {where}. A model words two replies differently, so only types, ends and calls are compared."
+_LIVE = (
+    "Live: the programs talk to {where}. Two replies of a model differ in wording, so only types, "
+    "finish reasons and tool calls are compared."
+)
 
 
 def demo(
@@ -42,7 +46,7 @@ def demo(
     *,
     as_json: Json = False,
 ) -> None:
-    """Run Chat Completions programs on both APIs, and show what each call site saw, what went out and what was decided."""
+    """Run Chat Completions programs on both APIs; show results, HTTP requests and routing."""
     if live and not server and not os.environ.get("OPENAI_API_KEY"):
         raise UsageError("--live: needs OPENAI_API_KEY in the environment")
     known = [program.name for program in PROGRAMS]
@@ -81,7 +85,7 @@ def demo(
 
 
 def _reachable(source: Source) -> str:
-    """Ask whether there is an API at all, and return its address as it may be shown. Raises Mistake."""
+    """Check that there is an API, and return its URL without credentials. Raises UsageError."""
     named = source.url is not None
     base = (
         source.url if source.url is not None else os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
@@ -93,7 +97,8 @@ def _reachable(source: Source) -> str:
     key = source.api_key
     if not (key.isascii() and key.isprintable()):
         raise UsageError(
-            f"{'--key' if named else 'OPENAI_API_KEY'}: holds what no key has, such as the end of a line"
+            f"{'--key' if named else 'OPENAI_API_KEY'}: contains characters that no key has, "
+            "such as a line break"
         )
     shown = clean_url(base)
     why = why_unusable(base, key)
@@ -103,7 +108,7 @@ def _reachable(source: Source) -> str:
 
 
 def _run(program: Program, side: Side, source: Source, where: str, save: Path | None) -> RunResult:
-    """Run a program; where a real server fails on Chat Completions itself there is nothing to compare. Raises Mistake."""
+    """Run a program. Raises UsageError if a real server fails on Chat Completions itself."""
     outcome = run(program, side, source, save_to=save)
     why = outcome.failure_reason if source.live else ""
     if why and (side is program.sides[0] or why.startswith("not reachable")):

@@ -1,8 +1,7 @@
-"""Run the demo's programs on either side, and note what their call sites saw, what went out, and what was decided.
+"""Run the demo's programs on either API, and record their results, HTTP requests and decisions.
 
-A program is run as the script that it is, with the flag in its environment. Under it lies a cassette: the committed one
-that is replayed, or a throw-away one where a real server is asked; what went over the wire is read from there in both
-cases.
+A program runs as a script, with the flag in its environment. HTTP requests are read from a
+cassette: the committed one that is replayed, or a temporary one if a real server is asked.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from adapter.tools import connection_errors
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Name one way to run a program: what the flag says at each of its requests."""
+    """One way to run a program: the value of the flag for each of its requests."""
 
     name: str
     flags: tuple[str, ...]
 
     @property
     def title(self) -> str:
-        """Give the column's heading."""
+        """The column's heading."""
         return " → ".join(self.flags) if len(set(self.flags)) > 1 else f"backend = {self.flags[0]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Name a program and the two ways to run it."""
+    """A program and the two ways to run it."""
 
     name: str
     title: str
@@ -56,7 +55,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program("query", "A parsed tool call", _BOTH_BACKENDS),
     Program(
         "tool_loop",
-        "A tool loop whose flag is flipped in mid-conversation",
+        "A tool loop whose flag changes during the conversation",
         (Side("chat", ("chat",) * 4), Side("flip", ("chat", "responses", "chat", "responses"))),
     ),
 )
@@ -64,7 +63,7 @@ PROGRAMS: tuple[Program, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Hold one request as it left and the reply as it came."""
+    """One request and its reply, as sent."""
 
     path: str
     request: dict[str, Any]
@@ -75,7 +74,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Hold what came of one run; `failure` is the exception behind `error`."""
+    """The result of one run; `failure` is the exception described in `error`."""
 
     printed: str = ""
     results: tuple[Any, ...] = ()
@@ -86,7 +85,7 @@ class RunResult:
 
     @property
     def failure_reason(self) -> str:
-        """Say why the program had no answer that it could use; nothing where it had one."""
+        """Return why the program has no usable reply, empty if it has one."""
         error = self.failure
         if error is None:
             return ""
@@ -101,23 +100,23 @@ class RunResult:
 
     @property
     def shape(self) -> list[str]:
-        """Say what the call site was handed, in terms that don't depend on what the model chose to say."""
+        """Describe the results in terms that don't depend on the model's wording."""
         return [_result_shape(result) for result in self.results]
 
     def agrees_with(self, other: RunResult, *, words: bool) -> bool:
-        """Tell whether two runs came out alike; `words` compares what was printed as well."""
+        """Return whether two runs agree; `words` compares the printed text as well."""
         if self.error or other.error or self.shape != other.shape:
             return False
         return not words or self.printed == other.printed
 
 
 def _result_shape(result: Any) -> str:
-    # The SDK's own class: the adapter may hand out a subclass of it, which is the same to a call site.
+    # The SDK's own class: the adapter may return a subclass, which is equivalent for a call site.
     known = next(
         (cls for cls in type(result).__mro__ if cls.__module__.partition(".")[0] == "openai"),
         type(result),
     )
-    name = known.__name__.partition("[")[0]  # a generic's parameter isn't the call site's business
+    name = known.__name__.partition("[")[0]  # without a generic's parameter
     choices = getattr(result, "choices", None)
     if not choices:
         return name
@@ -129,7 +128,7 @@ def _result_shape(result: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Say who answers: the committed cassettes, a server, or (without a URL) the API that the environment names."""
+    """Where replies come from: the committed cassettes, a server, or the API of the environment."""
 
     live: bool = False
     url: str | None = None
@@ -137,18 +136,18 @@ class Source:
 
     @property
     def api_key(self) -> str:
-        """Give the key that goes to a server."""
+        """The key to send to the server."""
         return (
             self.key or "unused" if self.url is not None else os.environ.get("OPENAI_API_KEY", "")
         )
 
     def redact(self, text: str) -> str:
-        """Take the key, and what looks like one, out of what a server has said."""
+        """Remove the key, and anything that looks like one, from a server's text."""
         return clean_text(text.replace(self.key, "…") if self.key else text)
 
     def environment(self, flag: str) -> dict[str, str | None]:
-        """Give the environment of a program; None takes a variable away."""
-        # What a user's own settings decide must not change the demo.
+        """Return the changes to a program's environment; None removes a variable."""
+        # The user's own settings must not change the demo.
         changes: dict[str, str | None] = {
             name: None for name in os.environ if name.startswith("ADAPTER_")
         }
@@ -162,19 +161,19 @@ class Source:
 
 
 def cassette_folder() -> Path:
-    """Find the demo's cassettes: in the wheel beside this file, else in the repository."""
+    """Return the folder of the demo's cassettes: next to this file in a wheel, or the sources'."""
     here = Path(__file__).resolve()
     inside, outside = here.parent / "cassettes", here.parents[3] / "cassettes" / "demo"
     return inside if inside.is_dir() else outside
 
 
 def run(program: Program, side: Side, source: Source, *, save_to: Path | None = None) -> RunResult:
-    """Run a program on one side; `save_to` keeps the cassette of a live run in that folder."""
+    """Run a program in one way; `save_to` is a folder for the cassette of a live run."""
     name = f"{program.name}.{side.name}.yaml"
     if not source.live:
         path = cassette_folder() / name
         if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "the recording isn't there", str(path))
+            raise FileNotFoundError(errno.ENOENT, "the recording is missing", str(path))
         return _run(program, side, source, path)
     if save_to is not None:
         return _run(program, side, source, save_to / name)
@@ -200,21 +199,21 @@ def _run(program: Program, side: Side, source: Source, path: Path) -> RunResult:
                 results = tuple(left["converse"](side.flags))
             else:
                 results = (left["completion"] if "completion" in left else left["stream"],)
-    except OSError:  # of the cassette's file: no program touches one
+    except OSError:  # of the cassette's file: the programs access no files
         raise
-    except Exception as failure:  # noqa: BLE001 - whatever goes wrong in a program is its outcome, and shown
+    except Exception as failure:  # noqa: BLE001 - any failure of a program is its result
         error = failure
     finally:
         _close_clients(left, error)
-    went = [] if cassette is None else cassette.data
-    exchanges = tuple(_exchange(request, response, source) for request, response in went)
+    recorded = [] if cassette is None else cassette.data
+    exchanges = tuple(_exchange(request, response, source) for request, response in recorded)
     decisions = tuple(decision(result) for result in results)
-    said = None if error is None else source.redact(f"{type(error).__name__}: {error}")
-    return RunResult(printed.getvalue(), results, decisions, exchanges, said, error)
+    message = None if error is None else source.redact(f"{type(error).__name__}: {error}")
+    return RunResult(printed.getvalue(), results, decisions, exchanges, message, error)
 
 
 def _close_clients(module_globals: Mapping[str, Any], error: Exception | None) -> None:
-    """Close what a program leaves open, as the end of its process would: in its globals, and in the frames of its failure."""
+    """Close the clients that a program left open, in its globals and its failure's frames."""
     from adapter import OpenAI
 
     frames = [
@@ -240,7 +239,7 @@ def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> Exch
         path=request.path,
         request=json.loads(request.body or b"{}"),
         status=response["status"]["code"],
-        # vcrpy makes text of it when it saves
+        # vcrpy converts it to text when it saves.
         reply=source.redact(body if isinstance(body, str) else body.decode("utf-8", "replace")),
         streamed=kind.startswith("text/event-stream"),
     )
@@ -248,7 +247,7 @@ def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> Exch
 
 @contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Change environment variables for a while."""
+    """Change environment variables during the block."""
     before = {name: os.environ.get(name) for name in changes}
 
     def put(values: Mapping[str, str | None]) -> None:

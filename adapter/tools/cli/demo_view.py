@@ -40,7 +40,7 @@ def side_by_side(
 
 
 def _cell(heading: str, body: Text) -> Table:
-    """Put a small heading over a cell's text."""
+    """Return a cell with a small heading."""
     grid = Table.grid(expand=True)
     grid.add_column(overflow="fold")
     grid.add_row(Text(heading, style="bold yellow"))
@@ -49,7 +49,7 @@ def _cell(heading: str, body: Text) -> Table:
 
 
 def document(program: Program, outcomes: Sequence[RunResult], *, same: bool) -> dict[str, Any]:
-    """Return what `side_by_side` shows as JSON, without the bodies that went over the wire."""
+    """Return the JSON of what `side_by_side` shows, without the bodies."""
     sides = [
         {
             "flags": list(side.flags),
@@ -78,7 +78,7 @@ def _result_cell(outcome: RunResult) -> Table:
         )
     if outcome.error:
         text.append(("\n" if text else "") + outcome.error, style="bold red")
-    return _cell("the call site saw", text)
+    return _cell("call site result", text)
 
 
 def _wire_cell(outcome: RunResult) -> Table:
@@ -88,7 +88,7 @@ def _wire_cell(outcome: RunResult) -> Table:
         text.append(f"POST {exchange.path}\n", style="bold")
         text.append("\n".join(f"  {line}" for line in request_lines(exchange.request)) + "\n")
         text.append(f"  ← {reply_line(exchange)}", style="dim")
-    return _cell("over the wire", text)
+    return _cell("HTTP requests", text)
 
 
 def _decision_cell(outcome: RunResult) -> Table:
@@ -97,16 +97,16 @@ def _decision_cell(outcome: RunResult) -> Table:
         text.append("\n" if text else "")
         text.append(f"{number}. " if len(outcome.decisions) > 1 else "")
         if decided is None:
-            text.append("nothing to decide by", style="dim")
+            text.append("no decision", style="dim")
             continue
         text.append(f"{decided.backend} (asked {decided.asked}): {decided.reason}")
         for loss in decided.losses:
             text.append(f"\n  {loss.path}: {loss.action}, {loss.why}", style="dim")
-    return _cell("decided", text)
+    return _cell("routing", text)
 
 
 def request_lines(body: dict[str, Any]) -> list[str]:
-    """Give the main fields of a request of either API, a line each; messages and items get one each."""
+    """Return the main fields of a request of either API, one per line, and a line per message."""
     lines: list[str] = []
     for key, value in body.items():
         if key in {"messages", "input"} and isinstance(value, list):
@@ -115,9 +115,8 @@ def request_lines(body: dict[str, Any]) -> list[str]:
         elif key == "tools":
             lines.append(f"tools: {', '.join(map(_tool_line, value))}")
         else:
-            lines.append(
-                f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            )
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{key}: {shown}")
     return lines
 
 
@@ -140,14 +139,14 @@ def _item_lines(item: dict[str, Any]) -> Iterable[str]:
 
 
 def _on_one_line(content: Any) -> str:
-    """Give content of either form on one line."""
+    """Return content of either API on one line."""
     if isinstance(content, list):
         content = " ".join(str(part.get("text", part.get("type"))) for part in content)
     return " ".join(str(content or "").split())
 
 
 def _tool_line(tool: dict[str, Any]) -> str:
-    """Name a tool, with where Chat nests it and how strict it is."""
+    """Name a tool, where Chat nests its name, and whether it is strict."""
     inner = tool.get("function", tool)
     form = "{function: {name}}" if "function" in tool else "{name}"
     return f"{inner.get('name', tool.get('type'))} {form}" + (
@@ -156,7 +155,7 @@ def _tool_line(tool: dict[str, Any]) -> str:
 
 
 def reply_line(exchange: Exchange) -> str:
-    """Sum a reply of either API up in a line."""
+    """Summarise a reply of either API in a line."""
     if exchange.streamed:
         return f"{exchange.status} {_stream_line(exchange.reply)}"
     try:
@@ -174,7 +173,7 @@ def reply_line(exchange: Exchange) -> str:
 
 
 def _stream_line(text: str) -> str:
-    """Count the events of a stream by their type."""
+    """Count the events of a stream by type."""
     counts: Counter[str] = Counter()
     for line in text.splitlines():
         if line.startswith("data: {"):

@@ -1,4 +1,4 @@
-"""`adapter doctor`: look for what keeps an installation from doing what its owner thinks it does."""
+"""`adapter doctor`: check an installation for problems."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ from .console import (
 )
 
 _STATE_STYLES: dict[State, tuple[str, str]] = {
-    "ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"),
+    "ok": ("ok", "green"),
+    "note": ("note", "cyan"),
+    "warning": ("warning", "yellow"),
+    "failed": ("FAILED", "bold red"),
     "skipped": ("skipped", "dim"),
-}  # fmt: skip
+}
 
 
 def doctor(
@@ -41,43 +44,54 @@ def doctor(
         bool,
         typer.Option(
             "--live",
-            help="Also ask both endpoints of OPENAI_BASE_URL, with an empty request that costs nothing.",
+            help="Also ask both endpoints of OPENAI_BASE_URL, with an empty request that costs "
+            "nothing.",
         ),
     ] = False,
     flags: Annotated[
         str | None,
         typer.Option(
             metavar="MODULE:OBJECT",
-            help="Also ask this OpenFeature client (or what makes one) for the flag.",
+            help="Also ask this OpenFeature client (or a factory of one) for the flag.",
         ),
     ] = None,
     sample: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Decide this call, the JSON body of a Chat Completions request."
+            metavar="FILE", help="Route this call, the JSON body of a Chat Completions request."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check this installation: package, SDK, settings and their origins, rules, memory, flag, endpoints, and a call's decision.
+    """Check this installation: package, SDK, settings, rules, memory, flag, endpoints and routing.
 
     Run it where your program runs, with its environment: the settings are those that the program
-    would have from its environment and file. What its code gives (`settings=…`, `_env_file=…`) is
-    not seen. Ends with 0 where no check failed, with 1 where one did; shows no secret.
+    gets from its environment and file. Settings in code (`settings=…`, `_env_file=…`) aren't seen.
+    Exits with 0 if no check failed, otherwise with 1; shows no secrets.
     """
-    trouble, held, file = "", None, None
+    problem, in_force, file = "", None, None
     try:
-        held, file = load_settings(settings, allow_kill_switch=True, search_working_directory=False)
+        in_force, file = load_settings(
+            settings, allow_kill_switch=True, search_working_directory=False
+        )
     except UsageError as mistake:
-        trouble = str(mistake)
-    patient = Environment(
-        held, trouble, dict(os.environ), Path.cwd(), flags, live,
-        sample=None if sample is None else _read(sample), unread_settings_file=_unread_settings_file() if held is not None and file is None else None,
-    )  # fmt: skip
+        problem = str(mistake)
+    installation = Environment(
+        in_force,
+        problem,
+        dict(os.environ),
+        Path.cwd(),
+        flags,
+        live,
+        sample=None if sample is None else _read(sample),
+        unread_settings_file=(
+            _unread_settings_file() if in_force is not None and file is None else None
+        ),
+    )
     found: list[Finding] = []
     with progress("checking", total=len(CHECKS)) as advance:
         try:
-            for finding in run_checks(patient):
+            for finding in run_checks(installation):
                 found.append(finding)
                 advance()
         except ConfigurationError as error:
@@ -92,7 +106,7 @@ def doctor(
 
 
 def _unread_settings_file() -> Path | None:
-    """Find the settings file that no program would read."""
+    """Find the settings file in the working directory, which no program reads."""
     try:
         return find_settings_file()
     except UsageError:
@@ -104,12 +118,13 @@ def _read(path: Path) -> dict[str, Any]:
         body = json_codec.loads_strictly(
             read_file_argument(path, "--sample ").removeprefix(b"\xef\xbb\xbf")
         )
-        json_codec.dumps(body)  # 1e999 is an infinity
+        json_codec.dumps(body)  # raises for 1e999, which is an infinity
     except ValueError:
         raise UsageError(f"--sample {path}: not JSON") from None
     if not isinstance(body, dict) or "messages" not in body:
         raise UsageError(
-            f"--sample {path}: expected the body of a Chat Completions call, an object with `messages`"
+            f"--sample {path}: expected the body of a Chat Completions call, "
+            "an object with `messages`"
         )
     return body
 
@@ -122,10 +137,10 @@ def _print(found: list[Finding]) -> None:
     table = Table.grid(padding=(0, 2))
     for one in found:
         word, style = _STATE_STYLES[one.state]
-        says = Text(one.message)
+        message = Text(one.message)
         if one.advice:
-            says.append(f"\n{one.advice}", style="italic")
-        table.add_row(Text(word, style=style), one.name, says)
+            message.append(f"\n{one.advice}", style="italic")
+        table.add_row(Text(word, style=style), one.name, message)
     console.print(table)
     counts = Counter(one.state for one in found)
     console.print(

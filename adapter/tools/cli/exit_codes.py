@@ -1,6 +1,6 @@
-"""How every command ends: its exit code, and the one line on stderr that says what was wrong.
+"""How every command ends: its exit code, and an error message in one line on stderr.
 
-Kept free of other libraries, since it also speaks where those of the commands aren't installed.
+This module imports no third-party library, so that it works if those of the commands are missing.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from io import TextIOWrapper
 from adapter._util import regular_files, safe_names
 
 EXIT_FINDINGS = 1
-"""The command worked, and what it found is to be looked at."""
+"""The command worked and found something that needs attention."""
 EXIT_USAGE = 2
-"""The command was used wrongly, or can't work with what it was given."""
+"""The command was used wrongly or can't work with its input."""
 EXIT_INTERRUPTED = 130
-"""Ctrl-C, as shells have it."""
+"""Ctrl-C, by the convention of shells."""
 
-_MAX_CHARACTERS = 4000  # characters of a line
+_MAX_CHARACTERS = 4000  # of an error message
 _CLOSED_PIPE_ERRORS = {errno.EPIPE, errno.ESHUTDOWN}
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
 
 
 class UsageError(Exception):
-    """What the user can mend: printed in one line on stderr, without a traceback; the command ends with WRONG."""
+    """An error that the user can fix: one line on stderr, no traceback, exit code EXIT_USAGE."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C, or the end of the input where an answer was asked for; the command ends with INTERRUPTED."""
+    """Ctrl-C, or the end of the input at a prompt; the exit code is EXIT_INTERRUPTED."""
 
 
 def print_error(message: object) -> None:
-    """Print a mistake as its one line on stderr, if anybody reads that."""
-    with suppress(OSError, ValueError, AttributeError):  # full, closed, or none
+    """Print an error message in one line on stderr, if that can be written."""
+    with suppress(OSError, ValueError, AttributeError):  # full, closed or missing
         print(
             f"adapter: {safe_names.printable(message, _MAX_CHARACTERS)}",
             file=sys.stderr,
@@ -44,29 +44,28 @@ def print_error(message: object) -> None:
 
 
 def usage_error_from(error: OSError) -> UsageError | None:
-    """Say what the system refused; None where a reader has gone (`| head`), of which nothing is to be said."""
+    """Return the message for an OSError; None if the reader closed the pipe (`| head`)."""
     if error.errno in _CLOSED_PIPE_ERRORS:
         return None
     if isinstance(error.filename, (str, bytes)):
         return UsageError(f"{os.fsdecode(error.filename)}: {regular_files.reason_of(error)}")
     try:
-        os.getcwd()  # noqa: PTH109  # only whether it is there
+        os.getcwd()  # noqa: PTH109  # only to see whether it exists
     except OSError:
         return UsageError("the working directory doesn't exist any more")
-    return UsageError(
-        f"{'stdout' if error.errno in _WRITE_ERRORS else 'system'}: {regular_files.reason_of(error)}"
-    )
+    where = "stdout" if error.errno in _WRITE_ERRORS else "system"
+    return UsageError(f"{where}: {regular_files.reason_of(error)}")
 
 
 def escape_unencodable() -> None:
-    """Let stdout and stderr spell out what their encoding can't write: a lone surrogate, é in ASCII."""
+    """Escape characters that the encoding of stdout or stderr lacks, such as lone surrogates."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def discard_stdout() -> None:
-    """Let go of what stdout still holds: it can't be written, and Python would try again at its exit."""
+    """Discard the rest of stdout, which can't be written; Python would try again when it exits."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

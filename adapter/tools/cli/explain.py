@@ -1,4 +1,4 @@
-"""Be `adapter explain`: what would become of one call, and why."""
+"""`adapter explain`: show what becomes of one request, and why."""
 
 from __future__ import annotations
 
@@ -38,22 +38,29 @@ from .console import (
 )
 from .row_options import BodyPath, FormatsFile, row_formats
 
-_TERMINAL_CHARACTERS = 20_000  # characters of a body on the terminal
-_MAX_LINES = 40  # of the ledger
+_TERMINAL_CHARACTERS = 20_000  # of a body on the terminal
+_MAX_LINES = 40  # of the conversion report
 _TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-_URL_OF_REQUEST = "the request's address"
+_URL_OF_REQUEST = "the request's URL"
 _STYLES = {
-    "moves": "green", "left out": "dim", "passed on": "green", "changed": "yellow", "clamped": "yellow", "dropped": "yellow",
-    "holds": "bold red", "refused": "bold red",
-}  # fmt: skip
+    "moves": "green",
+    "left out": "dim",
+    "passed on": "green",
+    "changed": "yellow",
+    "clamped": "yellow",
+    "dropped": "yellow",
+    "holds": "bold red",
+    "refused": "bold red",
+}
 
 
-def explain_(  # noqa: PLR0917  # typer gives them by name
+def explain_(  # noqa: PLR0917  # a command's options
     request: Annotated[
         str | None,
         typer.Argument(
             metavar="REQUEST.json",
-            help="A chat request: its body, a log's row around it as audit reads it, a line of JSONL or of a batch file. - or nothing: stdin.",
+            help="A chat request: its body, a log row around it as audit reads it, a line of JSONL "
+            "or of a batch file. - or nothing: stdin.",
         ),
     ] = None,
     settings: SettingsFile = None,
@@ -68,7 +75,7 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     url: Annotated[
         str | None,
         typer.Option(
-            help="The endpoint that it is sent to; for Azure, with deployment and api-version."
+            help="The endpoint that it was sent to; for Azure, with deployment and api-version."
         ),
     ] = None,
     tag: Annotated[str | None, typer.Option(help="As in use(tag=…), for rules.")] = None,
@@ -84,26 +91,25 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
     ] = None,
     contents: Annotated[
         bool,
-        typer.Option(
-            help="Show texts; --no-contents leaves the structure only, for tickets and logs."
-        ),
+        typer.Option(help="Show texts; --no-contents shows only the structure, to share it."),
     ] = True,
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", help="Show all of a large request; else long texts and files are cut."
+            "--whole", help="Show all of a large request; by default long texts and files are cut."
         ),
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Exit with 1 where the call can't go to the Responses API."),
+        typer.Option("--check", help="Exit with 1 if the call can't go to the Responses API."),
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Show the Responses request that a chat request becomes, what happens to each parameter, and where the settings would send it.
+    """Show the Responses request for a chat request, with its conversion report and its routing.
 
-    Nothing is sent. The translation is shown whatever `backend` says. Exit codes: 0; 1 with --check, where the call would stay on Chat
-    Completions or be refused even when it is chosen to move; 2 for a request that is none.
+    Nothing is sent. The translation is shown whatever `backend` says. Exit codes: 0; 1 with
+    --check, if the call would be kept on Chat Completions or refused even when `backend` selects
+    the Responses API; 2 if the input isn't a request.
     """
     given, headers = None if url is None else _url(url), _headers(header or [])
     in_force, file = load_settings(settings)
@@ -154,7 +160,7 @@ def explain_(  # noqa: PLR0917  # typer gives them by name
 
 
 def _import_masking() -> Any:
-    """Import what masks a request: it looks through all of the SDK's types."""
+    """Import the masking of requests, which loads all of the SDK's types."""
     from adapter.tools.explain import masking
 
     return masking
@@ -178,7 +184,7 @@ def _read(request: str | None, line: int | None, formats: Any) -> FoundRequest:
 def _url(url: str | None, name: str = "--url") -> str:
     if url is None:
         return URL
-    if url.startswith("/"):  # as batch files name it
+    if url.startswith("/"):  # as in batch files
         url = f"https://{urlsplit(URL).netloc}{url}"
     if not is_http_url(url):
         raise UsageError(f"{name}: expected http(s)://host/path")
@@ -201,24 +207,24 @@ def _headers(given: list[str]) -> tuple[tuple[str, str], ...]:
 
 
 class BodyShortener:
-    """How bodies are shown: whole, or cut to so many characters; and whether any was cut."""
+    """Cuts bodies to a maximum length, unless they are shown whole; records whether any was cut."""
 
     def __init__(self, *, whole: bool = False, max_characters: int = 200_000) -> None:
         self.whole, self.max_characters, self.was_cut = whole, max_characters, False
 
     def __call__(self, body: Any) -> Any:
-        """Return a body as it is shown."""
+        """Return a body as it is to be shown."""
         if self.whole:
             return body
-        made = shortened(body, self.max_characters)
-        self.was_cut = self.was_cut or made != body
-        return made
+        cut = shortened(body, self.max_characters)
+        self.was_cut = self.was_cut or cut != body
+        return cut
 
 
 def document(
     explained: Explanation, body: Any, *, settings_file: Path | None, shorten: BodyShortener
 ) -> dict[str, Any]:
-    """Return what `--json` prints."""
+    """Return the document of `--json`."""
 
     def sent(one: SentRequest | None) -> dict[str, Any] | None:
         return (
@@ -284,16 +290,20 @@ def _show(
         console.print(Text("Long texts and files are cut; --whole shows them.", style="dim"), "")
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("parameter", "outcome", "there", "class"):
+    for heading in ("parameter", "outcome", "Responses field", "class"):
         table.add_column(heading, no_wrap=True)
     table.add_column("why", overflow="fold")
     for fate in (one.redacted() for one in explained.parameters):
         table.add_row(
-            Text(fate.name), Text(fate.outcome, style=_STYLES[fate.outcome]), Text(fate.to or "–"), Text(fate.fate or "–"), Text(fate.why)
-        )  # fmt: skip
+            Text(fate.name),
+            Text(fate.outcome, style=_STYLES[fate.outcome]),
+            Text(fate.to or "–"),
+            Text(fate.fate or "–"),
+            Text(fate.why),
+        )
     console.print(table)
     if explained.losses:
-        console.print(Text("ledger", style="bold"))
+        console.print(Text("conversion report", style="bold"))
         for line in _first_lines(f"  {loss}" for loss in explained.losses):
             console.print(Text(line))
         console.print()
@@ -302,7 +312,7 @@ def _show(
 
 
 def _first_lines(lines: Iterable[str]) -> list[str]:
-    """Give the first of many lines, and how many there are besides."""
+    """Return the first lines, and the number of the others."""
     listed = list(lines)
     return listed[:_MAX_LINES] + (
         [f"… {len(listed) - _MAX_LINES:,} more, in --json"] if len(listed) > _MAX_LINES else []
@@ -314,14 +324,14 @@ def _pretty(body: Any) -> str:
 
 
 _REASON_TEXT = {
-    "force": "force, the kill switch, says so",
-    "header": "its header x-adapter-backend says so",
-    "use": "use(...) says so",
-    "rule": "a rule says so",
-    "rollout": "the rollout says so",
-    "settings": "the setting `backend` says so",
+    "force": "the kill switch `force`",
+    "header": "its header x-adapter-backend",
+    "use": "use(...)",
+    "rule": "a rule",
+    "rollout": "the rollout",
+    "settings": "the setting `backend`",
     "hosts": "its host isn't among `hosts`",
-    "unsupported": "it asks for what only Chat Completions can do",
+    "unsupported": "it uses a feature only Chat Completions has",
     "refused": "the policy refuses it",
     "adapter-bug": "the adapter itself fails on it: please report it",
 }
@@ -333,32 +343,31 @@ def _decision_lines(
     decision = explained.decision
     place = f"{decision.settings_hash}, {settings_file or 'defaults and environment'}"
     yield "settings", place
-    went = (
+    destination = (
         "an error, nothing is sent"
         if explained.error
         else {"chat": "Chat Completions", "responses": "the Responses API"}[decision.backend]
     )
-    yield (
-        "goes to",
-        f"{went}: {_REASON_TEXT.get(decision.reason, decision.reason)} ({decision.reason}; asked for {decision.asked})",
-    )
+    reason = _REASON_TEXT.get(decision.reason, decision.reason)
+    yield "goes to", f"{destination}: {reason} ({decision.reason}; asked for {decision.asked})"
     if explained.rule is not None:
-        yield "rule", f"rules.{explained.rule} holds for it"
+        yield "rule", f"rules[{explained.rule}] matches"
     if explained.rollout is not None:
         one = explained.rollout
-        stands = (
-            "by chance, request by request"
+        bucket = (
+            "chosen at random for each request"
             if one.place is None
-            else f"it stands at {one.place:.2f}, and moves once the rollout passes that"
+            else f"bucket {one.place:.2f}: uses the Responses API once the rollout exceeds it"
         )
-        yield "rollout", f"{one.percent:g} %, by {one.sticky_by}: {stands}"
-    if decision.asked == "chat" and decision.reason != "hosts":  # which nothing else outvotes
+        yield "rollout", f"{one.percent:g} %, by {one.sticky_by}: {bucket}"
+    if decision.asked == "chat" and decision.reason != "hosts":  # nothing overrides `hosts`
         would = "it would move as shown" if explained.moves else "it couldn't move"
         yield "if chosen", f'{would}, with backend = "responses"'
     for name in explained.emulated:
-        yield "emulates", f"{name}, on this side"
+        yield "emulates", f"{name}, in the adapter"
     if explained.responses_only_reason:
-        yield "one way", f"never sent back to Chat Completions: {explained.responses_only_reason}"
+        why = explained.responses_only_reason
+        yield "no fallback", f"Responses-only, never sent to Chat Completions: {why}"
     for reason, what in explained.fallback.items():
         yield "falls back", f"{reason}: {what}"
     shutdown = explained.model_facts.get("shutdown")

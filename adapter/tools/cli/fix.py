@@ -21,7 +21,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json: bool) -> None:
-    """Change the imports of files and folders. Exits with 1 where changes were shown that weren't written."""
+    """Change the imports of files and folders. Exits with 1 if a change shown wasn't written."""
     require_libcst()
     with progress("reading") as advance:
         found = list(find_changes(paths, exclude, advance))
@@ -36,19 +36,32 @@ def fix_imports(paths: list[Path], exclude: Iterable[str], *, yes: bool, as_json
             and typer.confirm(f"Write {_file_count(len(changed))}?", err=True)
         )
     )
-    refused = _write(changed) if write else {}
-    written = [one for one in changed if write and one.path not in refused]
+    failed = _write(changed) if write else {}
+    written = [one for one in changed if write and one.path not in failed]
     if as_json:
-        print_json({
-            "changed": [
-                {"file": one.path.as_posix(), "diff": one.diff(), "written": one in written, "why": refused.get(one.path)}
-                for one in changed
-            ],
-            "left": [{**_location(one, line), "why": why} for one in found for line, why in one.left],
-            "notes": [{**_location(one, line), "note": note} for one in found for line, note in one.notes],
-        })  # fmt: skip
+        print_json(
+            {
+                "changed": [
+                    {
+                        "file": one.path.as_posix(),
+                        "diff": one.diff(),
+                        "written": one in written,
+                        "why": failed.get(one.path),
+                    }
+                    for one in changed
+                ],
+                "left": [
+                    {**_location(one, line), "why": why} for one in found for line, why in one.left
+                ],
+                "notes": [
+                    {**_location(one, line), "note": note}
+                    for one in found
+                    for line, note in one.notes
+                ],
+            }
+        )
     elif write:
-        for path, why in refused.items():
+        for path, why in failed.items():
             err().print(Text(f"{printable(path.as_posix())}: not written: {why}"), soft_wrap=True)
         err().print(f"{_file_count(len(written))} written")
     elif changed:
@@ -75,14 +88,14 @@ def _file_count(count: int) -> str:
 
 
 def _write(changed: list[FileChange]) -> dict[Path, str]:
-    """Write the files; give those that weren't written, and why."""
-    refused: dict[Path, str] = {}
+    """Write the files and return those that failed, with reasons."""
+    failed: dict[Path, str] = {}
     for one in changed:
         try:
             one.write()
         except Unreadable as error:
-            refused[one.path] = str(error)
-    return refused
+            failed[one.path] = str(error)
+    return failed
 
 
 def _show(found: list[FileChange], changed: list[FileChange]) -> None:

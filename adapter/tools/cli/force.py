@@ -1,4 +1,4 @@
-"""Be `adapter force`: the kill switch, written into a settings file."""
+"""`adapter force`: write the kill switch into a settings file, or remove it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .console import EXIT_FINDINGS, UsageError, err, out
 
 _EFFECTS = {
     "chat": "every call goes to Chat Completions",
-    "native": "every call goes to the API that it was written for",
+    "native": "every call goes to the API it was written for",
 }
 
 
@@ -24,7 +24,9 @@ def force_(
         Literal["chat", "native", "off"],
         typer.Argument(
             metavar="chat|native|off",
-            help="chat: every call to Chat Completions; native: each to the API that it was written for; off: as the settings say.",
+            help="chat: every call to Chat Completions; native: each to the API it was written "
+            "for; "
+            "off: as the settings say.",
             show_default=False,
         ),
     ],
@@ -37,10 +39,10 @@ def force_(
         ),
     ] = None,
 ) -> None:
-    """Write the kill switch into a settings file, or take it out; running programs follow within a call.
+    """Write the kill switch into a settings file, or remove it; running programs follow at once.
 
-    The file must exist. It is replaced in one step, and everything else in it stays as it is. Exits with 1 if the file needs attention
-    (it has a mistake, for example), and with 2 if nothing was written.
+    The file must exist. It is replaced in one step; everything else in it is kept. Exits with 1 if
+    the file needs attention (it has an error, for example), and with 2 if nothing was written.
     """
     variables = environment.read()
     config = variables.get(environment.CONFIG)
@@ -55,16 +57,20 @@ def force_(
     for remark in done.remarks:
         err().print(printable(f"{named}: {remark}", 4000), soft_wrap=True)
     if variables.get("ADAPTER_FORCE") is not None:
-        err().print("ADAPTER_FORCE is set here, and counts beside what the file says.")
+        err().print("ADAPTER_FORCE is also set in this environment and applies as well.")
     if done.remarks:
         raise typer.Exit(EXIT_FINDINGS)
 
 
 def _message(result: ForceResult) -> str:
     if result.value is not None:
-        how = "now says" if result.written else "says already"
-        return f'{result.path} {how} force = "{result.value}" (line {result.line}): {_EFFECTS.get(result.value, "every call is forced")}.'
+        how = "now has" if result.written else "already has"
+        effect = _EFFECTS.get(result.value, "every call is forced")
+        return f'{result.path} {how} force = "{result.value}" (line {result.line}): {effect}.'
     if not result.written:
-        return f"{result.path} forces nothing: there was nothing to take out."
+        return f"{result.path} forces nothing: there was nothing to remove."
     lines = f"line{'s' * (len(result.removed_from) > 1)} {', '.join(map(str, result.removed_from))}"
-    return f"{result.path} forces nothing any more (taken from {lines}): calls go where the settings say."
+    return (
+        f"{result.path} no longer forces a backend (removed from {lines}): "
+        "calls go where the settings say."
+    )

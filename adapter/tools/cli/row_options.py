@@ -1,4 +1,4 @@
-"""The options that say how rows of logs are read, of the commands that read some."""
+"""The options for reading log rows, shared by the commands that read some."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ BodyPath = Annotated[
     typer.Option(
         "--body",
         metavar="PATH",
-        help='Where a row holds the request, as in request.body or attributes["http.request.body"]; and nowhere else.',
+        help="Where a row holds the request, as in request.body or "
+        'attributes["http.request.body"]; and nowhere else.',
     ),
 ]
 FormatsFile = Annotated[
@@ -23,13 +24,14 @@ FormatsFile = Annotated[
     typer.Option(
         "--formats",
         metavar="FILE",
-        help="TOML tables [[logs]] that describe rows of your own, before those that are known; may be repeated.",
+        help="TOML tables [[logs]] that describe your own log formats, which come before the "
+        "built-in ones; may be repeated.",
     ),
 ]
 
 
 def row_formats(body: str | None, files: Iterable[Path] | None) -> Any:
-    """Return the shapes of rows that are known. Raises Mistake, which names the option."""
+    """Return the known log formats. Raises UsageError, which names the option."""
     from adapter.tools.logs.rows import BadFormat, RowFormats
 
     formats, option = RowFormats.builtin(), "--formats"

@@ -1,4 +1,4 @@
-"""Be `adapter scan`: which calls a code base makes, what becomes of each, and the imports that it takes."""
+"""`adapter scan`: find the calls of a code base, what becomes of each, and imports to change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
         list[str] | None,
         typer.Option(
             metavar="VERDICT",
-            help="Exit with 1 where a call has this verdict: moves, unless, setting, unclear, stays, refused; may be repeated.",
+            help="Exit with 1 if a call has this verdict: moves, unless, setting, unclear, stays, "
+            "refused; may be repeated.",
         ),
     ] = None,
     jobs: Annotated[
@@ -63,7 +64,8 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
         bool,
         typer.Option(
             "--fix",
-            help="Change imports: show the diff, and ask before writing. Piped, only the diff is shown.",
+            help="Change imports: show the diff and ask before writing. Piped, only the diff is "
+            "shown.",
         ),
     ] = False,
     yes: Annotated[
@@ -78,16 +80,18 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Find the calls of Chat Completions in Python files and notebooks, and say what becomes of each on the Responses API.
+    """Find the calls of Chat Completions in Python files and notebooks, and judge each one.
 
-    Nothing is run or imported. Verdicts: moves (as it is), unless (moves unless it is given what the text doesn't tell: the parameters are
-    named, and where they may come from), setting (moves with the settings named), unclear (can't be judged), stays (on Chat Completions), refused (an error
-    under these settings). With --fix it changes imports instead: `from openai import OpenAI` to `from adapter import OpenAI`,
-    and so on. Folders like .venv, node_modules and site-packages are not entered, unless they are named. Exit codes: 0; 1 with --fail-on where such a
-    call was found, and where --fix has shown changes that it didn't write; 2 where it was used wrongly.
+    Nothing is run or imported. Verdicts: moves (as it is), unless (moves unless it gets what the
+    code doesn't show: the parameters are named, and where they may come from), setting (moves with
+    the settings named), unclear (can't be judged), stays (kept on Chat Completions), refused (an
+    error under these settings). With --fix it changes imports instead: `from openai import OpenAI`
+    to `from adapter import OpenAI`, and so on. Folders like .venv, node_modules and site-packages
+    are skipped unless they are named. Exit codes: 0; 1 with --fail-on if such a call was found,
+    or with --fix if changes were shown but not written; 2 if it was used wrongly.
     """
     require_libcst()
-    from adapter.tools.scan.assessment import VERDICTS  # needs it
+    from adapter.tools.scan.assessment import VERDICTS  # imports libcst
 
     named = paths or [Path()]
     for path in named:
@@ -96,7 +100,7 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
     unknown = set(fail_on or ()) - set(VERDICTS)
     if unknown:
         raise UsageError(
-            f"--fail-on: {', '.join(sorted(unknown))} is none of {', '.join(VERDICTS)}"
+            f"--fail-on: {', '.join(sorted(unknown))}: expected one of {', '.join(VERDICTS)}"
         )
     if yes and not fix:
         raise UsageError("--yes: only with --fix")
@@ -120,13 +124,13 @@ def scan_(  # noqa: PLR0917  # typer gives them by name
 
 
 def _scan(paths: list[Path], settings: Any, exclude: list[str], jobs: int | None) -> Report:
-    refused: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     files = list(
-        find_files(paths, exclude, lambda path, why: refused.update({path.as_posix(): why}))
+        find_files(paths, exclude, lambda path, why: unreadable.update({path.as_posix(): why}))
     )
     with progress("scanning", len(files)) as advance:
         report = scan(files, settings, jobs=jobs, advance=advance)
-    report.unread |= refused
+    report.unread |= unreadable
     return report
 
 
@@ -137,7 +141,8 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
     _calls(console, report, details=details)
     verdicts = report.by_verdict()
     line = Text(
-        f"{len(report.findings)} call{'s' * (len(report.findings) != 1)} in {report.files} file{'s' * (report.files != 1)}"
+        f"{len(report.findings)} call{'s' * (len(report.findings) != 1)} "
+        f"in {report.files} file{'s' * (report.files != 1)}"
     )
     for verdict in VERDICTS:
         if verdicts[verdict]:
@@ -156,14 +161,16 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
     for file, lines in sorted(report.recordings.items()):
         console.print(
             Text(
-                f"{printable(file)}:{lines[0]}: a recording, {len(lines)} × /chat/completions: record the other side beside it"
+                f"{printable(file)}:{lines[0]}: a recording of {len(lines)} /chat/completions "
+                f"request{'s' * (len(lines) != 1)}: record the Responses API as well"
             ),
             soft_wrap=True,
         )
     for file, lines in sorted(report.batches.items()):
         console.print(
             Text(
-                f"{printable(file)}:{lines[0]}: the input of a batch, {len(lines)} × /chat/completions: the Batch API isn't moved"
+                f"{printable(file)}:{lines[0]}: the input of a batch, "
+                f"{len(lines)} × /chat/completions: the Batch API isn't moved"
             ),
             soft_wrap=True,
         )
@@ -172,7 +179,7 @@ def _show(console: Console, report: Report, *, details: bool) -> None:
 
 
 def _calls(console: Console, report: Report, *, details: bool) -> None:
-    """Print a call's place on a line of its own, which terminals and editors can follow."""
+    """Print the calls, with locations on lines of their own that terminals and editors can open."""
     from adapter.tools.scan.output import VERDICT_TEXT, shown_value
 
     for one in report.findings:
@@ -211,7 +218,7 @@ def _remarks(one: Finding) -> list[str]:
     if one.site.wire:
         texts.append(f"wire it: {one.site.wire}")
     if assessed.responses_only_reason:
-        texts.append(f"one way: {assessed.responses_only_reason}")
+        texts.append(f"Responses-only: {assessed.responses_only_reason}")
     return texts
 
 

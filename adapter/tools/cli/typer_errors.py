@@ -1,7 +1,4 @@
-"""Word the mistakes that typer finds in a command line, each in one line.
-
-The line begins with the option or the argument.
-"""
+"""Word the errors that typer finds in a command line as one line that begins with the option."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from .commands import suggestion
 _EXTRA_ARGUMENT = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<which>.*)\)", re.DOTALL)
 _SIMPLIFICATIONS = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), plain)
-    for pattern, plain in (  # as typer words it with Pydantic; and as it did with click
+    for pattern, plain in (  # typer's wording with Pydantic, and with click
         (r"^value error, ", ""),
         (r"^input should be (?:a valid )?", "expected "),
         (r", unable to parse .*", ""),
@@ -24,14 +21,15 @@ _SIMPLIFICATIONS = tuple(
 
 
 def error_message(error: Any) -> str:
-    """Word an error of typer's (its ClickException and the classes below it, which may be click's own)."""
+    """Return the message for an error of typer: its ClickException, or that of click."""
     context, message = getattr(error, "ctx", None), str(getattr(error, "message", error)).strip()
     option = getattr(error, "option_name", None)
     if option is not None and hasattr(error, "possibilities"):
         of = "" if context is None else f" of {context.info_name}"
         return f"{option}: no such option{of}{suggestion(option, _options(context))}"
     if option is not None:
-        return f"{option}: {_simplified(re.sub(r'^Option .*? (?=requires|does|takes|expect)', '', message))}"
+        text = re.sub(r"^Option .*? (?=requires|does|takes|expect)", "", message)
+        return f"{option}: {_simplified(text)}"
     parameter = getattr(error, "param", None)
     name = _name(parameter, getattr(error, "param_hint", None))
     if name and hasattr(error, "param_type"):
@@ -45,8 +43,12 @@ def error_message(error: Any) -> str:
 def _options(context: Any) -> list[str]:
     if context is None:
         return []
-    return [one for parameter in context.command.get_params(context) for one in (*parameter.opts, *parameter.secondary_opts)
-            if one.startswith("--")]  # fmt: skip
+    return [
+        one
+        for parameter in context.command.get_params(context)
+        for one in (*parameter.opts, *parameter.secondary_opts)
+        if one.startswith("--")
+    ]
 
 
 def _name(parameter: Any, hint: Any) -> str:

@@ -1,7 +1,7 @@
-"""How tools write chat requests into logs: shapes of rows as data, and what reads them.
+"""Read chat requests from the logs of many tools: formats as data, and their reader.
 
-`formats.toml` is the table of the shapes that are known; a file of one's own is read in the same
-terms (`RowFormats.with_file`). `adapter.tools.logs.rows` reads rows by them.
+`formats.toml` is the table of the known formats; `RowFormats.with_file` adds formats that users
+describe in the same terms. `adapter.tools.logs.rows` reads rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Addresses that logs name: which are of chat calls, and which of calls to other endpoints."""
+"""Classify the URLs in logs: chat calls, and calls to other endpoints."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from adapter._exchange.endpoints import classify_request
 
 CHAT_PATH = b"/chat/completions"
 _ENDPOINT_NAMES = (
-    "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches|assistants|threads|"
-    "vector_stores|fine_tuning|realtime|uploads|conversations|evals|containers|videos|rerank|tokenize|organization"
+    "responses|embeddings|completions|messages|moderations|images|audio|models|files|batches|"
+    "assistants|threads|vector_stores|fine_tuning|realtime|uploads|conversations|evals|containers|"
+    "videos|rerank|tokenize|organization"
 )
-_VENDOR_PATHS = r":(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?|:countTokens|/model/[^/]+/(?:invoke|converse)[\w-]*"
+_VENDOR_PATHS = (
+    r":(?:streamG|g)enerateContent|:(?:batchE|e)mbedContents?|:countTokens|"
+    r"/model/[^/]+/(?:invoke|converse)[\w-]*"
+)
 _OTHER_ENDPOINT = re.compile(
     rf"/v\d+/(?:{_ENDPOINT_NAMES})(?:/|$)|/(?:{_ENDPOINT_NAMES})/*$|(?:{_VENDOR_PATHS})$"
 )
@@ -19,7 +23,7 @@ _MAX_CHARACTERS = 10_000
 
 
 def parse_address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str] | None:
-    """Read a path or a URL: raw path, host, and itself. A base gets the path of chat calls."""
+    """Parse a path or a URL into raw path, host and itself; Chat's path is added to a base URL."""
     if not (value.startswith("/") or "://" in value[:9]) or len(value) > _MAX_CHARACTERS:
         return None
     host, path = "", value
@@ -34,7 +38,7 @@ def parse_address(value: str, *, is_base: bool = False) -> tuple[bytes, str, str
 
 
 def is_other_endpoint(raw_path: bytes) -> bool:
-    """Tell whether a path is another endpoint's; of one that says nothing it isn't told."""
+    """Return whether a path is of another endpoint; False for paths that don't say."""
     if classify_request("POST", raw_path) == "chat":
         return False
     return (

@@ -1,4 +1,4 @@
-"""JSON in the texts that logs make of it: in other JSON, behind a time stamp, in base64."""
+"""Read JSON from strings in logs: in other JSON, after a timestamp, in base64."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from adapter._util import fast_json
 
 BASE64_OBJECT_PREFIX = "eyJ"
-"""How an object's JSON begins in base64, as queues and recordings of bytes have it."""
+"""How the JSON of an object begins in base64, as in queues and recordings."""
 
 _OBJECT_START = re.compile(rb'\{(?=\s*+(?:["\\}]|$))')
-_ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")  # as nginx writes quotes
-_HEAD_BYTES = 400  # bytes in which an object has to begin
+_ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")  # nginx escapes quotes like this
+_HEAD_BYTES = 400  # bytes within which an object must begin
 _MAX_STARTS = 4
 
 
 def read_row(row: Any) -> Any:
-    """Read JSON, JSON that was written into JSON as text, and JSON behind a time stamp. Raises ValueError for any other text."""
+    """Parse JSON, JSON in a JSON string, or JSON after a timestamp. Raises ValueError."""
     for _ in range(3):
         if not isinstance(row, (str, bytes)):
             break
@@ -39,7 +39,7 @@ def _decoded(text: str | bytes) -> Any:
 
 
 def _json_after_prefix(line: str | bytes) -> Any:
-    """Read what stands behind a time stamp, a level, a name; and in front of a duration, say."""
+    """Parse JSON after a timestamp, level or name, and before a suffix such as a duration."""
     text = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
     if _ESCAPED.search(text, 0, _HEAD_BYTES):
         text = _ESCAPED.sub(rb"\\u00\1", text)
@@ -49,9 +49,8 @@ def _json_after_prefix(line: str | bytes) -> Any:
         begin = found.start()
         first = begin if first is None else first
         before = text[first:begin]
-        if before.count(b"{") == before.count(
-            b"}"
-        ):  # else it stands in the one before, which was cut off
+        # Otherwise it is nested in the one before, which was cut off.
+        if before.count(b"{") == before.count(b"}"):
             try:
                 return fast_json.loads(text[begin:end])
             except ValueError:

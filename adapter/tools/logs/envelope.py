@@ -1,4 +1,4 @@
-"""What a log says around a body: the address that the request went to, and the tokens of its answer."""
+"""Read what a log has around a body: the URL of the request, and the usage in its reply."""
 
 from __future__ import annotations
 
@@ -15,35 +15,40 @@ from .json_path import Path
 from .usage import usage_of
 
 ADDRESS_KEYS = (
-    "url", "path", "endpoint", "uri", "request_uri", "request_url", "requestUrl", "request_path", ":path", "full_url", "target_url", "http.url",
+    "url",
+    "path",
+    "endpoint",
+    "uri",
+    "request_uri",
+    "request_url",
+    "requestUrl",
+    "request_path",
+    ":path",
+    "full_url",
+    "target_url",
+    "http.url",
     "url.full",
-)  # fmt: skip
-"""Keys under which logs have an address."""
+)
+"""Keys under which logs have a URL or a path."""
 
 REPLY_KEYS = (
     "response", "response_body", "output", "outputs", "reply", "completion", "choices", "result",
 )  # fmt: skip
-"""Keys under which logs have an answer."""
+"""Keys under which logs have a reply."""
 
 REQUEST_LINE = re.compile(r"([A-Z]{3,7}) (\S+) HTTP/[\d.]+")
 
 _ADDRESS_KEY_SET = frozenset(ADDRESS_KEYS)
-_HTTP_KEYS = (
-    "request",
-    "req",
-    "http",
-    "http_request",
-    "httpRequest",
-)  # hold an address, and maybe no body
+_HTTP_KEYS = ("request", "req", "http", "http_request", "httpRequest")  # a URL, perhaps a body
 _METHOD_KEYS = ("method", "requestMethod")
 _HEAD_KEYS = frozenset({*ADDRESS_KEYS, *_METHOD_KEYS, "headers"})
 _ENVELOPE_KEYS = frozenset({*ADDRESS_KEYS, *REPLY_KEYS, *_HTTP_KEYS, "usage", "method"})
 _MAX_HOST_CHARACTERS = 300
 
 
-@dataclass(slots=True)  # not frozen: those take three times as long to make
+@dataclass(slots=True)  # not frozen, which takes three times as long to create
 class Envelope:
-    """What the levels above say of a request: where it went, and what its answer told of."""
+    """What the levels above say of a request: its URL, and the usage in its reply."""
 
     raw_path: bytes = CHAT_PATH
     host: str = ""
@@ -53,24 +58,24 @@ class Envelope:
     inside: tuple[str, ...] = ()
 
     def nested(self, name: str) -> Envelope:
-        """Return the same a level further down."""
+        """Return the same for one level further down."""
         return Envelope(
             self.raw_path, self.host, self.url, self.chat, self.usage, (*self.inside, name)
         )
 
 
 def first_value(paths: Sequence[Path], row: Any) -> Any:
-    """Return what the first path leads to that leads to something."""
+    """Return the value at the first path that leads to one."""
     return next((found for path in paths if (found := path.find(row)) is not None), None)
 
 
 def is_http_head(row: dict[str, Any]) -> bool:
-    """Tell the head of an HTTP request, address and headers, from a body."""
+    """Return whether an object has the keys of an HTTP request: a URL, headers."""
     return not _HEAD_KEYS.isdisjoint(row)
 
 
 def with_row(row: dict[str, Any], envelope: Envelope) -> Envelope | None:
-    """Return what is known with a level's address and answer; None for another endpoint's."""
+    """Return the envelope with a level's URL and usage; None for another endpoint."""
     if _ENVELOPE_KEYS.isdisjoint(row):
         return envelope
     usage = envelope.usage if envelope.usage is not None else _usage(row)
@@ -90,7 +95,7 @@ def with_row(row: dict[str, Any], envelope: Envelope) -> Envelope | None:
 
 
 def with_format(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) -> Envelope | None:
-    """Return what a shape says of address and answer; None for another endpoint's address."""
+    """Return the envelope with the URL and usage of a format's paths; None for another endpoint."""
     url, host = first_value(log_format.url, row), first_value(log_format.host, row)
     found = (usage_of(path.find(row)) for path in log_format.usage)
     usage = next((one for one in found if one is not None), envelope.usage)
@@ -109,7 +114,7 @@ def with_format(log_format: LogFormat, row: dict[str, Any], envelope: Envelope) 
 
 
 def _address(row: dict[str, Any]) -> tuple[Any, tuple[bytes, str, str] | None]:
-    """Return method and address: a level's own, else those of the head of a request in it."""
+    """Return method and URL: the level's own, or those of an HTTP request in it."""
     if not _ADDRESS_KEY_SET.isdisjoint(row):
         for name in ADDRESS_KEYS:
             value = row.get(name)

@@ -1,20 +1,19 @@
-"""The shapes of rows, read from TOML: which keys a row has, and where a request's parts stand.
+"""Read log formats from TOML: the keys of a row, and where the parts of a request are.
 
-A file has tables `[[logs]]`. `name` names the shape. A row has it where every path of `has` leads
-to something, one at least of `any`, none of `lacks`, and every path of `where` to its value, or to
-one of its values. Then either
+A file has tables `[[logs]]`. `name` is the format's name. A row has the format if every path of
+`has` leads to a value, at least one of `any`, none of `lacks`, and every path of `where` to its
+value or to one of its values. Then either
 
-- `rows`, `row` or `attributes` lead to what is read as rows of their own: all of what is there; the
-  first; or OpenTelemetry's attributes, whose names with dots become objects in each other;
-- `body` leads to the request's body; or `messages`, `system`, `parameters` (objects) and `fields`
-  (single parameters, by their name) to its parts;
+- `rows`, `row` or `attributes` lead to values that are read as rows of their own: all values; the
+  first; or OpenTelemetry attributes, whose dotted names become nested objects;
+- `body` leads to the body of the request; or `messages`, `system`, `parameters` (objects) and
+  `fields` (single parameters by name) lead to its parts;
 - or `holds` says that such a row has no chat request: "nothing", an "answer" alone, or a request to
   an "other endpoint".
 
-Beside the request may stand `url` (an address, or the base of one), `host`, and `usage`, or the
-answer that holds it. `only` are paths whose other values make it a request to another endpoint,
-`provider` leads to the vendor's name. Where a key takes a path it takes a list of them as well: the
-first that leads to something holds.
+Optional are `url` (a URL or its base), `host`, and `usage`, or the reply that contains it. `only`
+are paths whose other values make it a request to another endpoint; `provider` leads to the vendor's
+name. A key that takes a path also takes a list of paths: the first that leads to a value is used.
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ from .json_path import BadPath, Key, Path, parse
 
 Paths = tuple[Path, ...]
 Values = tuple[tuple[Path, frozenset[Any]], ...]
-"""Paths, each with the values that it may lead to; texts in lower case."""
+"""Paths, each with the values that it may lead to; strings in lower case."""
 
 _HOLDS: Final = ("nothing", "answer", "other endpoint")
-_COMMON_KEYS = frozenset(
+_COMMON_KEYS = frozenset(  # in rows of many formats
     {"body", "request", "response", "messages", "model", "input", "name", "id"}
-)  # in rows of any shape
-_MAX_FILE_BYTES = 1 << 20  # bytes of a file
+)
+_MAX_FILE_BYTES = 1 << 20
 
 
 class BadFormat(AdapterError, ValueError):
-    """A description of logs that can't be read; the message begins with the place."""
+    """A description of logs that can't be read; the message begins with the location."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogFormat:
-    """One shape of rows; see the module's description."""
+    """One log format; see the module's docstring."""
 
     name: str
     has: Paths = ()
@@ -72,8 +71,8 @@ class LogFormat:
     holds: str = ""
 
     def fits(self, row: dict[str, Any]) -> bool:
-        """Tell whether a row has this shape."""
-        for path in self.has:  # loops, not generators: each row is asked
+        """Return whether a row has this format."""
+        for path in self.has:  # loops rather than generators: this runs for each row
             if path.find(row) is None:
                 return False
         for path, values in self.where:
@@ -86,7 +85,7 @@ class LogFormat:
 
     @property
     def specificity(self) -> int:
-        """How much it asks of a row: steps of paths, and values; the one that asks more is meant."""
+        """How many path steps and values the format requires; the most specific format wins."""
         least = min((len(path.steps) for path in self.any), default=0)
         return (
             least
@@ -96,7 +95,7 @@ class LogFormat:
 
 
 def is_one_of(value: Any, values: frozenset[Any]) -> bool:
-    """Tell whether a value is one of some; the case of texts doesn't count."""
+    """Return whether a value is one of some, ignoring the case of strings."""
     if isinstance(value, str):
         return value.lower() in values
     return isinstance(value, (bool, int)) and value in values
@@ -104,11 +103,11 @@ def is_one_of(value: Any, values: frozenset[Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RowFormats:
-    """Which shapes of rows are known. It can be pickled.
+    """The known log formats. Can be pickled.
 
-    `body` is the one path that bodies are looked for at, where it is set. `own` are shapes of the
-    user's, which go before the built-in ones, in their order. `digest` tells formats apart that
-    read rows differently.
+    `body` is the only path at which bodies are looked for, if it is set. `own` are the user's
+    formats, which come before the built-in ones, in their order. `digest` differs between formats
+    that may read rows differently.
     """
 
     body: Path | None = None
@@ -119,7 +118,7 @@ class RowFormats:
 
     @staticmethod
     def builtin() -> RowFormats:
-        """Return what is known without being told; always the same object."""
+        """Return the built-in formats; always the same object."""
         return _builtin()
 
     def with_body(self, path: str) -> Self:
@@ -130,11 +129,11 @@ class RowFormats:
             raise BadFormat(f"{safe_names.printable(path)}: {error}") from None
 
     def with_file(self, file: str | File) -> Self:
-        """Return formats with the shapes that a file describes. Raises BadFormat."""
+        """Return formats with those of a file added. Raises BadFormat."""
         return replace(self, own=(*self.own, *_read(File(file))))._indexed()
 
     def _indexed(self) -> Self:
-        """Index shapes by a key that each row of theirs has, so that a row is compared with few."""
+        """Index formats by a key that each of their rows has, so a row is compared with few."""
         index: dict[str, list[int]] = {}
         for number, one in enumerate((*self.own, *self.known)):
             for key in _index_keys(one):
@@ -143,17 +142,17 @@ class RowFormats:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether a bare body is read as one, whatever else is known."""
+        """Return whether a bare body is read as one, before any format."""
         return self.body is None and not self.own
 
     @property
     def digest(self) -> str:
-        """A short text that is another one where rows may be read differently."""
-        told = _canonical((self.body, self.own, self.known, self.providers))
-        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+        """A digest that differs if rows may be read differently."""
+        content = _canonical((self.body, self.own, self.known, self.providers))
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
     def format_of(self, row: dict[str, Any]) -> LogFormat | None:
-        """Return the shape of a row: of one's own the first that fits, else of the built-in ones the one that asks most."""
+        """Return the first of the user's formats that fits, else the most specific built-in one."""
         index = self.index
         if index.keys().isdisjoint(row):
             return None
@@ -167,7 +166,7 @@ class RowFormats:
 
 
 def _canonical(value: Any) -> Any:
-    """Return a value whose text is the same in every process: sets have no order of their own."""
+    """Return a value with the same repr in every process; sets have no order of their own."""
     if isinstance(value, frozenset):
         return sorted(map(repr, value))
     if isinstance(value, tuple):
@@ -189,13 +188,13 @@ def _required_paths(one: LogFormat) -> Paths:
 
 
 def _begins_with_name(path: Path) -> bool:
-    """Tell whether a path begins with a name."""
+    """Return whether a path begins with a name."""
     return bool(path.steps) and isinstance(path.steps[0], Key)
 
 
 def _first_name(path: Path) -> str:
     step = path.steps[0]
-    assert isinstance(step, Key)  # reading sees to it
+    assert isinstance(step, Key)  # checked when the format is read
     return step.name
 
 
@@ -245,17 +244,15 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
         given[key] = read(value, f"{at}.{key}")
     if not given.get("name"):
         raise BadFormat(f"{at}.name: missing")
-    where_it_is = [key for key in _REQUEST_KEYS if given.get(key)]
-    if not where_it_is:
-        raise BadFormat(
-            f"{at}: nothing in it leads to a request; expected one of {', '.join(_REQUEST_KEYS)}"
-        )
-    kinds = {_REQUEST_KEYS[key] for key in where_it_is}
+    request_keys = [key for key in _REQUEST_KEYS if given.get(key)]
+    if not request_keys:
+        raise BadFormat(f"{at}: no path to a request; expected one of {', '.join(_REQUEST_KEYS)}")
+    kinds = {_REQUEST_KEYS[key] for key in request_keys}
     if len(kinds) > 1:
-        raise BadFormat(f"{at}: {' and '.join(where_it_is)} exclude each other")
+        raise BadFormat(f"{at}: {' and '.join(request_keys)} exclude each other")
     if not any(given.get(key) for key in ("has", "where", "any")):
-        leading = given.get(where_it_is[0])
-        if not isinstance(leading, tuple) or where_it_is[0] == "fields":
+        leading = given.get(request_keys[0])
+        if not isinstance(leading, tuple) or request_keys[0] == "fields":
             raise BadFormat(f"{at}.has: missing")
         given["has"] = leading[:1]
     one = LogFormat(**given)
@@ -267,9 +264,16 @@ def _format(table: Mapping[str, Any], at: str) -> LogFormat:
 
 
 _REQUEST_KEYS = {
-    "rows": "rows", "row": "row", "attributes": "attributes", "body": "body", "holds": "holds", "messages": "parts", "system": "parts",
-    "parameters": "parts", "fields": "parts",
-}  # fmt: skip
+    "rows": "rows",
+    "row": "row",
+    "attributes": "attributes",
+    "body": "body",
+    "holds": "holds",
+    "messages": "parts",
+    "system": "parts",
+    "parameters": "parts",
+    "fields": "parts",
+}
 
 
 def _text(value: Any, at: str) -> str:
@@ -327,6 +331,10 @@ def _fields(value: Any, at: str) -> tuple[tuple[str, Paths], ...]:
 
 
 _READERS: dict[str, Callable[[Any, str], Any]] = {
-    "name": _name, "where": _values, "only": _values, "fields": _fields, "holds": _holds,
+    "name": _name,
+    "where": _values,
+    "only": _values,
+    "fields": _fields,
+    "holds": _holds,
     **{one.name: _paths for one in fields(LogFormat) if one.type == "Paths"},
-}  # fmt: skip
+}

@@ -1,8 +1,8 @@
-"""Paths into JSON: `request.body`, `$.attributes.request.body`, `choices[0].message`, `attributes["gen_ai.request.model"]`.
+"""Paths into JSON: `request.body`, `$.attributes.request.body`, `choices[0].message`, `["x.y"].z`.
 
-A path is names with dots between them. `$` stands for the whole; in front of a path it may be left
-out. `[0]` is an item of an array, `[*]` are all of them; a name with other characters in it stands
-in quotes: `["x.y"]`, `['x y']`.
+A path consists of names separated by dots. `$` is the whole value and optional at the beginning of
+a path. `[0]` is an item of an array, `[*]` are all items; names with other characters are quoted:
+`["x.y"]`, `['x y']`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MAX_ITEMS = 100_000
 _MAX_TEXT_CHARACTERS = 64 << 20
 
 ALL = "*"
-"""The step that leads to every item of an array."""
+"""The step to every item of an array."""
 
 
 class BadPath(ValueError):
-    """A text that is no path; the message says at which character."""
+    """A text that isn't a path; the message names the character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Key:
 
 
 Step = Key | int | str
-"""One step of a path: a Key, the index of an item, or ALL."""
+"""A step of a path: a Key, the index of an item, or ALL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A path into JSON, read by `parse`; `str()` gives it as it was written."""
+    """A path into JSON, read by `parse`; `str()` returns it as it was written."""
 
     text: str
     steps: tuple[Step, ...]
@@ -54,14 +54,14 @@ class Path:
         return self.text
 
     def find(self, value: Any) -> Any:
-        """Return the first thing that the path leads to; None where there is nothing."""
-        if len(self.steps) == 1 and type(value) is dict:  # as most are
+        """Return the first value at the path, None if there is none."""
+        if len(self.steps) == 1 and type(value) is dict:  # the most frequent case
             step = self.steps[0]
             return value.get(step.name) if type(step) is Key else None
         return next(self.find_all(value), None)
 
     def find_all(self, value: Any) -> Iterator[Any]:
-        """Give everything that the path leads to and isn't null. JSON that stands in a text is read on the way."""
+        """Yield every value at the path that isn't null. JSON in strings is parsed on the way."""
         found = [value]
         for step in self.steps:
             found = [inner for one in found[:_MAX_ITEMS] for inner in _step(one, step)]
@@ -69,12 +69,12 @@ class Path:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The steps as texts, as a report names them."""
+        """The steps as texts, for reports."""
         return tuple(step.name if isinstance(step, Key) else f"[{step}]" for step in self.steps)
 
 
 def parse(text: str) -> Path:
-    """Read a path. Raises BadPath, which says where the text is wrong."""
+    """Parse a path. Raises BadPath, which names the character that is wrong."""
     if len(text) > _MAX_CHARACTERS:
         raise BadPath(f"longer than {_MAX_CHARACTERS} characters")
     at = 1 if re.match(r"\$(?=[.\[]|$)", text) else 0
@@ -129,7 +129,7 @@ def _step(value: Any, step: Step) -> Iterator[Any]:
 
 
 def read_text(value: Any) -> Any:
-    """Return what stands in a text as JSON; whatever is no such text, as it is."""
+    """Return the JSON in a string that holds an object or an array; other values as they are."""
     if (
         isinstance(value, (str, bytes))
         and value[:1] in ("{", "[", b"{", b"[")

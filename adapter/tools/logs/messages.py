@@ -1,6 +1,6 @@
-"""Chat's messages out of what logs make of them: OpenAI's own, OpenTelemetry's parts, LangChain's serialised ones, spans' attributes.
+"""Read Chat's messages from the formats of logs: OpenAI, OpenTelemetry, LangChain, span attributes.
 
-Each message is told by its own keys. What can't be read as a message is left out; where nothing is
+The keys of a message tell its format. What can't be read as a message is left out; if nothing is
 left, the log has no messages.
 """
 
@@ -16,10 +16,10 @@ from .json_path import parse, read_text
 Message = dict[str, Any]
 
 PLACEHOLDER_MESSAGES: list[Message] = [{"role": "user", "content": "(not in the log)"}]
-"""Stands for messages that a log doesn't have."""
+"""Used in place of messages that aren't in the log."""
 
 _MAX_MESSAGES = 50_000
-_CONTENT = parse("gen_ai.event.content")  # Azure's
+_CONTENT = parse("gen_ai.event.content")  # Azure
 _ROLES = {
     "human": "user",
     "ai": "assistant",
@@ -46,7 +46,7 @@ _EVENTS = {
 
 
 def messages_of(value: Any, system: Any = None) -> list[Message] | None:
-    """Return the messages that a value holds; None where it holds none. `system` are instructions that go before them."""
+    """Return the messages in a value, with the instructions in `system` first; None if none."""
     found = list(_messages(value))
     instructions = list(_instructions(system))
     return [*instructions, *found] if found or instructions else None
@@ -72,7 +72,7 @@ def _messages(value: Any, depth: int = 0) -> Iterable[Message]:
 
 
 def _message(value: dict[str, Any]) -> Iterable[Message]:
-    """Read one message; several where OpenTelemetry puts the outputs of several tools into one."""
+    """Read one message; several if OpenTelemetry put the outputs of several tools into one."""
     for reader in _READERS:
         found = reader(value)
         if found is not None:
@@ -109,7 +109,7 @@ def _of_langchain(value: dict[str, Any]) -> list[Message] | None:
 
 
 def _of_event(value: dict[str, Any]) -> list[Message] | None:
-    """Read an event of a span, or a record, that tells of one message."""
+    """Read a span event or a log record that describes one message."""
     name = value.get("name")
     role = _EVENTS.get(name) if isinstance(name, str) else None
     if role is None:
@@ -158,7 +158,7 @@ def _of_parts(value: dict[str, Any]) -> list[Message] | None:
 
 
 def _of_attributes(value: dict[str, Any]) -> list[Message] | None:
-    """Read a message of OpenInference's, whose parts stand one in the other under names of their own."""
+    """Read a message of OpenInference, whose parts are nested under names of their own."""
     inner = value.get("message")
     if not isinstance(inner, dict) or not isinstance(inner.get("role"), str):
         return None
@@ -211,7 +211,7 @@ def _instructions(value: Any) -> Iterable[Message]:
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any] | None:
-    """Read one part of a content: OpenTelemetry's, OpenInference's, or Chat's own."""
+    """Convert one content part: OpenTelemetry's, OpenInference's, or Chat's own."""
     kind, content, media = part.get("type"), part.get("content"), part.get("mime_type")
     modality = part.get("modality")
     image = part.get("image")
@@ -257,7 +257,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _call(call: Any) -> Any:
-    """Read a tool call: name and arguments in it, as a text or as JSON; or as Chat has it."""
+    """Convert a tool call: with arguments as text or JSON, or as Chat has it."""
     if not isinstance(call, dict):
         return call
     inner = call.get("function")
@@ -275,7 +275,7 @@ def _call(call: Any) -> Any:
 
 
 def _content(value: Any) -> Any:
-    """Return a content, of whose parts those are Chat's that other writers call differently."""
+    """Return a content with strings as Chat's parts, without tool calls and reasoning."""
     if not isinstance(value, list):
         return value
     return [
@@ -288,7 +288,7 @@ def _content(value: Any) -> Any:
 
 
 def _text_or_parts(parts: list[dict[str, Any]]) -> Any:
-    """Return a single text as a text, else the parts."""
+    """Return a single text part as a string, otherwise the parts."""
     return parts[0]["text"] if len(parts) == 1 and parts[0].get("type") == "text" else parts or ""
 
 
@@ -300,7 +300,7 @@ def _tool_output_text(part: dict[str, Any]) -> str:
 def _json(value: Any) -> str:
     try:
         return json_codec.dumps(value).decode()
-    except json_codec.Unwritable:  # nested too deeply, say
+    except json_codec.Unwritable:  # nested too deeply, for example
         return ""
 
 

@@ -1,8 +1,8 @@
-"""OpenTelemetry's attributes as one object: of OTLP's JSON, of exporters, of tables' columns.
+"""Read OpenTelemetry attributes as one object: from OTLP's JSON, exporters or table columns.
 
-`{"gen_ai.request.model": "gpt-4o", "gen_ai.prompt.0.role": "user"}` and the same as OTLP's list of
-keys and values become `{"gen_ai": {"request": {"model": "gpt-4o"}, "prompt": [{"role": "user"}]}}`,
-so that a path leads to the same place in each.
+`{"gen_ai.request.model": "gpt-4o", "gen_ai.prompt.0.role": "user"}` and OTLP's list of keys and
+values both become `{"gen_ai": {"request": {"model": "gpt-4o"}, "prompt": [{"role": "user"}]}}`, so
+that one path works for all.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from .json_path import read_text
 
 _MAX_DEPTH = 30
-_MAX_ATTRIBUTES = 20_000  # attributes of a row
-_MAX_NAME_PARTS = 12  # of a name
+_MAX_ATTRIBUTES = 20_000  # per row
+_MAX_NAME_PARTS = 12  # per name
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
 _SIBLING_KEYS = (
     ("name", "name"),
@@ -21,14 +21,14 @@ _SIBLING_KEYS = (
     ("event_name", "eventName"),
     ("body", "body"),
 )
-_COLUMN_PREFIX = "attributes."  # what tables of spans put in front
+_COLUMN_PREFIX = "attributes."  # in tables of spans
 
 
 def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
-    """Return the attributes of a span or a log record, with events, name and body beside them.
+    """Return the attributes of a span or a log record, with its events, name and body.
 
-    `found` is what stands in the row as its attributes: a list of keys and values, an object, or
-    the row itself. None for anything else.
+    `found` are the attributes in the row: a list of keys and values, an object, or the row itself.
+    Returns None for anything else.
     """
     pairs = _pairs(found)
     if pairs is None:
@@ -47,7 +47,7 @@ def attributes_of(row: dict[str, Any], found: Any) -> dict[str, Any] | None:
 
 
 def any_value(value: Any, depth: int = 0) -> Any:
-    """Return OTLP's AnyValue as plain JSON; whatever is none, as it is."""
+    """Convert OTLP's AnyValue to plain JSON; any other value is returned as it is."""
     if depth > _MAX_DEPTH or not isinstance(value, dict) or len(value) != 1:
         return value
     ((kind, inner),) = value.items()
@@ -91,7 +91,7 @@ def _event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nested(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make objects of names with dots. What has members loses a value of its own."""
+    """Make nested objects from dotted names. A value is dropped if its name has members."""
     root: dict[str, Any] = {}
     for key, value in sorted(pairs, key=_by_name):  # `a` before `a.b`
         parts = key.removeprefix(_COLUMN_PREFIX).split(".", _MAX_NAME_PARTS)
@@ -111,7 +111,7 @@ def _by_name(pair: tuple[str, Any]) -> str:
 
 
 def _indexed_to_lists(value: Any, depth: int = 0) -> Any:
-    """Make lists of objects whose keys are indexes: 0, 1, 2."""
+    """Convert objects whose keys are indexes (0, 1, 2) to lists."""
     if depth > _MAX_DEPTH or not isinstance(value, dict):
         return value
     if value and all(key.isdecimal() and len(key) < 7 for key in value):
@@ -123,7 +123,7 @@ def _indexed_to_lists(value: Any, depth: int = 0) -> Any:
 
 
 def _parsed_parts(value: Any) -> Any:
-    """Return the parts of a content that were written as text."""
+    """Return the parts of a content that was written as text."""
     read = read_text(value) if isinstance(value, str) and value.startswith('[{"') else value
     is_parts = isinstance(read, list) and all(
         isinstance(part, dict) and "type" in part for part in read

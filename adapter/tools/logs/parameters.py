@@ -1,7 +1,7 @@
-"""Chat's parameters out of a log's: other tools' names for tools, numbers that were written as text, the SDK's own options.
+"""Read Chat's parameters from a log, which may rename tools or write numbers as text.
 
-Logs put notes of their own among parameters, so that what Chat doesn't know isn't taken from them;
-what an SDK's caller added by `extra_body` is.
+Logs put keys of their own among parameters, so keys that Chat doesn't know are dropped; those that
+the SDK's caller added with `extra_body` are kept.
 """
 
 from __future__ import annotations
@@ -15,41 +15,43 @@ from adapter.translation.parameters import CHAT_PARAMETERS
 from .json_path import read_text
 
 OPTIONS: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
-"""What the SDK's methods take beside parameters, and don't send under these names."""
+"""The options of the SDK's methods that aren't parameters of the request."""
 
 _NUMBERS = frozenset({
-    "temperature", "top_p", "n", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty", "top_logprobs",
+    "temperature", "top_p", "n", "seed", "max_tokens", "max_completion_tokens",
+    "frequency_penalty", "presence_penalty", "top_logprobs",
 })  # fmt: skip
 _FLAGS = frozenset({"stream", "store", "logprobs", "parallel_tool_calls"})
 _OBJECTS = frozenset({
-    "tools", "functions", "logit_bias", "metadata", "stream_options", "audio", "web_search_options", "prediction", "modalities",
+    "tools", "functions", "logit_bias", "metadata", "stream_options", "audio",
+    "web_search_options", "prediction", "modalities",
 })  # fmt: skip
 _UNSET = frozenset({"", "none", "null", "undefined", "not_given", "notgiven", "omit"})
 _BOOLEANS = {"true": True, "false": False}
-_SCHEMA = {
-    "name": "unknown",
-    "schema": {"type": "object"},
-}  # where a log says that there was one, and not which
+_SCHEMA = {"name": "unknown", "schema": {"type": "object"}}  # stands for a schema not in the log
 
 
 _PARAMETER_OBJECTS = frozenset({
-    "params", "parameters", "kwargs", "options", "settings", "config", "configuration", "model_params", "model_parameters", "model_kwargs",
-    "model_config", "model_settings", "modelParameters", "invocation_params", "invocation_parameters", "generation_config", "generationConfig",
-    "generation_params", "completion_params", "completion_kwargs", "completion_config", "sampling_params", "inference_params", "inferenceConfig",
-    "optional_params", "llm_params", "llm_config", "request_params", "api_params", "call_kwargs", "hyperparameters", "args", "extra",
-    "request", "body", "payload", "json", "request_body", "openai",
+    "params", "parameters", "kwargs", "options", "settings", "config", "configuration",
+    "model_params", "model_parameters", "model_kwargs", "model_config", "model_settings",
+    "modelParameters", "invocation_params", "invocation_parameters", "generation_config",
+    "generationConfig", "generation_params", "completion_params", "completion_kwargs",
+    "completion_config", "sampling_params", "inference_params", "inferenceConfig",
+    "optional_params", "llm_params", "llm_config", "request_params", "api_params", "call_kwargs",
+    "hyperparameters", "args", "extra", "request", "body", "payload", "json", "request_body",
+    "openai",
 })  # fmt: skip
-"""Objects beside messages that hold their parameters, perhaps with a log's notes."""
-_AMBIGUOUS_NAMES = frozenset({"model", "user", "metadata", "store"})  # which anything may be called
+"""Objects next to messages that hold their parameters, perhaps with keys of the log."""
+_AMBIGUOUS_NAMES = frozenset({"model", "user", "metadata", "store"})  # used for other things too
 
 
 def is_known(name: Any) -> bool:
-    """Tell whether a name is a parameter's that logs may hold beside messages."""
+    """Return whether a name is a parameter other than `messages`."""
     return name in CHAT_PARAMETERS and name != "messages"
 
 
 def body_from_arguments(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the body that the SDK makes of keyword arguments: without its options, with what `extra_body` adds."""
+    """Return the body that the SDK makes of keyword arguments."""
     if OPTIONS.isdisjoint(found):
         return found
     more = read_text(found.get("extra_body"))
@@ -61,19 +63,18 @@ def body_from_arguments(found: dict[str, Any]) -> dict[str, Any]:
 def body_from_row(
     row: dict[str, Any], log_keys: Collection[str], reply_keys: Collection[str]
 ) -> dict[str, Any]:
-    """Return the body of which messages and parameters stand in a row, among a log's own keys or not.
+    """Return the body whose messages and parameters are keys of a row.
 
-    Where the row has one of `notes`, which no body has, only Chat's parameters are taken of it.
-    Parameters in an object of their own count as well, those beside the messages before them; what
-    stands under `answers` doesn't.
+    If the row has one of `log_keys`, only Chat's parameters are taken from it. Parameters in an
+    object of their own are added, those next to the messages win. `reply_keys` are skipped.
     """
-    apart: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     taken = set()
     for name, value in row.items():
         if name not in CHAT_PARAMETERS and name not in OPTIONS and name not in reply_keys:
             found = _nested_parameters(name, value)
             if found:
-                apart = {**found, **apart}
+                nested = {**found, **nested}
                 taken.add(name)
     if any(name in row for name in log_keys):
         own = {
@@ -84,11 +85,11 @@ def body_from_row(
     else:
         own = {name: value for name, value in row.items() if name not in taken} if taken else row
     own = body_from_arguments(own)
-    return {**apart, **own} if apart else own
+    return {**nested, **own} if nested else own
 
 
 def _nested_parameters(name: str, value: Any) -> dict[str, Any]:
-    """Return the parameters of an object that is called after them, or holds nothing else."""
+    """Return the parameters in an object that has a usual name or contains nothing else."""
     found = read_text(value)
     if not isinstance(found, dict):
         return {}
@@ -99,7 +100,7 @@ def _nested_parameters(name: str, value: Any) -> dict[str, Any]:
 
 
 def parameters_of(found: Any) -> dict[str, Any]:
-    """Return the parameters that an object holds, or its text."""
+    """Return the parameters in an object, or in its JSON text."""
     found = read_text(found)
     if not isinstance(found, Mapping):
         return {}
@@ -113,7 +114,7 @@ def parameters_of(found: Any) -> dict[str, Any]:
 
 
 def value_of(name: str, given: Any) -> Any:
-    """Return a parameter's value as Chat takes it; None where the log has none that is one."""
+    """Return a parameter's value in Chat's terms, None if the log has no usable one."""
     if isinstance(given, str):
         if given.lower() in _UNSET or given.startswith("<openai."):
             return None
@@ -142,12 +143,12 @@ def _of_text(name: str, text: str) -> Any:
 
 
 def _tool(tool: Any, *, bare: bool) -> Any:
-    """Read a tool's definition: Chat's, one with its name beside its type, or one as text."""
+    """Convert a tool's definition: Chat's, one with its name next to its type, or a JSON text."""
     tool = read_text(tool)
     if not isinstance(tool, dict):
         return None
     wrapped = tool.get("tool")
-    if isinstance(wrapped, dict):  # OpenInference's
+    if isinstance(wrapped, dict):  # OpenInference
         return _tool(wrapped.get("json_schema"), bare=bare)
     if bare or "function" in tool or "custom" in tool or not isinstance(tool.get("name"), str):
         return tool
@@ -160,7 +161,7 @@ def _tool(tool: Any, *, bare: bool) -> Any:
 
 
 def _format(given: Any) -> Any:
-    """Read the form of answers: as Chat has it, by its type alone, or as a schema alone."""
+    """Convert a response format: Chat's, a type alone, or a schema alone."""
     if isinstance(given, str):
         word = given.lower()
         if word == "json_schema":

@@ -1,4 +1,4 @@
-"""The tokens that an answer told of, under Chat's names, whatever names a log has for them."""
+"""Read the usage in a logged reply, in Chat's terms, from the names of other tools."""
 
 from __future__ import annotations
 
@@ -20,26 +20,38 @@ _PROMPT = (
     "input",
 )
 _COMPLETION = (
-    "completion_tokens", "output_tokens", "completionTokens", "outputTokens", "$ai_output_tokens", "completion", "output",
-)  # fmt: skip
+    "completion_tokens",
+    "output_tokens",
+    "completionTokens",
+    "outputTokens",
+    "$ai_output_tokens",
+    "completion",
+    "output",
+)
 _REASONING = tuple(
     map(
         parse,
         (
-            "completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "output_token_details.reasoning",
-            "reasoning_tokens", "reasoningTokens", "completion_reasoning_tokens", "$ai_reasoning_tokens", "completion_details.reasoning",
+            "completion_tokens_details.reasoning_tokens",
+            "output_tokens_details.reasoning_tokens",
+            "output_token_details.reasoning",
+            "reasoning_tokens",
+            "reasoningTokens",
+            "completion_reasoning_tokens",
+            "$ai_reasoning_tokens",
+            "completion_details.reasoning",
             "reasoning.output_tokens",
         ),
     )
-)  # fmt: skip
+)
 _USAGE_KEYS = ("usage", "token_usage", "usage_metadata", "usageMetadata")
 _NESTED_KEYS = ("body", "json", "content", "text", "string", "llm_output", "message", "data")
 _MAX_DEPTH = 4
-_MAX_CHARACTERS = 16 << 20  # characters of an answer in a text
+_MAX_CHARACTERS = 16 << 20  # of a reply in a string
 
 
 def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
-    """Return the usage that stands in a value: a usage itself, or an answer that holds one, also as text, base64 or events."""
+    """Return the usage in a value: a usage, or a reply with one, also as text, base64 or events."""
     value = _read(value)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -66,12 +78,12 @@ def usage_of(value: Any, depth: int = 0) -> dict[str, Any] | None:
 
 def _with_chat_names(usage: dict[str, Any]) -> dict[str, Any] | None:
     if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
-        return usage  # as Chat has it, and as most are
+        return usage  # in Chat's terms, as most are
     prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
     if prompt is None:
         return None
     if "prompt_tokens" in usage and "completion_tokens" in usage:
-        return usage  # as Chat has it
+        return usage  # in Chat's terms
     out: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion or 0}
     reasoning = next(
         (count for path in _REASONING if type(count := _number(path.find(usage))) is int), None
@@ -99,7 +111,7 @@ def _read(value: Any) -> Any:
     if not isinstance(value, (str, bytes)) or len(value) > _MAX_CHARACTERS:
         return value
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    if text.startswith(("data:", "event:")):  # the usage stands in one of the last events
+    if text.startswith(("data:", "event:")):  # a stream: the usage is in one of the last events
         lines = (
             line[5:].strip() for line in reversed(text.splitlines()) if line.startswith("data:")
         )
