@@ -1,7 +1,8 @@
-"""Look at the page of `adapter audit` in a real browser: wide, narrow and dark.
+"""Check the page of `adapter audit` in a real browser: wide, narrow and dark.
 
-Run by hand, where Chromium is installed: `python -m tests.tools.page_audit [FOLDER]`; the pictures are kept in FOLDER. It checks that nothing
-is wider than the screen, that nothing but the page is asked for, that the dark page is dark, and that text stands out from its ground.
+Run by hand, with Chromium installed: `python -m tests.tools.page_audit [FOLDER]`; screenshots are
+kept in FOLDER. It checks that nothing is wider than the screen, that only the page is requested,
+that the dark page is dark, and that text has enough contrast.
 """
 
 from __future__ import annotations
@@ -24,16 +25,23 @@ from adapter.tools.audit.html_page import page
 from tests.support import traffic
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# Headless browsers refuse to be narrower than 500 pixels: so the page stands in a frame as wide as a phone.
-FRAME = """<!doctype html><body style="margin:0"><iframe id=f src="page.html" style="width:{width}px;height:{height}px;border:0"></iframe><script>
+# Headless browsers are at least 500 pixels wide, so the page is shown in a frame.
+FRAME = """<!doctype html><body style="margin:0">
+<iframe id=f src="page.html" style="width:{width}px;height:{height}px;border:0"></iframe>
+<script>
 f.onload = () => {{
   const d = f.contentDocument, body = getComputedStyle(d.body);
-  const wide = [...d.querySelectorAll("body *")].filter(one => !one.closest(".scroll, pre") && one.getBoundingClientRect().right > {width} + 0.5);
+  const wide = [...d.querySelectorAll("body *")].filter(one => !one.closest(".scroll, pre")
+    && one.getBoundingClientRect().right > {width} + 0.5);
   const thin = [...d.querySelectorAll("td, th, .label")].map(one => one.getBoundingClientRect())
     .filter(one => one.width < 48 && one.height > 96).length;
-  const out = {{thin, width: d.documentElement.scrollWidth, height: d.documentElement.scrollHeight, wide: wide.map(one => one.className || one.tagName),
-                ground: body.backgroundColor, ink: body.color, loaded: f.contentWindow.performance.getEntriesByType("resource").length}};
-  document.body.append(Object.assign(document.createElement("script"), {{type: "application/json", id: "found", textContent: JSON.stringify(out)}}));
+  const root = d.documentElement;
+  const out = {{thin, width: root.scrollWidth, height: root.scrollHeight,
+                wide: wide.map(one => one.className || one.tagName),
+                ground: body.backgroundColor, ink: body.color,
+                loaded: f.contentWindow.performance.getEntriesByType("resource").length}};
+  document.body.append(Object.assign(document.createElement("script"),
+    {{type: "application/json", id: "found", textContent: JSON.stringify(out)}}));
 }};
 </script>"""
 VIEWS = {
@@ -45,7 +53,7 @@ VIEWS = {
 
 
 def corner(picture: Path) -> tuple[int, ...]:
-    """Return the red, green and blue of a PNG's first pixel, which every filter leaves as it is."""
+    """Return the red, green and blue of a PNG's first pixel, which no filter changes."""
     data, packed, at = picture.read_bytes(), b"", 8
     while at < len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -55,7 +63,7 @@ def corner(picture: Path) -> tuple[int, ...]:
 
 
 def luminance(color: tuple[int, ...]) -> float:
-    """Return the relative luminance, as WCAG defines it."""
+    """Return the relative luminance by the definition of WCAG."""
     parts = [value / 255 for value in color]
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
@@ -69,11 +77,11 @@ def rgb(text: str) -> tuple[int, ...]:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serve a folder on the loopback, and note what was asked for."""
+    """Serve a folder on the loopback interface, and record the requests."""
 
     def __init__(self, folder: Path) -> None:
-        self.asked: list[str] = []
-        asked = self.asked
+        self.requested: list[str] = []
+        asked = self.requested
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             def __init__(self, *arguments: Any) -> None:
@@ -86,7 +94,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def browse(browser: str, url: str, *options: str) -> str:
-    """Run the browser without a screen; return what it prints."""
+    """Run the browser headless and return its output."""
     common = (
         "--headless",
         "--no-sandbox",
@@ -102,7 +110,7 @@ def browse(browser: str, url: str, *options: str) -> str:
 
 
 def main() -> int:
-    """Print what was found; return 1 where something is wrong."""
+    """Print the results; return 1 if there is a problem."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         print("skipped: no Chromium here")
@@ -114,7 +122,7 @@ def main() -> int:
         traffic.write(Path(temporary) / "logs", 20_000)
         settings = Settings()
         figures = report(run.audit([Path(temporary) / "logs"], settings).summary, settings)
-        # A name as long as they come, and a place with no room to break.
+        # A very long name, and a path without a place to break.
         figures["models"].insert(
             2,
             {
@@ -133,12 +141,12 @@ def main() -> int:
             (folder / "frame.html").write_text(
                 FRAME.format(width=width, height=900), encoding="utf-8"
             )
-            told = re.search(
+            dumped = re.search(
                 r'id="found">(.*?)</script>',
                 browse(browser, f"{url}/frame.html", "--dump-dom", *options),
             )
-            assert told is not None
-            found = json.loads(told[1])
+            assert dumped is not None
+            found = json.loads(dumped[1])
             (folder / "frame.html").write_text(
                 FRAME.format(width=width, height=found["height"]), encoding="utf-8"
             )
@@ -156,24 +164,27 @@ def main() -> int:
             )
             dark = "dark" in name
             print(
-                f"{name}: {found['width']} × {found['height']} in {width}, first pixel {pixel}, contrast {contrast:.1f}, {found['loaded']} resources"
+                f"{name}: {found['width']} × {found['height']} in {width}, first pixel {pixel}, "
+                f"contrast {contrast:.1f}, {found['loaded']} resources"
             )
             problems += [f"{name}: {one} is wider than the screen" for one in found["wide"]]
             checks = {
                 "wider than the screen": found["width"] <= width,
                 "squeezed": found["thin"] == 0,
                 "loads something": found["loaded"] == 0,
-                "another ground than its style says": pixel == ground,
+                "another background than in its style": pixel == ground,
                 "not dark": not dark or max(pixel) < 64,
                 "not light": dark or min(pixel) > 192,
                 "faint": contrast >= 7,
             }
             problems += [f"{name}: {what}" for what, right in checks.items() if not right]
         server.shutdown()
-        asked = {path for path in server.asked if path != "/favicon.ico"}
-        problems += [f"asked for {path}" for path in sorted(asked - {"/frame.html", "/page.html"})]
+        requested = {path for path in server.requested if path != "/favicon.ico"}
+        problems += [
+            f"requested {path}" for path in sorted(requested - {"/frame.html", "/page.html"})
+        ]
         (folder / "frame.html").unlink()
-    print("\n".join(problems) or "nothing is wrong")
+    print("\n".join(problems) or "no problems")
     return int(bool(problems))
 
 

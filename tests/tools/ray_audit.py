@@ -1,6 +1,7 @@
-"""Audit on a Ray cluster of two nodes, one of which is killed on the way: the figures are those of one machine.
+"""Audit on a Ray cluster of two nodes, one of which is killed: the figures don't change.
 
-Run by hand, `$(python3 -m tests.environments ray) -m tests.tools.ray_audit [COUNT]`. It isn't part of the suite: Ray is big, and slow to start.
+Run by hand, `$(python3 -m tests.environments ray) -m tests.tools.ray_audit [COUNT]`. It isn't part
+of the suite: Ray is large, and slow to start.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.support import traffic
 
 
 def main() -> int:
-    """Print what was found; return 1 where the figures differ."""
+    """Print the results; return 1 if the figures differ."""
     try:
         import ray
         from ray.cluster_utils import Cluster
@@ -33,7 +34,7 @@ def main() -> int:
         began = time.perf_counter()
         alone = run.audit([folder], Settings(), size=1 << 20)
         print(f"local: {time.perf_counter() - began:.1f} s", flush=True)
-        # The head only drives: all work is on the two nodes, so that killing one matters.
+        # The head node only coordinates: all work is on the two nodes, one of which is killed.
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
         )
@@ -45,23 +46,23 @@ def main() -> int:
                 ("ray, two nodes", False),
                 ("ray, one of two nodes killed", True),
             ):
-                told = 0
+                progressed = 0
                 killed = ""
 
                 def advance(_: int, *, killing: bool = killing) -> None:
-                    nonlocal told, killed
-                    told += 1
-                    if killing and told == 4:  # some blocks are counted, others under way
+                    nonlocal progressed, killed
+                    progressed += 1
+                    if killing and progressed == 4:  # some blocks are counted, others are running
                         cluster.remove_node(nodes[1], allow_graceful=False)
-                        killed = f"; the node was killed after {told - 1} blocks"
+                        killed = f"; the node was killed after {progressed - 1} blocks"
 
                 began = time.perf_counter()
                 state.unlink(missing_ok=True)
-                there = run.audit(
+                on_ray = run.audit(
                     [folder], Settings(), engine="ray", size=1 << 20, state=state, progress=advance
                 )
-                wrong = traffic.differences(report(there.summary, Settings()), totals)
-                same = there.summary.to_json() == alone.summary.to_json()
+                wrong = traffic.differences(report(on_ray.summary, Settings()), totals)
+                same = on_ray.summary.to_json() == alone.summary.to_json()
                 failed |= bool(wrong) or not same or killing is not bool(killed)
                 words = (
                     "the same figures"
@@ -70,7 +71,8 @@ def main() -> int:
                 )
                 alive = sum(node["Alive"] for node in ray.nodes()) - 1
                 print(
-                    f"{name}: {words} ({time.perf_counter() - began:.1f} s, {told - 1} blocks, {alive} nodes left{killed})",
+                    f"{name}: {words} ({time.perf_counter() - began:.1f} s, "
+                    f"{progressed - 1} blocks, {alive} nodes left{killed})",
                     flush=True,
                 )
         finally:

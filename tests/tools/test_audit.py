@@ -1,4 +1,4 @@
-"""`adapter audit`: figures, resuming, what it says of what can't be read, and that nobody's words are in it."""
+"""`adapter audit`: figures, resuming, lines that can't be read, and no contents in any output."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_bad_lines_are_listed_by_place(
             json.loads(data.split(b"\n")[one["line"] - 1])
 
 
-def test_what_settings_were_advised_moves_what_was_said(
+def test_the_advised_settings_move_as_many_requests_as_reported(
     logs: tuple[Path, traffic.Totals], document: dict[str, Any], tmp_path: Path
 ) -> None:
     from adapter.tools.audit.report import settings_toml
@@ -105,7 +105,7 @@ def test_formats_make_no_difference(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(data)
     (tmp_path / "b.jsonl.gz").write_bytes(
         gzip.compress(data[:9_000]) + gzip.compress(data[9_000:])
-    )  # as logs are appended
+    )  # as loggers append
     with pa.CompressedOutputStream(str(tmp_path / "c.jsonl.zst"), "zstd") as file:
         file.write(data)
     pa.parquet.write_table(
@@ -123,7 +123,7 @@ def test_formats_make_no_difference(tmp_path: Path) -> None:
 # What can't be read
 
 
-def test_a_line_that_is_too_long_is_passed_over(
+def test_a_line_that_is_too_long_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "MAX_ROW_BYTES", 5_000)
@@ -138,7 +138,7 @@ def test_a_line_that_is_too_long_is_passed_over(
     )
 
 
-def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_truncated_file_counts_up_to_its_end(tmp_path: Path) -> None:
     lines = b"\n".join(traffic.rows(200, 2, traffic.Totals()))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines)[:-2_000])
     result = audit(tmp_path, "--json")
@@ -149,7 +149,7 @@ def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["nowhere.jsonl"], "nowhere.jsonl: No such file"),
         (["empty"], "no logs in empty"),
@@ -160,12 +160,15 @@ def test_a_file_that_was_cut_short_counts_as_far_as_it_goes(tmp_path: Path) -> N
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_errors_are_one_line(arguments: list[str], expected: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.toml").write_text('bakend = "chat"', encoding="utf-8")
     (tmp_path / "good.jsonl").write_text("{}\n", encoding="utf-8")
-    code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"
-    if arguments[0] == "nowhere.jsonl":  # once as the command that users type
+    code = (
+        "import sys; from adapter.tools.cli import main; "
+        "sys.argv = ['adapter', 'audit', *sys.argv[1:]]; main()"
+    )
+    if arguments[0] == "nowhere.jsonl":  # once in a process
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             capture_output=True,
@@ -174,7 +177,7 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
             check=False,
         )
         assert (done.returncode, done.stdout) == (2, "")
-        assert re.fullmatch(rf"adapter: .*{re.escape(said)}.*\n", done.stderr)
+        assert re.fullmatch(rf"adapter: .*{re.escape(expected)}.*\n", done.stderr)
         return
     from adapter.tools.cli.console import UsageError
 
@@ -185,11 +188,11 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], said: str, tmp_path
     finally:
         os.chdir(before)
     assert isinstance(result.exception, UsageError)
-    assert said in str(result.exception)
+    assert expected in str(result.exception)
     assert "\n" not in str(result.exception)
 
 
-def test_breaking_settings_stand_apart(document: dict[str, Any]) -> None:
+def test_breaking_settings_are_listed_separately(document: dict[str, Any]) -> None:
     lossy, breaking = (
         {name for step in document[steps] for name in step["settings"]}
         for steps in ("steps", "breaking_steps")
@@ -199,16 +202,18 @@ def test_breaking_settings_stand_apart(document: dict[str, Any]) -> None:
     first, moves = document["breaking_steps"][0], document["moves"]
     assert first["moves"] == moves["with_settings"] + first["more"]
     text = page({**document, "logs": 3})
-    section = text.partition("What only breaking settings would move")[2].partition("</section>")[0]
+    section = text.partition("Requests that only breaking settings would move")[2].partition(
+        "</section>"
+    )[0]
     assert "no speech in the answer" in section
     assert "drop modalities" not in text.replace(section, "")
     assert "drop seed" not in section
 
 
-# Going on
+# Resuming
 
 
-def test_going_on_after_each_block_gives_the_same(
+def test_resuming_after_each_block_gives_the_same_figures(
     logs: tuple[Path, traffic.Totals], document: dict[str, Any], tmp_path: Path
 ) -> None:
     state = tmp_path / "state.json"
@@ -220,7 +225,7 @@ def test_going_on_after_each_block_gives_the_same(
         def stop(_: int) -> None:
             nonlocal seen
             seen += 1
-            if seen == 4:  # the first tells what was done before
+            if seen == 4:  # the first call reports earlier progress
                 raise KeyboardInterrupt
 
         try:
@@ -228,7 +233,7 @@ def test_going_on_after_each_block_gives_the_same(
             break
         except KeyboardInterrupt:
             stops += 1
-            size = 999  # the state knows better
+            size = 999  # the checkpoint has its own size
     assert stops > 4
     assert report(done.summary, Settings())["fates"] == document["fates"]
     assert traffic.differences(report(done.summary, Settings()), logs[1]) == []
@@ -236,60 +241,64 @@ def test_going_on_after_each_block_gives_the_same(
     assert again.summary.to_json() == done.summary.to_json()
 
 
-def test_killed_in_the_middle_it_goes_on(tmp_path: Path) -> None:
+def test_a_killed_audit_resumes(tmp_path: Path) -> None:
     totals = traffic.write(tmp_path / "logs", 4_000, files=2)
     state = tmp_path / "state.json"
     code = (
         "import sys; from adapter import Settings; from adapter.tools.audit import run; "
-        "run.audit([sys.argv[1]], Settings(), state=__import__('pathlib').Path(sys.argv[2]), jobs=1, size=40_000)"
+        "run.audit([sys.argv[1]], Settings(), state=__import__('pathlib').Path(sys.argv[2]), "
+        "jobs=1, size=40_000)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "logs"), str(state)])
     while process.poll() is None and not state.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it was done too early"
+    assert process.wait() == -signal.SIGKILL, "it finished too early"
     counted = Summary.from_json(json.loads(state.read_text())["summary"]).count("rows")
     assert 0 < counted < 4_000
     done = run.audit([tmp_path / "logs"], Settings(), state=state)
     assert traffic.differences(report(done.summary, Settings()), totals) == []
 
 
-def test_what_has_changed_since_is_found_out(tmp_path: Path) -> None:
+def test_changes_since_the_checkpoint_are_detected(tmp_path: Path) -> None:
     log, state, page_ = tmp_path / "a.jsonl", tmp_path / "s.json", tmp_path / "p.html"
     log.write_text('{"messages": []}\n', encoding="utf-8")
     assert audit(log, "--state", state, "--html", page_).exit_code == 0
     assert state.exists()
     (tmp_path / "b.jsonl").write_text('{"messages": []}\n', encoding="utf-8")
     assert json.loads(audit(tmp_path, "--state", state, "--json").stdout)["requests"] == 2, (
-        "a log more is taken up"
+        "a new log is added"
     )
-    for arguments, said in (
-        ([tmp_path / "b.jsonl"], "isn't among the logs any more"),
+    for arguments, expected in (
+        ([tmp_path / "b.jsonl"], "is no longer among the logs"),
         ([tmp_path, "--settings", tmp_path / "adapter.toml"], "other settings"),
     ):
         (tmp_path / "adapter.toml").write_text('drop = ["seed"]', encoding="utf-8")
-        assert said in str(audit(*arguments, "--state", state).exception)
+        assert expected in str(audit(*arguments, "--state", state).exception)
     log.write_text('{"messages": [] }\n', encoding="utf-8")
     assert "has changed since it was counted" in str(audit(tmp_path, "--state", state).exception)
     assert (
         json.loads(audit(tmp_path, "--state", state, "--restart", "--json").stdout)["requests"] == 2
     )
-    assert [*tmp_path.glob("p.html.state"), *tmp_path.glob(".*")] == [], (
-        "something is left lying about"
-    )
+    assert [*tmp_path.glob("p.html.state"), *tmp_path.glob(".*")] == [], "temporary files are left"
 
 
-# Nobody's words
+# No contents
 
 
 def test_no_contents_anywhere(logs: tuple[Path, traffic.Totals], tmp_path: Path) -> None:
     secret = "my-secret é"
     odd = tmp_path / "odd.jsonl"
     rows: list[Any] = [
-        {"model": secret, "messages": [{"role": secret, "content": secret, secret: secret}], secret: secret},
-        {"model": "gpt-4o", "messages": [{"role": "user", "content": [{"type": secret, secret: 1}, {"type": "text", "text": "", secret: 1}]}]},
-        {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": secret, secret: 1}}],
-         "stream_options": {secret: 1}, "response_format": {"type": secret}, "tool_choice": {"type": secret, secret: {}}, "stop": [1, secret]},
+        {"model": secret, "messages": [{"role": secret, "content": secret, secret: secret}],
+            secret: secret},
+        {"model": "gpt-4o", "messages": [
+            {"role": "user", "content": [{"type": secret, secret: 1},
+                {"type": "text", "text": "", secret: 1}]}]},
+        {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}],
+            "tools": [{"type": "function", "function": {"name": secret, secret: 1}}],
+         "stream_options": {secret: 1}, "response_format": {"type": secret},
+         "tool_choice": {"type": secret, secret: {}}, "stop": [1, secret]},
     ]  # fmt: skip
     odd.write_text("\n".join(json.dumps(row) for row in rows) + f"\n{secret}\n", encoding="utf-8")
     file, state = tmp_path / "page.html", tmp_path / "state.json"
@@ -311,7 +320,7 @@ def test_no_contents_anywhere(logs: tuple[Path, traffic.Totals], tmp_path: Path)
         assert "other" in written
 
 
-# On the corpus, against a straightforward count
+# The corpus, compared with a simple count
 
 
 @corpus.needs_corpus
@@ -358,7 +367,7 @@ def test_the_corpus(tmp_path: Path) -> None:
 # The page and the terminal
 
 
-def test_the_page_needs_nothing_else(document: dict[str, Any]) -> None:
+def test_the_page_is_self_contained(document: dict[str, Any]) -> None:
     text = page({**document, "logs": 3})
     assert not re.search(
         r"(?:src|href|action)\s*=|url\(|@import|<script|<link|<iframe|https?://", text
@@ -384,22 +393,22 @@ def test_names_are_escaped_in_the_page() -> None:
     assert "<b>&" not in page(report(summary, Settings()))
 
 
-def test_the_terminal_says_the_same(
+def test_the_terminal_shows_the_same(
     logs: tuple[Path, traffic.Totals], document: dict[str, Any]
 ) -> None:
     result = audit(logs[0], "--jobs", 1)
     assert result.exit_code == 1
-    for said in (
+    for expected in (
         f"{document['requests']:,} chat requests in 3 logs",
         "moves as it is",
         "emulate stop",
         "drop seed",
-        "would move with a setting that breaks answers",
+        "would move with a setting that breaks replies",
         "drop modalities",
         "shuts down on 2027-01-14",
-        "one way",
+        "Responses-only",
     ):
-        assert said in result.stdout, said
+        assert expected in result.stdout, expected
 
 
 def test_an_empty_log(tmp_path: Path) -> None:

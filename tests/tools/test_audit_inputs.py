@@ -1,4 +1,4 @@
-"""What `adapter audit` reads: pipes, whole-file JSON, files that are no logs, and all of it without pyarrow."""
+"""The inputs of `adapter audit`: pipes, whole-file JSON, other files; and without pyarrow."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 from adapter import Settings
 from adapter.tools.audit import engines, pipe_inputs, run
-from adapter.tools.audit.checkpoint import write_atomically
 from adapter.tools.audit.blocks import Cursor
+from adapter.tools.audit.checkpoint import write_atomically
 from adapter.tools.audit.inputs import find_logs
 from adapter.tools.audit.json_documents import DocumentReader, arrays_of, is_document
 from adapter.tools.audit.summary import Summary
@@ -40,7 +40,7 @@ def audit(*arguments: Any, stdin: bytes | None = None) -> Any:
 
 
 def counted(*arguments: Any, stdin: bytes | None = None) -> dict[str, Any]:
-    """Return a report without what names files."""
+    """Return a report without the names of files."""
     result = audit(*arguments, "--json", stdin=stdin)
     assert result.exit_code in (0, 1), result.exception
     document = json.loads(result.stdout)
@@ -90,14 +90,14 @@ WRITTEN: dict[str, bytes] = {
     ),
     "a list": _dumped({"object": "list", "data": VALUES, "has_more": False}),
     "a pretty-printed list": _dumped({"object": "list", "data": VALUES, "has_more": False}, 2),
-    "a batch behind other things": _dumped({"meta": {"data": [[]], "x": "]}"}, "batch": VALUES}, 2),
+    "a batch after other keys": _dumped({"meta": {"data": [[]], "x": "]}"}, "batch": VALUES}, 2),
     "entries of a log": _dumped(
         {"log": {"version": "1.2", "creator": {"name": "x"}, "entries": VALUES}}
     ),
-    "arrays with BOMs, one behind the other": b"".join(
+    "consecutive arrays with BOMs": b"".join(
         b"\xef\xbb\xbf" + _dumped(some) for some in (VALUES[:99], VALUES[99:])
     ),
-    "an array of JSON in texts": _dumped([json.dumps(value) for value in VALUES]),
+    "an array of JSON strings": _dumped([json.dumps(value) for value in VALUES]),
     "elements without brackets, pretty-printed": b"\n".join(_dumped(value, 2) for value in VALUES),
 }
 PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
@@ -106,7 +106,7 @@ PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
-def test_ways_to_write_make_no_difference(
+def test_the_layout_of_json_makes_no_difference(
     written: bytes, tmp_path: Path, plain: dict[str, Any]
 ) -> None:
     (tmp_path / "a.json").write_bytes(written)
@@ -116,7 +116,7 @@ def test_ways_to_write_make_no_difference(
 
 @pytest.mark.parametrize(("suffix", "pack"), PACKED.values(), ids=PACKED)
 @pytest.mark.parametrize("name", ["lines", "a pretty-printed array"])
-def test_compression_makes_none(
+def test_compression_makes_no_difference(
     name: str, suffix: str, pack: Callable[[bytes], bytes], tmp_path: Path, plain: dict[str, Any]
 ) -> None:
     packed = pack(WRITTEN[name])
@@ -164,25 +164,28 @@ def test_pieces_of_any_size_give_the_same_rows(piece: int) -> None:
                 assert [lines[line - 1] for _, line, _ in found] == [b"{"] * len(odd)
 
 
-BAD: dict[str, tuple[bytes, list[tuple[int, str]], int]] = {  # the data, the bad lines, how many good rows
-    "a comma behind the last": (b'[\n{"a": 1},\n{"b": 2},\n]', [(4, "a comma too many")], 2),
-    "two commas": (b'[{"a": 1},,{"b": 2}]', [(1, "a comma too many")], 2),
+BAD: dict[str, tuple[bytes, list[tuple[int, str]],
+    int]] = {  # the data, the bad lines, how many good rows
+    "a comma after the last": (b'[\n{"a": 1},\n{"b": 2},\n]', [(4, "extra comma")], 2),
+    "two commas": (b'[{"a": 1},,{"b": 2}]', [(1, "extra comma")], 2),
     "no end": (b'[\n{"a": 1},\n{"b": 2}\n', [(4, "not JSON")], 2),
     "the end in an element": (b'[\n{"a": 1},\n{"b": [', [(3, "not JSON")], 1),
-    "a text without end": (b'[\n {"a": 1},\n {"b": "x},\n {"c": 3},\n {"d": 4}\n]', [(3, "not JSON")], 3),
+    "an unterminated string": (b'[\n {"a": 1},\n {"b": "x},\n {"c": 3},\n {"d": 4}\n]',
+        [(3, "not JSON")], 3),
     "a pretty-printed one cut": (b'{\n "a": "x\n}\n{\n "b": 2\n}\n', [(1, "not JSON")], 1),
     "one that is too long": (b'[{"a": "' + b"x" * 200 + b'"},\n{"b": 2}]', [(1, "too long")], 1),
     "an object that is too long": (b'{"a": "' + b"x" * 200 + b'"}\n{"b": 2}', [(1, "too long")], 1),
     "a stray bracket": (b'[{"a": 1}]\n]\n{"b": 2}', [(2, "not JSON")], 2),
     "an empty array": (b"[]", [], 0),
     "an empty list": (b'{"data": []}', [], 1),
-    "a request with a key of a list's": (b'{"model": "m", "messages": [], "data": [{}, {}]}', [], 1),
+    "a request with a key of a list's": (b'{"model": "m", "messages": [], "data": [{}, {}]}', [],
+        1),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", [1, 5, 4096])
 @pytest.mark.parametrize(("data", "bad", "good"), BAD.values(), ids=BAD)
-def test_bad_places_are_told_by_line(
+def test_errors_are_reported_by_line(
     data: bytes, bad: list[tuple[int, str]], good: int, piece: int
 ) -> None:
     found = _rows(data, piece, 100)
@@ -196,8 +199,8 @@ HEADS: dict[str, tuple[bytes, bool]] = {
     "an object over lines": (b'{\n  "a": 1}', True),
     "an object over lines that begins with a key": (b'{"a": 1,\r\n "b": 2}', True),
     "messages over lines": (b'{"messages": [\n{"role": 1}]}', True),
-    "a first line cut in a text": (b'{"a": "x\n{"b": 1}', False),
-    "a first line cut behind a comma": (b'{"a": 1,\n{"b": 2}', False),
+    "a first line cut in a string": (b'{"a": "x\n{"b": 1}', False),
+    "a first line cut after a comma": (b'{"a": 1,\n{"b": 2}', False),
     "no JSON that looks like an array": (b"[2026-01-01 10:00] GET /", False),
     "an array": (b" \n[ {", True),
     "a line that has no end, with a list in it": (
@@ -215,7 +218,7 @@ def test_the_first_bytes_decide(head: bytes, document: bool) -> None:
     assert is_document(head) is document
 
 
-def test_an_array_is_gone_on_with_after_each_block(tmp_path: Path, plain: dict[str, Any]) -> None:
+def test_an_array_is_resumed_after_each_block(tmp_path: Path, plain: dict[str, Any]) -> None:
     path, state = tmp_path / "a.json", tmp_path / "s.json"
     path.write_bytes(WRITTEN["a pretty-printed array"])
     stops = 0
@@ -257,11 +260,11 @@ def test_a_named_pipe_is_read(fifo: Path, plain: dict[str, Any]) -> None:
         writer.join()
 
 
-def test_a_named_pipe_that_nobody_writes_to(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_pipe_without_a_writer(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipe_inputs, "_WRITER_TIMEOUT", 0.1)
-    assert "a named pipe that nobody writes to" in str(audit(fifo).exception)
+    assert "a named pipe without a writer" in str(audit(fifo).exception)
     (fifo.parent / "a.jsonl").write_bytes(LINES[0])
-    result = audit(fifo.parent, "--json")  # in a folder it is none of the logs
+    result = audit(fifo.parent, "--json")  # in a folder it is no log
     assert (result.exit_code, json.loads(result.stdout)["requests"]) == (1, 1)
     assert json.loads(result.stdout)["unread"] == [
         {"file": str(fifo), "why": "not a regular file: a named pipe"}
@@ -280,24 +283,28 @@ def test_pipes_files_and_folders_together(tmp_path: Path, plain: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "said"),
+    ("arguments", "stdin", "message"),
     [
         (["-", "--state", "s.json"], b"{}", "--state: standard input can't be read again"),
-        (["-", "--engine", "ray"], b"{}", "--engine ray: standard input can't be read by others"),
-        (["-"], b"PAR1....", "-: Parquet, which is read from a file of its own"),
+        (
+            ["-", "--engine", "ray"],
+            b"{}",
+            "--engine ray: standard input can only be read by this process",
+        ),
+        (["-"], b"PAR1....", "-: Parquet in a compressed file or a pipe"),
         (["-"], "{}".encode("utf-16"), "-: not UTF-8: UTF-16"),
         (["/dev/zero"], b"", "no logs in /dev/zero"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_a_pipe_is_no_good_for(
-    arguments: list[str], stdin: bytes, said: str, tmp_path: Path
+def test_unsupported_uses_of_a_pipe(
+    arguments: list[str], stdin: bytes, message: str, tmp_path: Path
 ) -> None:
     found = audit(
         *(tmp_path / one if one == "s.json" else one for one in arguments), stdin=stdin
     ).exception
     assert isinstance(found, UsageError)
-    assert said in str(found)
+    assert message in str(found)
 
 
 def test_a_page_of_standard_input_keeps_no_state(tmp_path: Path) -> None:
@@ -305,7 +312,7 @@ def test_a_page_of_standard_input_keeps_no_state(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
 
 
-# What is no log
+# Files that are no logs
 
 
 def test_each_file_that_is_no_log_is_one_line(tmp_path: Path, plain: dict[str, Any]) -> None:
@@ -330,24 +337,26 @@ def test_each_file_that_is_no_log_is_one_line(tmp_path: Path, plain: dict[str, A
     document = json.loads(result.stdout)
     assert result.exit_code == 1
     assert document["requests"] == plain["requests"]
-    whys = {row["file"][len(str(tmp_path)) + 1 :]: row["why"] for row in document["unread"]}
+    reasons = {row["file"][len(str(tmp_path)) + 1 :]: row["why"] for row in document["unread"]}
     root = {"i.jsonl"} if os.geteuid() == 0 else set()
     assert (
-        whys.keys()
+        reasons.keys()
         == {"b.jsonl", "c.jsonl", "d.jsonl", "f\n\x1b[31m.jsonl", "g.json", "h.jsonl", "i.jsonl"}
         - root
     )
-    assert "UTF-16" in whys["f\n\x1b[31m.jsonl"]
-    assert whys["g.json"] == "a zip archive: unpack it"
-    told = [line for line in result.stderr.splitlines() if "not audited" in line]
-    assert len(told) == len(whys)
+    assert "UTF-16" in reasons["f\n\x1b[31m.jsonl"]
+    assert reasons["g.json"] == "a zip archive: unpack it"
+    reported = [line for line in result.stderr.splitlines() if "not audited" in line]
+    assert len(reported) == len(reasons)
     assert "\x1b" not in result.stderr
 
 
-def test_a_log_that_grows_counts_as_far_as_it_went(tmp_path: Path, plain: dict[str, Any]) -> None:
+def test_a_log_that_grows_counts_up_to_its_first_size(
+    tmp_path: Path, plain: dict[str, Any]
+) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(WRITTEN["lines"] + b"\n")
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
 
     def grow(_: int) -> None:
         with path.open("ab") as file:
@@ -359,35 +368,36 @@ def test_a_log_that_grows_counts_as_far_as_it_went(tmp_path: Path, plain: dict[s
         jobs=1,
         size=50_000,
         progress=grow,
-        changed=lambda *one: told.append(one),
+        changed=lambda *one: reported.append(one),
     )
-    assert told == [(str(path), "grew while it was read: what was added isn't counted")]
+    assert reported == [(str(path), "grew while it was read: the new part isn't counted")]
     assert done.summary.count("rows", "request") == plain["requests"]
     assert not done.summary.count("bad")
 
 
-def test_a_log_that_shrinks_is_told_of(tmp_path: Path) -> None:
+def test_a_log_that_shrinks_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(WRITTEN["lines"])
-    told: list[str] = []
+    reported: list[str] = []
     run.audit(
         [path], Settings(), jobs=1, size=50_000, progress=lambda _: os.truncate(path, 10_000),
-        changed=lambda _, why: told.append(why),
+        changed=lambda _, why: reported.append(why),
     )  # fmt: skip
-    assert told == ["changed while it was read"]
+    assert reported == ["changed while it was read"]
 
 
-def test_a_log_that_vanishes_is_told_of(tmp_path: Path, plain: dict[str, Any]) -> None:
+def test_a_log_that_is_deleted_is_reported(tmp_path: Path, plain: dict[str, Any]) -> None:
     for name in ("a.jsonl", "b.json", "c.jsonl"):
         (tmp_path / name).write_bytes(WRITTEN["lines"])
-    told: list[str] = []
+    reported: list[str] = []
     done = run.audit(
-        [tmp_path], Settings(), jobs=1, size=50_000, progress=lambda _: (tmp_path / "b.json").unlink(missing_ok=True),
-        changed=lambda path, _: told.append(path),
+        [tmp_path], Settings(), jobs=1, size=50_000,
+        progress=lambda _: (tmp_path / "b.json").unlink(missing_ok=True),
+        changed=lambda path, _: reported.append(path),
     )  # fmt: skip
-    assert told == [str(tmp_path / "b.json")]
+    assert reported == [str(tmp_path / "b.json")]
     assert done.summary.bad_lines == (
-        (told[0], 1, "can't be opened any more: No such file or directory"),
+        (reported[0], 1, "can no longer be opened: No such file or directory"),
     )
     assert done.summary.count("rows", "request") == 2 * plain["requests"]
 
@@ -399,10 +409,12 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
     tables: dict[str, dict[str, list[Any]]] = {
         "body": {"when": [1, 2], "body": [json.dumps(body(seed=1)), json.dumps(body())]},
         "langfuse": {
-            "type": ["GENERATION"] * 2, "traceId": ["t"] * 2, "model": ["gpt-4o"] * 2, "modelParameters": [{"seed": 1}, {"seed": None}],
+            "type": ["GENERATION"] * 2, "traceId": ["t"] * 2, "model": ["gpt-4o"] * 2,
+            "modelParameters": [{"seed": 1}, {"seed": None}],
             "input": [json.dumps(body()["messages"])] * 2,
         },
-        "path": {"x": [{"sent": json.dumps(body(seed=1))}, {"sent": json.dumps(body())}], "body": ["{}", "{}"]},
+        "path": {"x": [{"sent": json.dumps(body(seed=1))}, {"sent": json.dumps(body())}],
+            "body": ["{}", "{}"]},
     }  # fmt: skip
     for name, columns in tables.items():
         parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
@@ -424,7 +436,7 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
 
 
 def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> None:
-    """Several processes read each kind of JSON, in an environment where pyarrow can't be imported, and isn't tried."""
+    """Read JSON with several processes in an environment where importing pyarrow fails."""
     (tmp_path / "logs").mkdir()
     written = ("lines", "an array on one line", "a pretty-printed array")
     for number, name in enumerate(written):
@@ -436,17 +448,21 @@ def test_json_is_read_without_pyarrow(tmp_path: Path, plain: dict[str, Any]) -> 
             f"open({str(tmp_path / 'tried')!r}, 'a').write('{package} ')\nraise ImportError",
             encoding="utf-8",
         )
-    code = "import sys; from adapter.tools.cli import main; sys.argv = ['adapter', *sys.argv[1:]]; main()"
+    code = (
+        "import sys; from adapter.tools.cli import main; "
+        "sys.argv = ['adapter', *sys.argv[1:]]; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "audit", str(tmp_path / "logs"), "--jobs", "2", "--json"],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "tried").exists(), (tmp_path / "tried").read_text(encoding="utf-8")
     assert json.loads(done.stdout)["requests"] == len(written) * 4 * plain["requests"]
 
 
-def test_zstandard_is_read_by_what_there_is(
+def test_zstandard_is_read_by_any_installed_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pa = pytest.importorskip("pyarrow")
@@ -456,15 +472,15 @@ def test_zstandard_is_read_by_what_there_is(
     assert counted(path)["requests"] > 0
     for name in ("compression.zstd", "zstandard", "pyarrow"):
         monkeypatch.setitem(sys.modules, name, None)
-    said = str(audit(path).exception)
-    assert "zstandard" in said
-    assert "Python 3.14" in said
+    message = str(audit(path).exception)
+    assert "zstandard" in message
+    assert "Python 3.14" in message
 
 
-# What a row is
+# Rows
 
 
-def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path) -> None:
+def test_the_path_of_bodies_applies_at_any_depth(tmp_path: Path) -> None:
     log = {
         "log": {
             "version": "1.2",
@@ -480,20 +496,21 @@ def test_the_path_of_bodies_leads_through_whatever_is_around_them(tmp_path: Path
         found = counted("-", "--body", "$.x", stdin=data)
         assert (found["requests"], found["bad_lines"]["reasons"]) == (
             2,
-            {"no chat request at the path of bodies": 1},
+            {"no chat request at --body": 1},
         )
     assert counted("-", "--body", "[*].x", stdin=_dumped(values))["requests"] == 2
-    said = str(audit("-", "--body", "a..b", stdin=b"").exception)
-    assert said.startswith("--body: a..b: ")
+    message = str(audit("-", "--body", "a..b", stdin=b"").exception)
+    assert message.startswith("--body: a..b: ")
 
 
-def test_shapes_of_ones_own(tmp_path: Path) -> None:
+def test_formats_of_users(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
-        '[[logs]]\nname = "mine"\nhas = ["said"]\nmessages = "said"\nfields = { model = "by", seed = "s" }\n'
+        '[[logs]]\nname = "mine"\nhas = ["texts"]\nmessages = "texts"\n'
+        'fields = { model = "by", seed = "s" }\n'
         '[[logs]]\nname = "pile"\nhas = ["pile"]\nrows = "pile[*]"\n',
         encoding="utf-8",
     )
-    row = {"by": "gpt-4o", "said": [{"role": "user", "content": "x"}], "s": 7}
+    row = {"by": "gpt-4o", "texts": [{"role": "user", "content": "x"}], "s": 7}
     (tmp_path / "logs").mkdir()
     for name, data in {
         "a.jsonl": _dumped(row),
@@ -508,17 +525,17 @@ def test_shapes_of_ones_own(tmp_path: Path) -> None:
         pickle.loads(pickle.dumps(formats)).digest == formats.digest != RowFormats.builtin().digest
     )
     (tmp_path / "mine.toml").write_text("[[logs]]\nnam = 1\n", encoding="utf-8")
-    said = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
-    assert "mine.toml: logs[0].nam: unknown" in said
+    message = str(audit(tmp_path / "logs", "--formats", tmp_path / "mine.toml").exception)
+    assert "mine.toml: logs[0].nam: unknown" in message
 
 
-def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_named_as_given(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         write_atomically(tmp_path / "none" / "page.html", "")
     assert raised.value.filename == str(tmp_path / "none" / "page.html")
 
 
-def test_a_state_goes_with_its_shapes(tmp_path: Path) -> None:
+def test_a_checkpoint_requires_the_same_formats(tmp_path: Path) -> None:
     log, state = tmp_path / "a.jsonl", tmp_path / "s.json"
     log.write_bytes(_dumped({"x": body()}))
     assert audit(log, "--state", state, "--body", "x").exit_code == 0
@@ -527,7 +544,7 @@ def test_a_state_goes_with_its_shapes(tmp_path: Path) -> None:
     assert "other formats of rows" in str(audit(log, "--state", state).exception)
 
 
-def test_what_rows_lack_is_told(tmp_path: Path) -> None:
+def test_missing_parts_of_rows_are_reported(tmp_path: Path) -> None:
     attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.system": "openai",
@@ -549,14 +566,14 @@ def test_what_rows_lack_is_told(tmp_path: Path) -> None:
     assert found["rows_without_request"] == {"answers": 1, "others": 1}
     assert found["bad_lines"]["count"] == 0
     text = audit(log).stdout
-    assert "2 requests were logged without their messages: judged by their parameters alone" in text
-    assert "1 answer without a request, 1 row of another kind" in text
+    assert "2 requests were logged without their messages: judged by parameters only" in text
+    assert "1 row with a reply only, 1 row of another kind" in text
     shown = file.read_text(encoding="utf-8")
     assert "2 requests (66.7 %) were logged without their messages" in shown
 
 
 def test_pieces_for_a_cluster_give_the_same(tmp_path: Path, plain: dict[str, Any]) -> None:
-    """What workers of a cluster are sent: plain lines by their place, other files whole."""
+    """Workers of a cluster get plain lines as blocks and other files whole."""
     pa = pytest.importorskip("pyarrow")
     (tmp_path / "a.jsonl").write_bytes(WRITTEN["lines with CRLF, a BOM and blanks between"])
     (tmp_path / "b.json").write_bytes(WRITTEN["a pretty-printed list"])

@@ -1,4 +1,4 @@
-"""Requests with one shape have one verdict: what is remembered by shape equals what the translation says of each request by itself."""
+"""Requests with one shape have one verdict, the same as each has by itself."""
 
 from __future__ import annotations
 
@@ -57,20 +57,30 @@ def test_any_request(body: dict[str, Any]) -> None:
     agree(body)
 
 
-# The same few keys and values again and again: so that shapes meet which differ in little, and order and repetition matter.
-_odd = st.sampled_from([None, True, False, 0, 0.0, 1, 1.0, -1, 15, 16, 200, "", "none", "low", "auto", [], {}, ["text"], ["audio"], [""],
-                        {"type": "function"}, {"type": "text"}, [{}], [None], {"a": None}, {"include_usage": True}])  # fmt: skip
+# Few keys and values, so that similar shapes occur, with different orders and repetitions.
+_odd = st.sampled_from([
+    None, True, False, 0, 0.0, 1, 1.0, -1, 15, 16, 200, "", "none", "low", "auto", [], {}, ["text"],
+    ["audio"], [""], {"type": "function"}, {"type": "text"}, [{}], [None], {"a": None},
+    {"include_usage": True},
+])  # fmt: skip
 _part = st.sampled_from([
-    {"type": "text", "text": "x"}, {"type": "text", "text": 1}, {"type": "image_url", "image_url": {"url": "u"}}, {"type": "image_url", "image_url": "u"},
-    {"type": "image_url", "image_url": {}}, {"type": "file", "file": {"file_id": "f"}}, {"type": "file", "file": {"file_id": None}},
-    {"type": "input_audio", "input_audio": {}}, {"type": "x"}, {"type": []}, {"type": "refusal", "refusal": "r"}, {"type": "text", "text": "x", "more": 1},
-    {"type": "text", "text": "x", "prompt_cache_breakpoint": {}}, {"type": "text", "text": "x", "cache_control": {}}, 1,
+    {"type": "text", "text": "x"}, {"type": "text", "text": 1},
+    {"type": "image_url", "image_url": {"url": "u"}}, {"type": "image_url", "image_url": "u"},
+    {"type": "image_url", "image_url": {}}, {"type": "file", "file": {"file_id": "f"}},
+    {"type": "file", "file": {"file_id": None}},
+    {"type": "input_audio", "input_audio": {}}, {"type": "x"}, {"type": []},
+    {"type": "refusal", "refusal": "r"}, {"type": "text", "text": "x", "more": 1},
+    {"type": "text", "text": "x", "prompt_cache_breakpoint": {}},
+    {"type": "text", "text": "x", "cache_control": {}}, 1,
     {"type": "image_url", "image_url": {"url": "u", "cache_control": {}}},
 ])  # fmt: skip
 _call = st.sampled_from([
-    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f", "arguments": None}},
-    {"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "b", "function": {"name": "f", "arguments": "", "more": 1}, "more": 1},
-    {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "d", "type": "x"}, {"id": 1}, {"id": "e", "type": "custom"}, 1,
+    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    {"id": "b", "function": {"name": "f", "arguments": None}},
+    {"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}},
+    {"id": "b", "function": {"name": "f", "arguments": "", "more": 1}, "more": 1},
+    {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}, {"id": "d", "type": "x"},
+    {"id": 1}, {"id": "e", "type": "custom"}, 1,
 ])  # fmt: skip
 _message = st.fixed_dictionaries(
     {
@@ -92,14 +102,21 @@ _message = st.fixed_dictionaries(
     },
 )
 _tool = st.sampled_from([
-    {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": 1}}, {"type": "function", "name": "f"},
-    {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar"}}}, {"type": "web_search"}, {"type": 1}, {"type": "function"}, 1,
-    {"type": "function", "function": {"name": "f", "more": 1}}, {"type": "function", "function": {"name": "f"}, "name": "f", "strict": True},
-    {"type": "function", "function": {"name": "f"}, "name": "g", "cache_control": {}}, {"type": "custom", "custom": {"name": "f"}, "more": 1},
+    {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": 1}},
+    {"type": "function", "name": "f"},
+    {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar"}}},
+    {"type": "web_search"}, {"type": 1}, {"type": "function"}, 1,
+    {"type": "function", "function": {"name": "f", "more": 1}},
+    {"type": "function", "function": {"name": "f"}, "name": "f", "strict": True},
+    {"type": "function", "function": {"name": "f"}, "name": "g", "cache_control": {}},
+    {"type": "custom", "custom": {"name": "f"}, "more": 1},
 ])  # fmt: skip
-_NAMES = ("n", "stop", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "modalities",
-          "response_format", "stream", "stream_options", "store", "tool_choice", "functions", "function_call", "reasoning_effort", "web_search_options",
-          "include", "reasoning", "text", "input", "more")  # fmt: skip
+_NAMES = (
+    "n", "stop", "seed", "max_tokens", "max_completion_tokens", "frequency_penalty", "logit_bias",
+    "logprobs", "top_logprobs", "modalities", "response_format", "stream", "stream_options",
+    "store", "tool_choice", "functions", "function_call", "reasoning_effort", "web_search_options",
+    "include", "reasoning", "text", "input", "more",
+)  # fmt: skip
 
 
 @slow
@@ -122,49 +139,64 @@ def test_odd_requests_of_few_pieces(
     )
 
 
+CALL_A = {"id": "a", "function": {"name": "f", "arguments": ""}}
+
+
 def message(**more: Any) -> dict[str, Any]:
     return {"role": "user", "content": "x", **more}
 
 
 CHOICE = {"type": "function", "function": {"name": "f"}}
 NEIGHBOURS: dict[str, tuple[Any, Any]] = {
-    "an audio part held before": ([message(content=[{"type": "input_audio"}])], [message(name="a"), message(content=[{"type": "input_audio"}])]),
+    "an audio part that keeps a call on Chat": ([message(content=[{"type": "input_audio"}])],
+        [message(name="a"), message(content=[{"type": "input_audio"}])]),
     "0 and false": ({"frequency_penalty": 0}, {"frequency_penalty": False}),
     "1 and true and 1.0": ({"n": 1}, {"n": True}),
     "1 and 1.0": ({"n": 1}, {"n": 1.0}),
     "15 and 16 tokens": ({"max_tokens": 15}, {"max_tokens": 16}),
-    "128 and 129 answers": ({"n": 128}, {"n": 129}),
+    "128 and 129 choices": ({"n": 128}, {"n": 129}),
     "4 and 5 stops": ({"stop": ["a"] * 4}, {"stop": ["a"] * 5}),
     "an empty stop": ({"stop": ["a", ""]}, {"stop": ["a", "b"]}),
     "another function": (
-        [message(role="assistant", function_call={"name": "f", "arguments": ""}), message(role="function", name="f")],
-        [message(role="assistant", function_call={"name": "f", "arguments": ""}), message(role="function", name="g")],
+        [message(role="assistant", function_call={"name": "f", "arguments": ""}),
+            message(role="function", name="f")],
+        [message(role="assistant", function_call={"name": "f", "arguments": ""}),
+            message(role="function", name="g")],
     ),
-    "a choice without a name": ({"tool_choice": CHOICE}, {"tool_choice": {"type": "function", "function": {}}}),
+    "a tool choice without a name": ({"tool_choice": CHOICE},
+        {"tool_choice": {"type": "function", "function": {}}}),
     "an allowed tool without one": (
-        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [CHOICE]}}},
-        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [CHOICE, {"type": "function", "function": {}}]}}},
+        {"tool_choice": {"type": "allowed_tools",
+            "allowed_tools": {"mode": "auto", "tools": [CHOICE]}}},
+        {"tool_choice": {"type": "allowed_tools",
+            "allowed_tools": {"mode": "auto",
+                "tools": [CHOICE, {"type": "function", "function": {}}]}}},
     ),
     "a schema, and none": (
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
     ),
-    "an option of streams": ({"stream_options": {"include_usage": True}}, {"stream_options": {"other": True}}),
+    "an option of streams": ({"stream_options": {"include_usage": True}},
+        {"stream_options": {"other": True}}),
     "an id that repeats": (
-        [message(), *[message(role="assistant", tool_calls=[{"id": own, "function": {"name": "f", "arguments": ""}}]) for own in ("a", "b")]],
-        [message(), *[message(role="assistant", tool_calls=[{"id": own, "function": {"name": "f", "arguments": ""}}]) for own in ("a", "a")]],
+        [message(), message(role="assistant", tool_calls=[CALL_A]),
+            message(role="assistant", tool_calls=[{**CALL_A, "id": "b"}])],
+        [message(), message(role="assistant", tool_calls=[CALL_A]),
+            message(role="assistant", tool_calls=[CALL_A])],
     ),
-    "a key that says the same again": (
-        {"tools": [{"type": "function", "function": {"name": "f"}, "name": "f"}]}, {"tools": [{"type": "function", "function": {"name": "f"}, "name": "g"}]},
+    "a key repeated with the same value": (
+        {"tools": [{"type": "function", "function": {"name": "f"}, "name": "f"}]},
+        {"tools": [{"type": "function", "function": {"name": "f"}, "name": "g"}]},
     ),
-    "a mark for a cache": ([message(content=[{"type": "text", "text": "x"}])], [message(content=[{"type": "text", "text": "x", "cache_control": {}}])]),
+    "a cache breakpoint": ([message(content=[{"type": "text", "text": "x"}])],
+        [message(content=[{"type": "text", "text": "x", "cache_control": {}}])]),
     "Azure's data": ({"data_sources": None}, {"data_sources": []}),
     "more modalities": ({"modalities": ["text"]}, {"modalities": ["text", "audio"]}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)
-def test_what_has_another_verdict_has_another_shape(name: str) -> None:
+def test_another_verdict_means_another_shape(name: str) -> None:
     bodies: list[dict[str, Any]] = []
     for one in NEIGHBOURS[name]:
         rest = {"messages": one} if isinstance(one, list) else {"messages": [message()], **one}
@@ -180,7 +212,7 @@ def test_what_has_another_verdict_has_another_shape(name: str) -> None:
 
 
 @given(st.lists(texts, min_size=2, max_size=2, unique=True))
-def test_what_was_written_is_not_in_a_shape(words: list[str]) -> None:
+def test_user_data_is_not_in_a_shape(words: list[str]) -> None:
     shapes = [
         shape_of(
             {
@@ -221,7 +253,8 @@ def test_what_was_written_is_not_in_a_shape(words: list[str]) -> None:
 
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner,
+        max_size=3), max_leaves=8,
 ))  # fmt: skip
 def test_json_is_read_as_in_production(value: Any) -> None:
     for ascii_only in (True, False):

@@ -1,4 +1,4 @@
-"""Summaries add up in any order and any split, and come back from JSON."""
+"""Summaries add up in any order and any split, and round-trip through JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(tables: dict[str, dict[str, int]], lines: list[tuple[str, int, str]]) -
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the bounds so narrow that everything meets them."""
+    """Lower the maximum sizes so that they are always reached."""
     monkeypatch.setattr(module, "MAX_KEYS", 3)
     monkeypatch.setattr(module, "MAX_BAD_LINES", 3)
 
@@ -69,13 +69,13 @@ def test_merging_is_associative_and_commutative(a: Any, b: Any, c: Any) -> None:
         "x",
     ],
 )
-def test_what_is_no_summary_is_refused(wrong: str) -> None:
+def test_other_json_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"summary|Expecting"):
         Summary.from_json(wrong)
 
 
 def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KEYS", 5)  # less than there are models
+    monkeypatch.setattr(module, "MAX_KEYS", 5)  # fewer than there are models
     lines = list(traffic.rows(600, 3, traffic.Totals()))
     places = [
         pa.array(lines, pa.binary()),
@@ -94,7 +94,7 @@ def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     chance.shuffle(pieces)
     assert Summary.merged(audit_batch(piece, settings) for piece in pieces).to_json() == whole
-    # As an engine that maps record batches runs it, a partition at a time; its rows are strings.
+    # Like an engine that maps record batches, one partition at a time.
     rows = [
         row
         for part in (pieces[:3], pieces[3:])
@@ -105,8 +105,8 @@ def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> No
     assert Summary.merged(Summary.from_json(row["summary"]) for row in rows).to_json() == whole
 
 
-def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run it on a stand-in that reads text and maps record batches as Spark does: a column `value`, partitions, rows of strings."""
+def test_the_readme_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run the example on a stub of Spark: a column `value`, partitions, rows of strings."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     code = (
         readme.partition("mapInArrow")[0].rpartition("```python\n")[2]
@@ -121,7 +121,7 @@ def test_the_readmes_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path
             self.__dict__.update(values)
 
     class Frame:
-        def mapInArrow(self, function: Any, schema: str) -> Frame:  # noqa: N802  # Spark's own name
+        def mapInArrow(self, function: Any, schema: str) -> Frame:  # noqa: N802  # the name in Spark
             assert schema == "summary string"
             parts = [
                 [

@@ -1,4 +1,4 @@
-"""The command `adapter` itself: help, version, completion, mistakes and how every command ends."""
+"""The command `adapter`: help, version, completion, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALL = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}'
 
 
 def one_line(done: Done, code: int = 2) -> str:
-    """Give what stands behind `adapter: ` on the only line that was printed."""
+    """Return the text after `adapter: ` on the only line printed."""
     assert (done.code, done.out) == (code, "")
     line, end, rest = done.err.partition("\n")
     assert (line[:9], end, rest) == ("adapter: ", "\n", "")
@@ -52,7 +52,7 @@ def test_help_lists_the_commands() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_help_of_its_own(name: str) -> None:
+def test_each_command_has_its_help(name: str) -> None:
     one = COMMANDS[name]
     function = one.load()
     for option in ("--help", "-h"):
@@ -64,7 +64,7 @@ def test_each_command_has_help_of_its_own(name: str) -> None:
 
 
 def python(code: str, *arguments: str, **environment: str) -> Done:
-    """Run code in a Python of its own."""
+    """Run code in a new Python process."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONUTF8": "1", **environment},
@@ -72,8 +72,8 @@ def python(code: str, *arguments: str, **environment: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def test_without_the_libraries_help_and_version_are_there() -> None:
-    """And neither imports anything that takes its time."""
+def test_help_and_version_work_without_the_libraries() -> None:
+    """Neither imports a module that is slow to import."""
     code = f"""
 import io, json, sys
 for name in {LIBRARIES}: sys.modules[name] = None
@@ -127,13 +127,13 @@ def test_a_missing_library_is_named_with_its_extra(
     for library in COMMANDS[name].needs:
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, library, None)
-            said = one_line(command(name))
-        assert said.startswith(f"{name} needs ")
-        assert "(extra `" in said
+            message = one_line(command(name))
+        assert message.startswith(f"{name} needs ")
+        assert "(extra `" in message
 
 
-def test_the_table_names_what_a_command_imports_at_once() -> None:
-    """Of libraries of the extras: whatever the module of a command imports when it is called."""
+def test_the_table_names_the_imports_of_each_command() -> None:
+    """The libraries of extras that a command's module imports are those in its row."""
     for one in COMMANDS.values():
         pending, seen, libraries = [f"adapter.tools.cli.{one.name}"], set(), set()
         while pending:
@@ -145,7 +145,8 @@ def test_the_table_names_what_a_command_imports_at_once() -> None:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 names = (
                     [alias.name for alias in node.names] if isinstance(node, ast.Import)
-                    else [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+                    else [node.module] if isinstance(node,
+                        ast.ImportFrom) and node.module and not node.level else []
                 )  # fmt: skip
                 pending += [name for name in names if name.startswith("adapter.tools.cli")]
                 libraries |= {name.partition(".")[0] for name in names} & set(LIBRARIES)
@@ -166,17 +167,24 @@ def test_python_m_adapter() -> None:
 # Completion
 
 ASKED: dict[str, tuple[dict[str, str], set[str]]] = {
-    "commands in bash": ({"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter e", "COMP_CWORD": "1"}, {"explain"}),
+    "commands in bash": (
+        {"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter e", "COMP_CWORD": "1"},
+        {"explain"}),
     "options in bash": (
-        {"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter explain --call", "COMP_CWORD": "2"}, {"--call-site"},
+        {"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter explain --call",
+            "COMP_CWORD": "2"}, {"--call-site"},
     ),
     "choices in bash": (
-        {"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter force n", "COMP_CWORD": "2"}, {"native"},
+        {"_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": "adapter force n", "COMP_CWORD": "2"},
+        {"native"},
     ),
-    "commands in zsh": ({"_ADAPTER_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "adapter sch"}, {'"schema"'}),
-    "options in zsh": ({"_ADAPTER_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "adapter audit --ht"}, {'"--html"'}),
+    "commands in zsh": ({"_ADAPTER_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": "adapter sch"}, {'"schema"'}),
+    "options in zsh": ({"_ADAPTER_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": "adapter audit --ht"}, {'"--html"'}),
     "commands in fish": (
-        {"_ADAPTER_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "adapter do"},
+        {"_ADAPTER_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+            "_TYPER_COMPLETE_ARGS": "adapter do"},
         {"doctor"},
     ),
 }  # fmt: skip
@@ -193,29 +201,30 @@ def test_completion(case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shell", "said"), [("bash", "complete -o default -F"), ("zsh", "#compdef adapter"), ("fish", "complete --command adapter")]
+    ("shell", "message"), [("bash", "complete -o default -F"), ("zsh", "#compdef adapter"),
+        ("fish", "complete --command adapter")]
 )  # fmt: skip
 def test_completion_scripts(
-    shell: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shell: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")  # put back as it was
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")  # restored afterwards
     monkeypatch.setenv("HOME", str(tmp_path))
     done = command("--show-completion", shell)
     assert (done.code, done.err) == (0, "")
-    assert said in done.out
+    assert message in done.out
     assert f"_ADAPTER_COMPLETE=complete_{shell}" in done.out
     assert command("--install-completion", shell).code == 0
-    assert any(said in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert any(message in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_an_unknown_shell_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_shell_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")
     assert one_line(command("--show-completion", "tcsh")).startswith(
         "--show-completion: 'tcsh' is not one of"
     )
 
 
-# Mistakes: one line, which begins with the option or the path
+# Errors: one line that begins with the option or the path
 
 NUMBER = "expected"
 MISTAKES: dict[tuple[str, ...], str] = {
@@ -240,7 +249,7 @@ MISTAKES: dict[tuple[str, ...], str] = {
     ("audit", ".", "--engine", "spark"): "--engine: ",
     ("audit", "a.jsonl", "--html", "."): "--html .: Is a directory",
     ("scan", "none"): "none: no such file or folder",
-    ("scan", "--fail-on", "x"): "--fail-on: x is none of",
+    ("scan", "--fail-on", "x"): "--fail-on: x: expected one of",
     ("scan", "--yes"): "--yes: only with --fix",
     ("scan", "--sarif", "--json"): "--sarif: not together with",
     ("scan", "--jobs", "0"): "--jobs: expected",
@@ -259,22 +268,22 @@ MISTAKES: dict[tuple[str, ...], str] = {
 
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=lambda one: ascii(" ".join(one))[:60])
-def test_a_mistake_is_one_line(
+def test_an_error_is_one_line(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text("[1]\n", encoding="utf-8")
-    said = one_line(command(*arguments))
-    assert said.startswith(MISTAKES[arguments])
-    assert len(said) < 4100
-    assert said.isprintable()
+    message = one_line(command(*arguments))
+    assert message.startswith(MISTAKES[arguments])
+    assert len(message) < 4100
+    assert message.isprintable()
 
 
-def test_a_request_on_a_terminal_is_asked_for() -> None:
+def test_a_request_is_required_on_a_terminal() -> None:
     assert one_line(command("explain", stdin=None)).startswith("no request: name a file")
 
 
-# What ends a command from outside
+# Errors of the system
 
 
 def failing(error: BaseException) -> Any:
@@ -285,7 +294,7 @@ def failing(error: BaseException) -> Any:
 
 
 ENDS: dict[str, tuple[BaseException, int, str]] = {
-    "a reader that has gone": (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, ""),
+    "a reader that closed the pipe": (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, ""),
     "a full disk": (
         OSError(errno.ENOSPC, "No space left on device"),
         2,
@@ -299,7 +308,8 @@ ENDS: dict[str, tuple[BaseException, int, str]] = {
     "Ctrl-C": (KeyboardInterrupt(), 130, "adapter: interrupted\n"),
 }
 PRINTING = {
-    "a version": ["--version"], "help": ["--help"], "a schema": ["schema"], "people": ["explain"], "JSON": ["explain", "--json"],
+    "a version": ["--version"], "help": ["--help"], "a schema": ["schema"], "people": ["explain"],
+    "JSON": ["explain", "--json"],
     "a demo": ["demo", "--only", "backoff"],
 }  # fmt: skip
 
@@ -309,7 +319,7 @@ PRINTING = {
 def test_a_result_that_cannot_be_written(
     end: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error, code, said = ENDS[end]
+    error, code, message = ENDS[end]
 
     class Stream(io.StringIO):
         write = failing(error)
@@ -322,7 +332,7 @@ def test_a_result_that_cannot_be_written(
     monkeypatch.setattr(sys, "stderr", err)
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    assert (ended.value.code, err.getvalue()) == (code, said)
+    assert (ended.value.code, err.getvalue()) == (code, message)
 
 
 def test_without_a_stdout(
@@ -336,13 +346,13 @@ def test_without_a_stdout(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [(["explain"], "stdin"), (["explain", "-"], "stdin"), (["audit", "-"], "-")],
     ids=str,
 )
 def test_without_a_stdin(
     arguments: list[str],
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -350,7 +360,7 @@ def test_without_a_stdin(
     monkeypatch.setattr(sys, "argv", ["adapter", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    assert (ended.value.code, capsys.readouterr().err) == (2, f"adapter: {said}: closed\n")
+    assert (ended.value.code, capsys.readouterr().err) == (2, f"adapter: {message}: closed\n")
 
 
 def test_a_request_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,42 +369,51 @@ def test_a_request_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the shells of POSIX")
-def test_a_pipe_that_closes_early_is_nothing_to_be_said() -> None:
-    script = 'adapter() { "$PYTHON" -m adapter "$@"; }; (adapter schema; echo $? >&2) | head -c 1 >/dev/null'
+def test_a_pipe_that_closes_early_gives_no_message() -> None:
+    script = (
+        'adapter() { "$PYTHON" -m adapter "$@"; }; '
+        "(adapter schema; echo $? >&2) | head -c 1 >/dev/null"
+    )
     done = subprocess.run(
-        ["sh", "-c", script], env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, check=False
+        ["sh", "-c", script], env={**os.environ, "PYTHON": sys.executable}, capture_output=True,
+        text=True, check=False
     )  # fmt: skip
-    assert done.stderr in ("2\n", "0\n")  # 0: it was quicker than the reader
+    assert done.stderr in ("2\n", "0\n")  # 0: it finished before the reader closed the pipe
 
 
-GONE = {
-    "scan": ["scan"], "doctor": ["doctor"], "audit": ["audit", "x"], "explain": ["explain", "x.json"],
+DELETED = {
+    "scan": ["scan"], "doctor": ["doctor"], "audit": ["audit", "x"],
+    "explain": ["explain", "x.json"],
     "force": ["force", "chat", "x.toml"],
 }  # fmt: skip
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a working directory can't be taken away there")
-@pytest.mark.parametrize("name", GONE)
-def test_a_working_directory_that_has_gone(
+@pytest.mark.skipif(os.name == "nt", reason="a working directory can't be deleted there")
+@pytest.mark.parametrize("name", DELETED)
+def test_a_deleted_working_directory(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    assert "doesn't exist" in (said := one_line(command(*GONE[name]))) or "No such file" in said
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    assert (
+        "doesn't exist" in (message := one_line(command(*DELETED[name])))
+        or "No such file" in message
+    )
 
 
 # Documents
 
 
-def test_every_document_says_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_document_has_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "log.jsonl").write_text(f"{CALL}\n", encoding="utf-8")
     (tmp_path / "code.py").write_text(
         "from openai import OpenAI\nOpenAI().chat.completions.create()\n", encoding="utf-8"
     )
     for arguments in (
-        ["explain", "log.jsonl"], ["audit", "log.jsonl", "--jobs", "1"], ["scan", "code.py"], ["scan", "--fix", "code.py"],
+        ["explain", "log.jsonl"], ["audit", "log.jsonl", "--jobs", "1"], ["scan", "code.py"],
+        ["scan", "--fix", "code.py"],
         ["doctor"], ["demo", "--only", "backoff"],
     ):  # fmt: skip
         done = command(*arguments, "--json")
@@ -404,7 +423,7 @@ def test_every_document_says_its_version(tmp_path: Path, monkeypatch: pytest.Mon
     assert sarif["version"] == "2.1.0"
 
 
-# Names of somebody's
+# Names with control characters
 
 NASTY = "a\nb\r\x1b[31m\u202ex\u2066\u2028\x9b\x07"
 ACTIVE = re.compile(
@@ -432,9 +451,12 @@ def nasty_body(word: str) -> str:
 
 @pytest.fixture
 def nasty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder of files whose names and contents a terminal would act on."""
+    """Make a folder of files whose names and contents have terminal control characters."""
     monkeypatch.chdir(tmp_path)
-    code = f"from openai import OpenAI\nOpenAI().chat.completions.create(model={NASTY!r}, **{{{NASTY!r}: 1}})\n"
+    code = (
+        "from openai import OpenAI\n"
+        f"OpenAI().chat.completions.create(model={NASTY!r}, **{{{NASTY!r}: 1}})\n"
+    )
     rules = 'match = {model = "a\\u001b\\u202eb*"}\nbackend = "responses"\nunsupported = "drop"\n'
     for name, text in {
         "request.json": nasty_body(f"{NASTY}\ud83d"),
@@ -449,25 +471,34 @@ def nasty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 NASTY_RUNS: tuple[tuple[str, ...], ...] = (
-    *(("explain", f"{NASTY}{name}.json", "--settings", f"{NASTY}adapter.toml", "--tag", NASTY, *form)
+    *(("explain", f"{NASTY}{name}.json", "--settings", f"{NASTY}adapter.toml", "--tag", NASTY,
+        *form)
       for name in ("request", "large") for form in ((), ("--json",), ("--no-contents",))),
-    *(("audit", f"{NASTY}log.jsonl", "--jobs", "1", *form) for form in ((), ("--json",), ("--html", "page.html"))),
-    *(("scan", ".", *form) for form in ((), ("--json",), ("--sarif",), ("--details",), ("--fix",), ("--fix", "--json"))),
-    *(("doctor", "--settings", f"{NASTY}{name}.toml", *form) for name in ("adapter", "bad") for form in ((), ("--json",))),
+    *(("audit", f"{NASTY}log.jsonl", "--jobs", "1", *form) for form in ((), ("--json",),
+        ("--html", "page.html"))),
+    *(("scan", ".", *form) for form in ((), ("--json",), ("--sarif",), ("--details",), ("--fix",),
+        ("--fix", "--json"))),
+    *(("doctor", "--settings", f"{NASTY}{name}.toml", *form) for name in ("adapter",
+        "bad") for form in ((), ("--json",))),
     *((command, *more) for command, *more in (
-        ("force", "chat", f"{NASTY}adapter.toml"), ("force", "chat", f"{NASTY}bad.toml"), ("force", NASTY), ("explain", NASTY),
-        ("explain", "--header", NASTY), ("explain", "--url", f"http://h/{NASTY}"), ("explain", "--settings", f"{NASTY}bad.toml"),
-        ("explain", f"{NASTY}code.py"), ("explain", "--line", NASTY), ("explain", f"--{NASTY}"), ("audit", NASTY),
-        ("audit", "--state", f"{NASTY}request.json", f"{NASTY}log.jsonl"), ("audit", "--engine", NASTY, "x"), ("scan", NASTY),
+        ("force", "chat", f"{NASTY}adapter.toml"), ("force", "chat", f"{NASTY}bad.toml"),
+        ("force", NASTY), ("explain", NASTY),
+        ("explain", "--header", NASTY), ("explain", "--url", f"http://h/{NASTY}"),
+        ("explain", "--settings", f"{NASTY}bad.toml"),
+        ("explain", f"{NASTY}code.py"), ("explain", "--line", NASTY), ("explain", f"--{NASTY}"),
+        ("audit", NASTY),
+        ("audit", "--state", f"{NASTY}request.json", f"{NASTY}log.jsonl"),
+        ("audit", "--engine", NASTY, "x"), ("scan", NASTY),
         ("scan", "--fail-on", NASTY), ("demo", "--only", NASTY), ("demo", "--server", NASTY),
-        ("demo", "--server", f"http://127.0.0.1:1/{NASTY}"), ("doctor", "--flags", f"{NASTY}:x"), (NASTY,), (f"--{NASTY}",),
+        ("demo", "--server", f"http://127.0.0.1:1/{NASTY}"), ("doctor", "--flags", f"{NASTY}:x"),
+        (NASTY,), (f"--{NASTY}",),
         ("x" * 1_000_000,), ("--show-completion", NASTY),
     )),
 )  # fmt: skip
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no file there has such a name")
-def test_no_name_reaches_a_terminal_as_it_is(
+def test_names_reach_a_terminal_escaped(
     nasty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "")

@@ -1,4 +1,4 @@
-"""`adapter demo`: runs without key and network, shows both sides, and fails where they differ."""
+"""`adapter demo`: runs without key and network, and fails if the two APIs differ."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ("backoff", "runbook", "query", "tool_loop")
 FOLDER = Path(demo_runs.__file__).parent / "programs"
 WIDE = {"COLUMNS": "160", "NO_COLOR": "1"}
 
-# The published programs, line by line as they are known: their indentation is lost, but for what Python itself asks for.
+# The published programs, line by line, without indentation.
 SEED_IMPORT = "from openai import OpenAI"
 CALL_SITES = {
     "backoff": """
@@ -76,11 +76,13 @@ model="gpt-4o-2024-08-06",
 messages=[
 {
 "role": "system",
-"content": "You are a helpful assistant. The current date is August 6, 2024. You help users query for the data they are looking for by calling the query function.",
+"content": "You are a helpful assistant. The current date is August 6, 2024. You help users \
+query for the data they are looking for by calling the query function.",
 },
 {
 "role": "user",
-"content": "look up all my orders in november of last year that were fulfilled but not delivered on time",
+"content": "look up all my orders in november of last year that were fulfilled but not \
+delivered on time",
 },
 ],
 tools=[
@@ -95,7 +97,7 @@ def lines_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CALL_SITES)
-def test_call_sites_stand_as_they_were_written(name: str) -> None:
+def test_call_sites_are_unchanged(name: str) -> None:
     wanted, there = (
         lines_of(CALL_SITES[name]),
         lines_of((FOLDER / f"{name}.py").read_text(encoding="utf-8")),
@@ -106,7 +108,7 @@ def test_call_sites_stand_as_they_were_written(name: str) -> None:
     assert SEED_IMPORT.replace("openai", "adapter", 1) in there
 
 
-def test_the_programs_know_nothing_of_the_responses_api() -> None:
+def test_the_programs_do_not_mention_the_responses_api() -> None:
     for path in sorted(FOLDER.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert "client.responses" not in text
@@ -136,20 +138,20 @@ def test_every_program_has_the_same_outcome_on_both_sides(shown: str) -> None:
 def test_both_columns_are_shown(name: str) -> None:
     result = demo("--only", name)
     assert result.exit_code == 0
-    for heading in ("the call site saw", "over the wire", "decided"):
+    for heading in ("call site result", "HTTP requests", "routing"):
         (line,) = [line for line in result.output.splitlines() if heading in line]
         assert line.count(heading) == 2
     flip = name == "tool_loop"
     assert ("chat → responses" if flip else "backend = responses") in result.output
-    left, right = wire_of(result.output)
+    left, right = requests_of(result.output)
     assert left == {"POST /v1/chat/completions"}
     assert right == (
         {"POST /v1/chat/completions", "POST /v1/responses"} if flip else {"POST /v1/responses"}
     )
 
 
-def wire_of(output: str) -> tuple[set[str], set[str]]:
-    """Give the requests that each column, half of the width, shows."""
+def requests_of(output: str) -> tuple[set[str], set[str]]:
+    """Return the requests that each column (half of the width) shows."""
     middle, lines = int(WIDE["COLUMNS"]) // 2, output.splitlines()
     columns = ([line[:middle] for line in lines], [line[middle:] for line in lines])
     left, right = (
@@ -160,14 +162,14 @@ def wire_of(output: str) -> tuple[set[str], set[str]]:
 
 
 def test_what_the_programs_print_is_in_both_columns(shown: str) -> None:
-    for said in (
+    for expected in (
         "Wait longer after every failure",
         "Confirm the alert",
         "orders, asc",
         "track_parcel(",
     ):
-        assert any(line.count(said) == 2 for line in shown.splitlines()), said
-    # A decision, the two APIs' words for the same thing, and the honest note.
+        assert any(line.count(expected) == 2 for line in shown.splitlines()), expected
+    # A decision, the same field in both APIs, and the note about the recordings.
     for word in (
         "responses (asked responses)",
         "messages:",
@@ -178,7 +180,7 @@ def test_what_the_programs_print_is_in_both_columns(shown: str) -> None:
         assert word in shown, word
 
 
-def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
+def test_the_flip_shows_in_requests_and_decisions() -> None:
     program = next(program for program in PROGRAMS if program.name == "tool_loop")
     outcome = demo_runs.run(program, program.sides[1], Source())
     assert outcome.error is None
@@ -196,11 +198,11 @@ def test_the_flip_is_seen_in_the_wire_and_the_decisions() -> None:
     ]
 
 
-# Where it must fail
+# Failures
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
-    """Let one side of every program come out differently."""
+    """Change the result of every program on one side."""
     real = demo_runs.run
 
     def run(program: Any, side: Any, source: Any, **more: Any) -> RunResult:
@@ -242,18 +244,18 @@ def test_a_difference_ends_with_1(monkeypatch: pytest.MonkeyPatch, change: Any) 
 def test_a_difference_in_a_recording_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    """Plant it where it would come from: in what the server said on one side."""
+    """Change a reply of the server on one side."""
     program = next(program for program in PROGRAMS if program.name == name)
     for path in demo_runs.cassette_folder().glob(f"{name}.*.yaml"):
         text = path.read_text(encoding="utf-8")
         if path.name == f"{name}.{program.sides[1].name}.yaml":
-            said = {
+            word = {
                 "backoff": "double",
                 "runbook": " saturation",
                 "query": "fulfilled",
                 "tool_loop": "carrier",
             }[name]
-            changed = text.replace(said, said[:-1] + "X")
+            changed = text.replace(word, word[:-1] + "X")
             assert changed != text
             text = changed
         (tmp_path / path.name).write_text(text, encoding="utf-8")
@@ -263,16 +265,16 @@ def test_a_difference_in_a_recording_ends_with_1(
     assert f"Different outcomes: {name}" in result.output
 
 
-def test_a_missing_recording_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_recording_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(demo_runs, "cassette_folder", lambda: tmp_path)
     done = command("demo", "--only", "backoff")
     assert (done.code, done.err) == (
         2,
-        f"adapter: {tmp_path}/backoff.chat.yaml: the recording isn't there\n",
+        f"adapter: {tmp_path}/backoff.chat.yaml: the recording is missing\n",
     )
 
 
-def test_a_users_own_settings_and_key_have_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_settings_and_key_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "ADAPTER_BACKEND": "nonsense",
         "ADAPTER_DROP": "x",
@@ -284,11 +286,11 @@ def test_a_users_own_settings_and_key_have_no_part_in_it(monkeypatch: pytest.Mon
     assert dict(os.environ) == before
 
 
-# As the command that users type
+# In a process
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python of its own, without a key, out of the way of this repository."""
+    """Run code in a new Python process, without a key, outside of this repository."""
     private = ("OPENAI_", "ADAPTER_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(private)}
     return subprocess.run(
@@ -303,7 +305,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 NO_NETWORK = """
 import socket, sys
-def refused(*_, **__): raise SystemExit("the network was reached for")
+def refused(*_, **__): raise SystemExit("network access")
 socket.socket.connect = socket.socket.connect_ex = refused
 socket.getaddrinfo = socket.create_connection = refused
 from adapter.tools.cli import main
@@ -335,7 +337,7 @@ def test_json_is_one_document(name: str) -> None:
 
 
 def test_the_recordings_are_of_the_programs() -> None:
-    """A program that no longer asks what was recorded would replay nothing."""
+    """A changed request would not be found in the recording."""
     for program in PROGRAMS:
         for side in program.sides:
             path = demo_runs.cassette_folder() / f"{program.name}.{side.name}.yaml"
@@ -343,7 +345,7 @@ def test_the_recordings_are_of_the_programs() -> None:
             assert len(interactions) == len(side.flags)
 
 
-# A server that isn't there, or isn't one of ours
+# Servers that are missing or lack the API
 
 HTML = (("content-type", "text/html"),)
 
@@ -357,15 +359,20 @@ def error(status: int, code: str | None = None) -> Reply:
 KEY = "hunter2-hunter2"
 REPLIES: dict[str, tuple[Reply, str]] = {
     "no such route": (Reply(404, HTML, [b"<html>"]), "the endpoint doesn't exist (404)"),
-    "no such route, in JSON": (Reply.of_json({"detail": "Not Found"}, 404), "the endpoint doesn't exist (404)"),
+    "no such route, in JSON": (Reply.of_json({"detail": "Not Found"}, 404),
+        "the endpoint doesn't exist (404)"),
     "another method": (Reply(405, (), [b""]), "the endpoint doesn't exist (405)"),
-    "a key that isn't taken": (error(401, "invalid_api_key"), "the endpoint exists; the API doesn't accept the key (401)"),
-    "a key without rights": (error(403), "the endpoint exists; the API doesn't accept the key (403)"),
-    "a gateway": (Reply(403, HTML, [b"<html>"]), "a gateway or proxy in front of the API refused it (403"),
+    "a key that isn't taken": (error(401, "invalid_api_key"),
+        "the endpoint exists; the API doesn't accept the key (401)"),
+    "a key without rights": (error(403),
+        "the endpoint exists; the API doesn't accept the key (403)"),
+    "a gateway": (Reply(403, HTML, [b"<html>"]),
+        "a gateway or proxy in front of the API refused it (403"),
     "a page": (Reply(200, HTML, [b"<html>"]), "answered 200, but not like the API"),
     "other JSON": (Reply.of_json({"hello": "world"}), "answered 200, but not like the API"),
-    "a hang-up": (Reply.drop(), "not reachable: the reply isn't HTTP, or the connection was closed"),
-    "a server in trouble": (error(500), "backoff: answered 500"),
+    "a closed connection": (Reply.drop(),
+        "not reachable: the reply isn't HTTP, or the connection was closed"),
+    "a server error": (error(500), "backoff: answered 500"),
     "no such model": (error(404, "model_not_found"), "backoff: answered 404 (model_not_found)"),
     "a limit": (error(429, "rate_limit_exceeded"), "backoff: answered 429 (rate_limit_exceeded)"),
 }  # fmt: skip
@@ -373,10 +380,10 @@ REPLIES: dict[str, tuple[Reply, str]] = {
 
 @pytest.mark.parametrize("case", REPLIES)
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["people", "JSON"])
-def test_a_server_without_the_api_is_a_mistake(
+def test_a_server_without_the_api_is_an_error(
     case: str, form: tuple[str, ...], loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reply, said = REPLIES[case]
+    reply, expected = REPLIES[case]
     loopback.answer = lambda _: reply
     monkeypatch.setattr(
         "openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0
@@ -385,7 +392,7 @@ def test_a_server_without_the_api_is_a_mistake(
     done = command("demo", "--server", url, "--key", KEY, "--only", "backoff", *form)
     assert done.code == 2
     line = done.err.removeprefix("adapter: ")
-    assert line.startswith(f"{loopback.base_url}: {said}")
+    assert line.startswith(f"{loopback.base_url}: {expected}")
     assert line.count("\n") == 1
     assert "different outcomes" not in done.out.lower()
     assert KEY not in done.out + done.err
@@ -410,11 +417,11 @@ UNREACHED = {
 
 @pytest.mark.parametrize("case", UNREACHED)
 def test_a_server_that_is_not_reached(case: str) -> None:
-    url, said = UNREACHED[case]
-    assert command("demo", "--server", url) == Done(2, "", f"adapter: {said}\n")
+    url, expected = UNREACHED[case]
+    assert command("demo", "--server", url) == Done(2, "", f"adapter: {expected}\n")
 
 
-def test_live_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_gives_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert command("demo", "--live") == Done(
@@ -432,10 +439,13 @@ def raised(chain: list[BaseException]) -> BaseException:
 
 
 WHYS: dict[str, tuple[list[BaseException], str]] = {
-    "a name": ([http.ConnectError("x"), socket.gaierror(-2, "Name or service not known")], "host name not found"),
+    "a name": ([http.ConnectError("x"), socket.gaierror(-2, "Name or service not known")],
+        "host name not found"),
     "time": ([http.ConnectTimeout("x"), TimeoutError()], "timed out"),
-    "a certificate": ([http.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")], "its certificate isn't trusted"),
-    "no TLS": ([http.ConnectError("x"), ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x")], "TLS failed"),
+    "a certificate": ([http.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")],
+        "its certificate isn't trusted"),
+    "no TLS": ([http.ConnectError("x"), ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x")],
+        "TLS failed"),
     "no route": ([http.ConnectError("x"), OSError(113, "No route to host")], "no route to host"),
     "another": ([ValueError(KEY)], "ValueError"),
 }  # fmt: skip
@@ -443,8 +453,8 @@ WHYS: dict[str, tuple[list[BaseException], str]] = {
 
 @pytest.mark.parametrize("case", WHYS)
 def test_why_a_server_is_not_reached(case: str) -> None:
-    chain, said = WHYS[case]
-    assert describe(raised(chain)).startswith(said)
+    chain, expected = WHYS[case]
+    assert describe(raised(chain)).startswith(expected)
 
 
 def test_one_side_that_fails_is_a_difference(

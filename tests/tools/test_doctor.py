@@ -821,7 +821,10 @@ def test_other_commands_read_the_file_here_and_report_it(name: str, folder: Path
         )
         return json.loads(done.stdout)["decision"]["asked"], done.stderr
 
-    line = f"settings: {name}, found here; a program reads it only where ADAPTER_CONFIG names it\n"
+    line = (
+        f"settings: {name}, found in the working directory; "
+        "programs read it only if ADAPTER_CONFIG names it\n"
+    )
     assert explained() == ("responses", line)
     assert explained(ADAPTER_CONFIG=" ") == ("responses", line)
     assert explained(ADAPTER_CONFIG="other.toml") == ("chat", "")

@@ -343,20 +343,20 @@ def test_the_command(run: Callable[..., Done], tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert (
         done.stdout
-        == f'{file} now says force = "chat" (line 1): every call goes to Chat Completions.\n'
+        == f'{file} now sets force = "chat" (line 1): every call goes to Chat Completions.\n'
     )
     done = run("off", adapter_config=str(file))
     assert done.returncode == 0
     assert (
-        done.stdout
-        == f"{file} forces nothing any more (taken from line 1): calls go where the settings say.\n"
+        done.stdout == f"{file} no longer forces a backend (removed from line 1): "
+        "calls go where the settings say.\n"
     )
     file.write_text("rolout = 5\n")
     done = run("native", file, ADAPTER_FORCE="chat")
     assert done.returncode == 1
-    assert "the API that it was written for" in done.stdout
+    assert "the API it was written for" in done.stdout
     assert "rolout: no such setting" in done.stderr
-    assert "ADAPTER_FORCE is set here" in done.stderr
+    assert "ADAPTER_FORCE is also set" in done.stderr
 
 
 @pytest.mark.parametrize(

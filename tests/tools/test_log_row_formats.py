@@ -1,4 +1,4 @@
-"""Shapes of rows that users describe, bodies at a path, and what `adapter explain` reads of both."""
+"""Formats that users describe, and bodies at a path, in audit and explain."""
 
 from __future__ import annotations
 
@@ -43,18 +43,20 @@ rows = "tasks[*].payload"
 """
 
 
-def test_a_shape_of_ones_own(tmp_path: Path) -> None:
+def test_a_format_of_a_user(tmp_path: Path) -> None:
     own = formats(tmp_path, OWN)
-    call = {"kind": "Chat", "prompt": [USER], "engine": "gpt-4.1", "answers": 2, "options": {"seed": 1, "retries": 3}, "more": {"user": "u"},
+    call = {"kind": "Chat", "prompt": [USER], "engine": "gpt-4.1", "answers": 2,
+        "options": {"seed": 1, "retries": 3}, "more": {"user": "u"},
             "base": "https://acme.openai.azure.com/openai/v1/"}  # fmt: skip
     row = {"call": call, "reply": {"tokens": USAGE}}
     found = unwrap(row, own)
     assert found == LoggedRequest(
-        {"model": "gpt-4.1", "messages": [USER], "user": "u", "seed": 1, "n": 2}, b"/openai/v1/chat/completions", "acme.openai.azure.com",
+        {"model": "gpt-4.1", "messages": [USER], "user": "u", "seed": 1, "n": 2},
+        b"/openai/v1/chat/completions", "acme.openai.azure.com",
         USAGE, (), "https://acme.openai.azure.com/openai/v1/chat/completions", "our gateway",
     )  # fmt: skip
     assert unwrap({"call": {**call, "api": "embeddings"}}, own) is NonRequest.OTHER_ENDPOINT
-    assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request in it"
+    assert unwrap({"call": {**call, "kind": "other"}}, own) == "no chat request"
     tasks = {
         "tasks": [
             {"payload": {"model": "gpt-4.1", "messages": [USER]}},
@@ -67,10 +69,11 @@ def test_a_shape_of_ones_own(tmp_path: Path) -> None:
     assert own.digest != RowFormats.builtin().digest == RowFormats.builtin().digest
 
 
-def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
+def test_formats_of_users_come_before_known_ones(tmp_path: Path) -> None:
     own = formats(
         tmp_path,
-        '[[logs]]\nname = "mine"\nhas = "messages"\nmessages = "messages"\nfields = { model = "metadata.model" }',
+        '[[logs]]\nname = "mine"\nhas = "messages"\nmessages = "messages"\n'
+        'fields = { model = "metadata.model" }',
     )
     found = unwrap({"model": "gpt-4o", "messages": [USER], "metadata": {"model": "gpt-5.1"}}, own)
     assert isinstance(found, LoggedRequest)
@@ -78,7 +81,7 @@ def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("logs = 1", "logs.toml: logs: expected tables [[logs]]"),
         ("[logs]", "logs.toml: logs: expected tables [[logs]]"),
@@ -86,36 +89,48 @@ def test_ones_own_shape_goes_before_known_ones(tmp_path: Path) -> None:
         ("[[log]]", "logs.toml: log: unknown; expected tables [[logs]]"),
         ("[[logs", "logs.toml: not TOML:"),
         ('[[logs]]\nbody = "a"', "logs.toml: logs[0].name: missing"),
-        ('[[logs]]\nname = "a"', "logs.toml: logs[0]: nothing in it leads to a request; expected one of rows"),
-        ('[[logs]]\nname = "a"\nbody = "a"\n[[logs]]\nname = "b"\nbodi = "a"', "logs.toml: logs[1].bodi: unknown; expected one of name"),
-        ('[[logs]]\nname = "a"\nbody = "a..b"', "logs.toml: logs[0].body: character 3: expected a name"),
-        ('[[logs]]\nname = "a"\nmessages = ["a", "b["]', "logs.toml: logs[0].messages[1]: character 3: expected"),
+        ('[[logs]]\nname = "a"',
+            "logs.toml: logs[0]: no path to a request; expected one of rows"),
+        ('[[logs]]\nname = "a"\nbody = "a"\n[[logs]]\nname = "b"\nbodi = "a"',
+            "logs.toml: logs[1].bodi: unknown; expected one of name"),
+        ('[[logs]]\nname = "a"\nbody = "a..b"',
+            "logs.toml: logs[0].body: character 3: expected a name"),
+        ('[[logs]]\nname = "a"\nmessages = ["a", "b["]',
+            "logs.toml: logs[0].messages[1]: character 3: expected"),
         ('[[logs]]\nname = "a"\nbody = 5', "logs.toml: logs[0].body: expected a text"),
         ('[[logs]]\nname = "a"\nbody = []', "logs.toml: logs[0].body: empty; expected a path"),
-        ('[[logs]]\nname = "a"\nbody = "b"\nmessages = "c"', "logs.toml: logs[0]: body and messages exclude each other"),
-        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { "x[" = 1 }', 'logs.toml: logs[0].where."x[": character 3: expected'),
-        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { x = 1.5 }', 'logs.toml: logs[0].where."x": expected a text, a number'),
+        ('[[logs]]\nname = "a"\nbody = "b"\nmessages = "c"',
+            "logs.toml: logs[0]: body and messages exclude each other"),
+        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { "x[" = 1 }',
+            'logs.toml: logs[0].where."x[": character 3: expected'),
+        ('[[logs]]\nname = "a"\nbody = "b"\nwhere = { x = 1.5 }',
+            'logs.toml: logs[0].where."x": expected a text, a number'),
         ('[[logs]]\nname = "a"\nfields = { model = "b" }', "logs.toml: logs[0].has: missing"),
-        ('[[logs]]\nname = "a"\nhas = "b"\nholds = "x"', "logs.toml: logs[0].holds: expected one of nothing, answer, other endpoint"),
-        ('[[logs]]\nname = "a"\nhas = "$"\nbody = "b"', "logs.toml: logs[0].has: expected a path that begins with a name"),
+        ('[[logs]]\nname = "a"\nhas = "b"\nholds = "x"',
+            "logs.toml: logs[0].holds: expected one of nothing, answer, other endpoint"),
+        ('[[logs]]\nname = "a"\nhas = "$"\nbody = "b"',
+            "logs.toml: logs[0].has: expected a path that begins with a name"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(text: str, said: str, tmp_path: Path) -> None:
+def test_errors_name_their_location(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="logs") as caught:
         formats(tmp_path, text)
-    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(said)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(expected)
 
 
 @pytest.mark.parametrize(
     ("path", "row"),
     [
         ("request.body", {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}),
-        ("$.attributes.request.body", {"attributes": {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}}),
+        ("$.attributes.request.body",
+            {"attributes": {"request": {"body": {"model": "gpt-4o", "messages": [USER]}}}}),
         ('a["x.y"][0].b', {"a": {"x.y": [{"b": {"model": "gpt-4o", "messages": [USER]}}]}}),
-        ("response.weird", {"response": {"weird": {"model": "gpt-4o", "messages": [USER]}}, "request": {"messages": [], "model": "no"}}),
+        ("response.weird", {"response": {"weird": {"model": "gpt-4o", "messages": [USER]}},
+            "request": {"messages": [], "model": "no"}}),
         ("m.b", {"m": json.dumps({"b": json.dumps({"model": "gpt-4o", "messages": [USER]})})}),
         ("calls[*]", {"calls": [{"model": "gpt-4o", "messages": [USER]}]}),
-        ("call", {"call": {"url": "https://api.openai.com/v1/chat/completions", "json": {"model": "gpt-4o", "messages": [USER]}}}),
+        ("call", {"call": {"url": "https://api.openai.com/v1/chat/completions",
+            "json": {"model": "gpt-4o", "messages": [USER]}}}),
         ("$", {"model": "gpt-4o", "messages": [USER]}),
     ],
 )  # fmt: skip
@@ -125,12 +140,9 @@ def test_bodies_at_a_path(path: str, row: Any) -> None:
     assert found.body == {"model": "gpt-4o", "messages": [USER]}
 
 
-def test_at_a_path_nothing_else_is_looked_for() -> None:
+def test_with_a_path_nothing_else_is_searched() -> None:
     given = RowFormats.builtin().with_body("a.b")
-    assert (
-        unwrap({"model": "gpt-4o", "messages": [USER]}, given)
-        == "no chat request at the path of bodies"
-    )
+    assert unwrap({"model": "gpt-4o", "messages": [USER]}, given) == "no chat request at --body"
     assert (
         unwrap({"url": "/v1/embeddings", "a": {"b": {"model": "m", "messages": [USER]}}}, given)
         is NonRequest.OTHER_ENDPOINT
@@ -155,17 +167,20 @@ def test_at_a_path_nothing_else_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
-        ("", "empty"), ("a.", "character 3: expected a name, not the end"), ("a..b", "character 3: expected a name"), (".", "character 2"),
-        ("a[", "character 3: expected a number"), ("a[1", "character 4: expected ]"), ("a[x]", "character 3"), ('a["x', "character 3"),
-        ("a b", "character 2: expected a dot"), ("a[0]b", "character 5: expected a dot"), ("a[-1]", "character 3"), ("x" * 2_000, "longer than"),
+        ("", "empty"), ("a.", "character 3: expected a name, not the end"),
+        ("a..b", "character 3: expected a name"), (".", "character 2"),
+        ("a[", "character 3: expected a number"), ("a[1", "character 4: expected ]"),
+        ("a[x]", "character 3"), ('a["x', "character 3"),
+        ("a b", "character 2: expected a dot"), ("a[0]b", "character 5: expected a dot"),
+        ("a[-1]", "character 3"), ("x" * 2_000, "longer than"),
     ],
 )  # fmt: skip
-def test_a_path_that_is_none(path: str, said: str) -> None:
+def test_an_invalid_path(path: str, expected: str) -> None:
     with pytest.raises(ValueError, match=r"character|empty|longer") as caught:
         RowFormats.builtin().with_body(path)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
@@ -188,7 +203,8 @@ def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
     )
     other = tmp_path / "other.toml"
     other.write_text(
-        '[[logs]]\nname = "theirs"\nmessages = "talk"\nfields = { model = "who" }', encoding="utf-8"
+        '[[logs]]\nname = "another"\nmessages = "talk"\nfields = { model = "who" }',
+        encoding="utf-8",
     )
     for words in ("say", "talk"):  # an option that may be repeated
         shown = explained(
@@ -201,7 +217,7 @@ def test_explain_reads_the_same_rows(tmp_path: Path) -> None:
 
 
 def explained(row: Any, *options: str) -> str:
-    """Return what `adapter explain` prints of a row."""
+    """Return the output of `adapter explain` for a row."""
     done = CliRunner().invoke(app, ["explain", "-", "--json", *options], input=json.dumps(row))
     assert done.exit_code == 0, done.output
     return done.stdout

@@ -1,4 +1,4 @@
-"""What rows of logs hold, and which names may be shown."""
+"""The chat requests in log rows, and the names that may be shown."""
 
 from __future__ import annotations
 
@@ -59,22 +59,23 @@ def test_a_request_is_found(name: str) -> None:
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"1", "no chat request in it"),
-        (b"[]", "no chat request in it"),
-        (b"{}", "no chat request in it"),
+        (b"1", "no chat request"),
+        (b"[]", "no chat request"),
+        (b"{}", "no chat request"),
         (b'{"body": "oops"}', "not JSON"),
-        (b'{"path": "/v1/chat/completions", "request": null}', "no chat request in it"),
+        (b'{"path": "/v1/chat/completions", "request": null}', "no chat request"),
         (b'{"url": "/v1/embeddings", "body": {"input": "x"}}', OTHER_ENDPOINT),
         (b'{"url": "/v1/responses", "body": {"model": "m", "input": "x"}}', OTHER_ENDPOINT),
         (b'{"path": "/v1/messages", "request": {"model": "m", "messages": []}}', OTHER_ENDPOINT),
         (b'{"model": "m", "input": "x"}', OTHER_ENDPOINT),
     ],
     ids=[
-        "half an object", "not UTF-8", "too deep", "a number", "a list", "nothing", "a body that is none", "no request",
+        "half an object", "not UTF-8", "too deep", "a number", "a list", "nothing",
+        "a body of null", "no request",
         "embeddings", "responses", "messages of another API", "a responses body",
     ],
 )  # fmt: skip
-def test_what_is_no_chat_request(row: bytes, expected: object) -> None:
+def test_rows_without_a_chat_request(row: bytes, expected: object) -> None:
     assert unwrap(row) == expected
 
 
@@ -87,7 +88,7 @@ def test_what_is_no_chat_request(row: bytes, expected: object) -> None:
     ],
     ids=["response", "response.body", "usage"],
 )
-def test_the_usage_beside_it(row: Any) -> None:
+def test_the_usage_of_the_reply(row: Any) -> None:
     found = unwrap(row)
     assert isinstance(found, LoggedRequest)
     assert found.usage == USAGE
@@ -112,8 +113,8 @@ COLUMNS: dict[str, Any] = {
     "structs of rows": pa.Table.from_pylist(
         [{"body": {"url": "/v1/chat/completions", "body": BODY}}]
     ),
-    "a body over columns": pa.Table.from_pylist([BODY]),
-    "an answer in text": pa.table(
+    "a body in columns": pa.Table.from_pylist([BODY]),
+    "a reply in text": pa.table(
         {"body": [json.dumps(BODY)], "response": [json.dumps({"usage": USAGE})]}
     ),
     "structs with gaps": pa.Table.from_pylist(
@@ -128,7 +129,7 @@ def test_columns(name: str) -> None:
     summary = audit_batch(batch, Settings())
     assert summary.table("model fate") == [("gpt-4o\tas it is", 1)]
     assert summary.table("extra") == []
-    assert summary.count("usage", "as it is\tprompt") == (3 if "answer" in name else 0)
+    assert summary.count("usage", "as it is\tprompt") == (3 if "reply" in name else 0)
 
 
 def test_a_batch_without_requests_is_refused() -> None:
@@ -165,8 +166,10 @@ def test_names_of_models(value: Any, shown: str) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("temperature", "temperature"), ("chat_template_kwargs", "chat_template_kwargs"), ("my secret", "other"), ("Straße", "other"),
-        ("x" * 65, "other"), ("a1b2c3d4e5", "other"), ("sk_live_abcdefgh12", "other"), ("", "other"), ("ada@example.com", "other"),
+        ("temperature", "temperature"), ("chat_template_kwargs", "chat_template_kwargs"),
+        ("my secret", "other"), ("Straße", "other"),
+        ("x" * 65, "other"), ("a1b2c3d4e5", "other"), ("sk_live_abcdefgh12", "other"),
+        ("", "other"), ("ada@example.com", "other"),
     ],
 )  # fmt: skip
 def test_names_of_parameters(value: str, shown: str) -> None:

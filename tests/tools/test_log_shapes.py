@@ -1,4 +1,4 @@
-"""Logs of many tools: each holds the same requests, and an audit of each counts what a plain loop over the requests counts."""
+"""Logs of many tools with the same requests: the audit of each counts the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapter import Settings
-from adapter.tools.audit.batches import _summarize  # the figures of rows, without files
+from adapter.tools.audit.batches import _summarize  # rows without files
 from adapter.tools.audit.verdicts import Classifier
 from adapter.tools.logs.rows import LoggedRequest, NonRequest, unwrap, unwrap_all
 from tests.support.log_writers import LOGS, Log
@@ -43,7 +43,8 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type":
 # A request, what it needs to move, and the features that the report counts; written down by hand.
 REQUESTS: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
     ({"messages": [USER]}, "", ()),
-    ({"messages": [{"role": "system", "content": "be brief"}, USER], "temperature": 0.2, "max_tokens": 50, "top_p": 0.9}, "", ()),
+    ({"messages": [{"role": "system", "content": "be brief"}, USER], "temperature": 0.2,
+        "max_tokens": 50, "top_p": 0.9}, "", ()),
     ({"messages": [USER], "seed": 7}, "drop seed", ()),
     ({"messages": [USER], "seed": 8, "temperature": 0.5}, "drop seed", ()),
     ({"messages": [USER], "n": 3}, "emulate n", ("several answers",)),
@@ -62,16 +63,16 @@ OF_MESSAGES = ("emulate name", "images", "tool calls in the history")
 
 
 @pytest.fixture(scope="module")
-def judge() -> Classifier:
+def classifier() -> Classifier:
     return Classifier(Settings())
 
 
-def figures(rows: list[Any], judge: Classifier) -> Any:
-    return _summarize(((row, "log", number) for number, row in enumerate(rows)), judge)
+def figures(rows: list[Any], classifier: Classifier) -> Any:
+    return _summarize(((row, "log", number) for number, row in enumerate(rows)), classifier)
 
 
 def lines(log: Log) -> list[bytes]:
-    """Write the requests as the log has them, one a line."""
+    """Return the requests as lines of the log."""
     made = [
         log.write({"model": "gpt-4.1", **copy.deepcopy(body)}, USAGE) for body, _, _ in REQUESTS
     ]
@@ -79,7 +80,7 @@ def lines(log: Log) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_the_figures_are_those_of_the_requests(name: str, judge: Classifier) -> None:
+def test_the_figures_are_those_of_the_requests(name: str, classifier: Classifier) -> None:
     log = LOGS[name]
     settings: Counter[str] = Counter()
     features: Counter[str] = Counter()
@@ -90,9 +91,10 @@ def test_the_figures_are_those_of_the_requests(name: str, judge: Classifier) -> 
         needs = "" if any(needs.endswith(f" {key}") for key in lost) else needs  # noqa: PLW2901
         blind = "messages" in log.leaves_out
         settings.update([needs] if needs and not (blind and needs in OF_MESSAGES) else [])
-        features.update([one for one in used if one.removeprefix("JSON schema") not in lost and not (blind and one in OF_MESSAGES)
+        features.update([one for one in used if one.removeprefix("JSON schema") not in lost
+                         and not (blind and one in OF_MESSAGES)
                          and not (one == "JSON schema" and "response_format" in lost)])  # fmt: skip
-    found = figures(lines(log), judge)
+    found = figures(lines(log), classifier)
     assert found.table("bad") == []
     assert found.count("rows", "request") == len(REQUESTS)
     assert Counter(dict(found.table("settings"))) == settings
@@ -123,7 +125,7 @@ JUNK: tuple[Any, ...] = (
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Any:
-    """Give every place in a value."""
+    """Yield the path of every nested value."""
     yield at
     for key, inner in (
         value.items()
@@ -136,7 +138,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Any:
 
 
 def put(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
-    """Return a copy with something else at a place."""
+    """Return a copy with another value at a path."""
     if not at:
         return junk
     out = copy.copy(value)
@@ -145,7 +147,7 @@ def put(value: Any, at: tuple[Any, ...], junk: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Classifier) -> None:
+def test_any_value_anywhere_gives_a_result(name: str, classifier: Classifier) -> None:
     row = LOGS[name].write(
         {"model": "gpt-4.1", "messages": [USER, *TURN], "tools": [TOOL], "seed": 7}, USAGE
     )
@@ -156,10 +158,10 @@ def test_whatever_stands_anywhere_there_is_an_outcome(name: str, judge: Classifi
         assert outcomes
         for one in outcomes:
             if isinstance(one, LoggedRequest):
-                judge.classify(one)
+                classifier.classify(one)
             else:
-                assert isinstance(one, NonRequest) or one in ("not JSON", "no chat request in it")
-        assert made == before  # nothing that was given is changed
+                assert isinstance(one, NonRequest) or one in ("not JSON", "no chat request")
+        assert made == before  # the input is unchanged
 
 
 DEEP: Any = {}
@@ -175,10 +177,15 @@ WIDE = {f"k{i}": {f"j{j}": {"x": {}} for j in range(20)} for i in range(2_000)}
 
 @pytest.mark.parametrize(
     "row",
-    [DEEP, {"body": DEEP}, {"attributes": DEEP}, {"attributes": {"gen_ai." + "x." * 5_000: 1}}, {"inputs": {"messages": DEEP}, "run_type": "llm"},
-     {"run_type": "llm", "inputs": {"messages": [CALLS]}, "trace_id": "t"}, WIDE, {"x" * 1_000_000: {"y" * 1_000_000: 1}}, {"log": {"entries": [{"request": DEEP}]}}, [[[[[[]]]]]], {"a" * 50: "{" * 100_000},
+    [DEEP, {"body": DEEP}, {"attributes": DEEP}, {"attributes": {"gen_ai." + "x." * 5_000: 1}},
+        {"inputs": {"messages": DEEP}, "run_type": "llm"},
+     {"run_type": "llm", "inputs": {"messages": [CALLS]}, "trace_id": "t"}, WIDE,
+     {"x" * 1_000_000: {"y" * 1_000_000: 1}}, {"log": {"entries": [{"request": DEEP}]}},
+     [[[[[[]]]]]], {"a" * 50: "{" * 100_000},
      {"message": "x" * 1_000_000 + "{"}, {"body": "[" * 100_000}],
-    ids=["deep", "a deep body", "deep attributes", "a name of many parts", "deep messages", "deep arguments", "wide", "long keys", "a deep request", "lists", "braces", "a long line", "brackets"],
+    ids=["deep", "a deep body", "deep attributes", "a name of many parts", "deep messages",
+        "deep arguments", "wide", "long keys", "a deep request", "lists", "braces", "a long line",
+        "brackets"],
 )  # fmt: skip
 def test_hostile_rows_take_bounded_work(row: Any) -> None:
     for one in unwrap_all(row):
@@ -186,56 +193,98 @@ def test_hostile_rows_take_bounded_work(row: Any) -> None:
 
 
 ASIDES: dict[str, tuple[Any, NonRequest]] = {
-    "LiteLLM's embeddings": ({"call_type": "aembedding", "model_parameters": {}, "model": "e", "messages": "x"}, NonRequest.OTHER_ENDPOINT),
+    "LiteLLM's embeddings": (
+        {"call_type": "aembedding", "model_parameters": {}, "model": "e", "messages": "x"},
+        NonRequest.OTHER_ENDPOINT),
     "LiteLLM's call of another vendor": (
-        {"call_type": "completion", "custom_llm_provider": "anthropic", "model_parameters": {}, "model": "m", "messages": [USER]}, NonRequest.OTHER_ENDPOINT),
+        {"call_type": "completion", "custom_llm_provider": "anthropic", "model_parameters": {},
+            "model": "m", "messages": [USER]}, NonRequest.OTHER_ENDPOINT),
     "LiteLLM's spend log without prompts": (
-        {"call_type": "acompletion", "spend": 0.1, "model": "gpt-4o", "messages": {}, "proxy_server_request": "{}"}, NonRequest.NOTHING),
+        {"call_type": "acompletion", "spend": 0.1, "model": "gpt-4o", "messages": {},
+            "proxy_server_request": "{}"}, NonRequest.NOTHING),
     "an embedding span": (
-        {"name": "embeddings", "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}}, NonRequest.OTHER_ENDPOINT),
-    "an agent's span": ({"attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}}, NonRequest.NOTHING),
+        {"name": "embeddings",
+            "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}},
+            NonRequest.OTHER_ENDPOINT),
+    "an agent's span": ({
+        "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "gpt-4o"}},
+        NonRequest.NOTHING),
     "another vendor's span": (
-        {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "m"}}, NonRequest.OTHER_ENDPOINT),
-    "a record of one message": ({"event_name": "gen_ai.user.message", "body": {"content": "hi"}, "attributes": {"gen_ai.system": "openai"}}, NonRequest.NOTHING),
-    "a chain's run": ({"run_type": "chain", "inputs": {"messages": [USER]}, "trace_id": "t"}, NonRequest.NOTHING),
-    "a run of the Responses API": ({"run_type": "llm", "inputs": {"model": "m", "input": "x"}, "trace_id": "t"}, NonRequest.OTHER_ENDPOINT),
-    "Langfuse's span": ({"type": "SPAN", "traceId": "t", "input": {"messages": [USER]}}, NonRequest.NOTHING),
-    "Langfuse's update": ({"type": "generation-update", "body": {"input": [USER], "model": "gpt-4o"}}, NonRequest.NOTHING),
-    "a batch's output": ({"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {"usage": USAGE}}, "error": None}, NonRequest.ANSWER),
-    "an answer": ({"object": "chat.completion", "choices": [{"index": 0}], "model": "gpt-4o", "usage": USAGE}, NonRequest.ANSWER),
-    "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}}, NonRequest.NOTHING),
-    "a text of another kind": ({"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2}, NonRequest.NOTHING),
-    "a chat request that is read back": ({"method": "GET", "url": "https://api.openai.com/v1/chat/completions"}, NonRequest.OTHER_ENDPOINT),
-    "embeddings, the head beside the body": (
-        {"request": {"method": "POST", "url": "/v1/embeddings"}, "payload": {"model": "e", "input": "x"}}, NonRequest.OTHER_ENDPOINT),
-    "another vendor's, the head beside the body": (
-        {"http": {"method": "POST", "url": "https://api.anthropic.com/v1/messages"}, "payload": {"model": "m", "messages": [USER]}},
+        {"attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock",
+            "gen_ai.request.model": "m"}}, NonRequest.OTHER_ENDPOINT),
+    "a record of one message": (
+        {"event_name": "gen_ai.user.message", "body": {"content": "hi"},
+            "attributes": {"gen_ai.system": "openai"}}, NonRequest.NOTHING),
+    "a chain's run": ({"run_type": "chain", "inputs": {"messages": [USER]}, "trace_id": "t"},
+        NonRequest.NOTHING),
+    "a run of the Responses API": (
+        {"run_type": "llm", "inputs": {"model": "m", "input": "x"}, "trace_id": "t"},
         NonRequest.OTHER_ENDPOINT),
-    "a thread": ({"url": "https://api.openai.com/v1/threads", "body": {"messages": [USER]}}, NonRequest.OTHER_ENDPOINT),
+    "Langfuse's span": ({"type": "SPAN", "traceId": "t", "input": {"messages": [USER]}},
+        NonRequest.NOTHING),
+    "Langfuse's update": (
+        {"type": "generation-update", "body": {"input": [USER], "model": "gpt-4o"}},
+        NonRequest.NOTHING),
+    "a batch's output": (
+        {"id": "b", "custom_id": "1", "response": {"status_code": 200, "body": {"usage": USAGE}},
+            "error": None}, NonRequest.ANSWER),
+    "a reply": ({"object": "chat.completion", "choices": [{"index": 0}], "model": "gpt-4o",
+        "usage": USAGE}, NonRequest.ANSWER),
+    "a line of another kind": ({"event": "order paid", "level": "info", "order": {"id": 7}},
+        NonRequest.NOTHING),
+    "a string of another kind": (
+        {"timestamp": 1, "message": "REPORT RequestId: 1 Duration: 5 ms", "ingestionTime": 2},
+        NonRequest.NOTHING),
+    "a chat request that is read back": (
+        {"method": "GET", "url": "https://api.openai.com/v1/chat/completions"},
+        NonRequest.OTHER_ENDPOINT),
+    "embeddings, the URL next to the body": (
+        {"request": {"method": "POST", "url": "/v1/embeddings"},
+            "payload": {"model": "e", "input": "x"}}, NonRequest.OTHER_ENDPOINT),
+    "another vendor's, the URL next to the body": (
+        {"http": {"method": "POST", "url": "https://api.anthropic.com/v1/messages"},
+            "payload": {"model": "m", "messages": [USER]}},
+        NonRequest.OTHER_ENDPOINT),
+    "a thread": ({"url": "https://api.openai.com/v1/threads", "body": {"messages": [USER]}},
+        NonRequest.OTHER_ENDPOINT),
     "Gemini's": (
-        {"url": "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse", "body": {"contents": []}},
+        {
+            "url": "https://generativelanguage.googleapis.com"
+            "/v1beta/models/m:streamGenerateContent?alt=sse",
+            "body": {"contents": []},
+        },
         NonRequest.OTHER_ENDPOINT),
-    "Bedrock's": ({"path": "/model/m.v1:0/converse-stream", "request": {"messages": [USER]}}, NonRequest.OTHER_ENDPOINT),
-    "a completion's prompt": ({"event": "call", "model": "m", "prompt": ["Once"], "n": 2}, NonRequest.NOTHING),
-    "Datadog's workflow": ({"attributes": {"span_kind": "workflow", "input": {"value": "x"}}}, NonRequest.NOTHING),
-    "embeddings twice": ({"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}}, NonRequest.OTHER_ENDPOINT),
-    "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7}, NonRequest.NOTHING),
-    "the head of a request alone": ({"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}}, NonRequest.NOTHING),
+    "Bedrock's": ({"path": "/model/m.v1:0/converse-stream", "request": {"messages": [USER]}},
+        NonRequest.OTHER_ENDPOINT),
+    "a completion's prompt": ({"event": "call", "model": "m", "prompt": ["Once"], "n": 2},
+        NonRequest.NOTHING),
+    "Datadog's workflow": ({"attributes": {"span_kind": "workflow", "input": {"value": "x"}}},
+        NonRequest.NOTHING),
+    "embeddings twice": (
+        {"call": {"model": "e", "input": "x"}, "sent": {"model": "e", "input": "x"}},
+        NonRequest.OTHER_ENDPOINT),
+    "a line about a request": ({"request": "POST /v1/chat/completions HTTP/1.1", "bytes_sent": 7},
+        NonRequest.NOTHING),
+    "the URL of a request alone": (
+        {"event": "sent", "request": {"method": "POST", "url": "/v1/chat/completions"}},
+        NonRequest.NOTHING),
     "an action of a bulk request": ({"index": {"_index": "logs"}}, NonRequest.NOTHING),
-    "PostHog's embedding": ({"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}}, NonRequest.OTHER_ENDPOINT),
+    "PostHog's embedding": (
+        {"event": "$ai_embedding", "properties": {"$ai_model": "e", "$ai_input": "x"}},
+        NonRequest.OTHER_ENDPOINT),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ASIDES)
-def test_what_is_no_chat_request_is_no_bad_line(name: str, judge: Classifier) -> None:
+def test_a_row_without_a_chat_request_is_no_bad_line(name: str, classifier: Classifier) -> None:
     row, expected = ASIDES[name]
     assert list(unwrap_all(row)) == [expected]
-    found = figures([json.dumps(row).encode()], judge)
+    found = figures([json.dumps(row).encode()], classifier)
     assert dict(found.table("rows")) == {expected.value: 1}
     assert found.bad_lines == ()
 
 
-def test_a_row_may_hold_several_requests(judge: Classifier) -> None:
+def test_a_row_may_hold_several_requests(classifier: Classifier) -> None:
     embeddings = {
         "request": {
             "url": "https://api.openai.com/v1/embeddings",
@@ -247,7 +296,9 @@ def test_a_row_may_hold_several_requests(judge: Classifier) -> None:
         for body, _, _ in REQUESTS
     ]
     cut_off = {"timestamp": 1, "message": '{"request": {"model": "gpt-4o", "messages": [{"ro'}
-    found = figures([{"log": {"entries": [*entries, embeddings]}}, {"logEvents": [cut_off]}], judge)
+    found = figures(
+        [{"log": {"entries": [*entries, embeddings]}}, {"logEvents": [cut_off]}], classifier
+    )
     assert dict(found.table("rows")) == {"request": len(REQUESTS), "other endpoint": 1}
     assert dict(found.table("bad")) == {"not JSON": 1}
 
@@ -282,7 +333,7 @@ MASKED = {
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_messages_that_were_masked_are_stood_in_for(name: str) -> None:
+def test_masked_messages_get_a_placeholder(name: str) -> None:
     row = LOGS["LiteLLM"].write({"model": "gpt-4.1", "messages": [USER], "seed": 7}, USAGE)
     found = unwrap({**row, "messages": MASKED[name]})
     assert isinstance(found, LoggedRequest)
@@ -294,7 +345,7 @@ def test_messages_that_were_masked_are_stood_in_for(name: str) -> None:
 BODY: dict[str, Any] = {"model": "gpt-4o", "messages": [USER], "seed": 7}
 TEXT = json.dumps(BODY)
 ODD: dict[str, Any] = {
-    "a container's name in front": f"app-1  | {TEXT}",
+    "after a container's name": f"app-1  | {TEXT}",
     "syslog": f"Jan  1 00:00:00 host app[12]: {TEXT}",
     "a level in brackets": f"[2026-01-01 00:00:00,000] INFO - {TEXT}",
     "a queue's messages": {"messages": [{"MessageId": "1", "Body": TEXT}]},
@@ -318,7 +369,7 @@ ODD: dict[str, Any] = {
     "GELF": {"version": "1.1", "short_message": "call", "level": 6, "_request": TEXT},
     "a list under a key": {"event": "calls", "requests": [BODY]},
     "the SDK's options": {**BODY, "timeout": 3, "extra_headers": {}, "extra_body": {}},
-    "deep under names of one's own": {"event": "call", "ctx": {"call": {"arguments": BODY}}},
+    "deep under unusual names": {"event": "call", "ctx": {"call": {"arguments": BODY}}},
     "parameters beside messages": {
         "event": "call",
         "model": "gpt-4o",
@@ -331,29 +382,29 @@ ODD: dict[str, Any] = {
         "messages": [USER],
         "kwargs": '{"seed": 7}',
     },
-    "parameters under a name of one's own": {
+    "parameters under an unusual name": {
         "level": "info",
         "model": "gpt-4o",
         "messages": [USER],
         "knobs": {"seed": 7},
     },
-    "parameters and a log's notes": {
+    "parameters and keys of the log": {
         "model": "gpt-4o",
         "messages": [USER],
         "config": {"seed": 7, "retries": 2},
     },
-    "messages beside the body": {"event": "call", "messages": [USER], "request": BODY},
+    "messages next to the body": {"event": "call", "messages": [USER], "request": BODY},
     "messages a level below": {
         "event": "call",
         "model": "gpt-4o",
         "seed": 7,
         "input": {"messages": [USER]},
     },
-    "a request's head before its body": {
+    "a URL before the body": {
         "request": {"method": "POST", "url": "/v1/chat/completions"},
         "payload": BODY,
     },
-    "a request's head beside a text": {
+    "a URL next to a string": {
         "req": {"method": "POST", "url": "/v1/chat/completions", "headers": {}},
         "request_body": TEXT,
     },
@@ -361,7 +412,7 @@ ODD: dict[str, Any] = {
         "request": {"uri": "/v1/chat/completions", "method": "POST"},
         "ai": {"proxy": {"payload": {"request": TEXT}}},
     },
-    "a level above without a word of logs": {
+    "an outer level without log keys": {
         "model": "gpt-4o",
         "seed": 7,
         "trace": {"a": 1},
@@ -402,7 +453,7 @@ ODD: dict[str, Any] = {
         ]
     },
     "lists in lists": {"a": {"b": [{"c": [{"request": BODY}]}]}},
-    "a list under a name of one's own": {
+    "a list under an unusual name": {
         "log": json.dumps({"event": "call", "attempts": [{"request": BODY}]})
     },
     "Loki's": {"streams": [{"stream": {"app": "a"}, "values": [["1", TEXT]]}]},
@@ -410,13 +461,13 @@ ODD: dict[str, Any] = {
         "status": "success",
         "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1", TEXT]]}]},
     },
-    "behind another object": f'2026-01-01 {{"trace": 1}} INFO {TEXT}',
-    "behind braces": f"2026-01-01 {{trace=1}} INFO {TEXT}",
-    "in front of a duration": f"INFO call {TEXT} 12 ms",
-    "as nginx escapes it": '{"request": "POST /v1/chat/completions HTTP/1.1", "request_body": "'
+    "after another object": f'2026-01-01 {{"trace": 1}} INFO {TEXT}',
+    "after braces": f"2026-01-01 {{trace=1}} INFO {TEXT}",
+    "before a duration": f"INFO call {TEXT} 12 ms",
+    "escaped by nginx": '{"request": "POST /v1/chat/completions HTTP/1.1", "request_body": "'
     + TEXT.replace('"', r"\x22")
     + '"}',
-    "an answer that looks like a request": {
+    "a reply that looks like a request": {
         "response": {"model": "no", "messages": [USER]},
         "llm": BODY,
     },
@@ -432,33 +483,41 @@ def test_odd_rows(name: str) -> None:
 
 CUT_OFF: dict[str, Any] = {
     "in a body": '{"request": ' + TEXT + ', "response": {"choi',
-    "behind a time stamp": '2026-01-01 {"request": ' + TEXT + ', "response": {"choi',
+    "after a timestamp": '2026-01-01 {"request": ' + TEXT + ', "response": {"choi',
     "two of them": {"request": TEXT[:-5], "payload": TEXT[:-5]},
 }
 
 
 @pytest.mark.parametrize("name", CUT_OFF)
-def test_what_was_cut_off_is_one_bad_line(name: str) -> None:
+def test_a_truncated_row_is_one_bad_line(name: str) -> None:
     assert list(unwrap_all(CUT_OFF[name])) == ["not JSON"]
 
 
-STREAMED = 'data: {"choices": [], "usage": null}\n\ndata: {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}\n\ndata: [DONE]\n\n'
+STREAMED = (
+    'data: {"choices": [], "usage": null}\n\n'
+    'data: {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}\n\n'
+    "data: [DONE]\n\n"
+)
 
 
 @pytest.mark.parametrize(
     "reply",
-    [STREAMED, {"body": STREAMED}, json.dumps({"usage": USAGE}), {"content": {"text": json.dumps({"usage": USAGE})}}, {"usage": {"input": "11", "output": 7}},
-     {"llm_output": {"token_usage": USAGE}}, {"usage_metadata": {"input_tokens": 11.0, "output_tokens": 7}}],
-    ids=["events", "events inside", "text", "text inside", "Langfuse's names", "LangChain's", "the names of messages"],
+    [STREAMED, {"body": STREAMED}, json.dumps({"usage": USAGE}),
+        {"content": {"text": json.dumps({"usage": USAGE})}},
+        {"usage": {"input": "11", "output": 7}},
+     {"llm_output": {"token_usage": USAGE}},
+     {"usage_metadata": {"input_tokens": 11.0, "output_tokens": 7}}],
+    ids=["events", "events inside", "text", "text inside", "Langfuse's names", "LangChain's",
+        "the names of messages"],
 )  # fmt: skip
-def test_the_tokens_of_an_answer(reply: Any) -> None:
+def test_the_usage_of_a_reply(reply: Any) -> None:
     found = unwrap({"request": BODY, "response": reply})
     assert isinstance(found, LoggedRequest)
     assert found.usage is not None
     assert (found.usage["prompt_tokens"], found.usage["completion_tokens"]) == (11, 7)
 
 
-def test_a_stored_completion_has_parameters_and_no_seed_of_its_own() -> None:
+def test_a_stored_completion_has_parameters_without_the_servers_seed() -> None:
     stored = {
         "object": "chat.completion",
         "request_id": "r",

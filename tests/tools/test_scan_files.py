@@ -223,7 +223,7 @@ def test_fail_on(project: Path) -> None:
     ("arguments", "error"),
     [
         (["none"], "none: no such file or folder"),
-        (["--fail-on", "never"], "--fail-on: never is none of moves"),
+        (["--fail-on", "never"], "--fail-on: never: expected one of moves"),
         (["--yes"], "--yes: only with --fix"),
         (["--sarif", "--json"], "--sarif: not together"),
         (["--settings", "none.toml"], "none.toml"),

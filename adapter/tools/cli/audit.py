@@ -37,7 +37,7 @@ from .row_options import BodyPath, FormatsFile, row_formats
 _MEGABYTE = 1_000_000
 _MAX_ROWS = 12  # of a table on the terminal; the page and the JSON have all rows
 _STYLES = {
-    "unreadable": "red",
+    "refused": "red",
     "as it is": "green",
     "with changes": "cyan",
     "with settings": "yellow",
@@ -48,7 +48,7 @@ _VERDICT_TEXT = {
     "with settings": "would move with a setting",
     "with breaking settings": "would move with a setting that breaks replies",
     "stays": "kept on Chat Completions",
-    "unreadable": "would be an error on the Responses API",
+    "refused": "would be an error on the Responses API",
 }
 
 

@@ -64,7 +64,7 @@ def force_(
 
 def _message(result: ForceResult) -> str:
     if result.value is not None:
-        how = "now has" if result.written else "already has"
+        how = "now sets" if result.written else "already sets"
         effect = _EFFECTS.get(result.value, "every call is forced")
         return f'{result.path} {how} force = "{result.value}" (line {result.line}): {effect}.'
     if not result.written:
