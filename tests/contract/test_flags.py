@@ -18,19 +18,19 @@ from adapter._routing import rollout
 from tests.support.answers import CALL, CHAT, KEY, RESPONSES, Sdk, both, paths, sdk
 from tests.support.flagging import (
     Provider,
+    client_giving,
     client_of,
-    flags_anew,
+    fresh_flags,
     in_memory,
-    saying,
     settings,
     unready,
 )
 from tests.support.http import default_client
 from tests.support.loopback import Loopback, Reply
 
-__all__ = ["flags_anew", "sdk"]
+__all__ = ["fresh_flags", "sdk"]
 
-pytestmark = pytest.mark.usefixtures("flags_anew")
+pytestmark = pytest.mark.usefixtures("fresh_flags")
 
 
 # What a flag says
@@ -75,14 +75,14 @@ def _raise(error: BaseException) -> Any:
 
 NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown flag": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
-    "empty": (lambda: saying(""), ""),
-    "unknown value": (lambda: saying("SECRET"), "an unknown value"),
-    "another case": (lambda: saying("Responses"), "an unknown value"),
-    "a switch": (lambda: saying(True), "TYPE_MISMATCH"),
+    "empty": (lambda: client_giving(""), ""),
+    "unknown value": (lambda: client_giving("SECRET"), "an unknown value"),
+    "another case": (lambda: client_giving("Responses"), "an unknown value"),
+    "a switch": (lambda: client_giving(True), "TYPE_MISMATCH"),
     "a switch of OpenFeature's own provider": (lambda: in_memory(True), "TYPE_MISMATCH"),
     "a number": (lambda: in_memory(5), "TYPE_MISMATCH"),
-    "an object": (lambda: saying({"backend": "responses"}), "TYPE_MISMATCH"),
-    "nothing at all": (lambda: saying(None), "TYPE_MISMATCH"),
+    "an object": (lambda: client_giving({"backend": "responses"}), "TYPE_MISMATCH"),
+    "nothing at all": (lambda: client_giving(None), "TYPE_MISMATCH"),
     "raises": (lambda: client_of(Provider(lambda _: _raise(ConnectionError("SECRET")))), "GENERAL"),
     "raises what ends programs": (lambda: client_of(Provider(lambda _: _raise(SystemExit("SECRET")))), ""),
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
@@ -205,7 +205,9 @@ def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None
     loopback.answer = both
     seen: list[Any] = []
     flag_client = client_of(
-        Provider(lambda _: seen.append(adapter._routing.overrides.current_overrides().tag) or "chat")
+        Provider(
+            lambda _: seen.append(adapter._routing.overrides.current_overrides().tag) or "chat"
+        )
     )
     with adapter.use(tag="mine"):
         sdk.create(sdk.client(loopback, settings(flag_client)))
@@ -216,7 +218,7 @@ def test_providers_see_the_callers_context(sdk: Sdk, loopback: Loopback) -> None
 
 
 def test_without_openfeature(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = saying("chat")
+    made = client_giving("chat")
     monkeypatch.setattr("adapter._settings.settings.find_spec", lambda name: None)
     with pytest.raises(adapter.MissingExtra, match="extra `openfeature`"):
         Settings(flags=made)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.stores import DictStore, sqlite_url
 from tests.support.tenants import ENDS, WIRE, Service, Tenant, recalled
-from tests.support.tool_loop import Item, answered, random_id, said, spoken
+from tests.support.tool_loop import Item, answered, item_kinds, message_item, random_id
 
 # Two workers with memories of their own, and one prompt cache
 
@@ -142,7 +142,7 @@ def test_a_turn_without_thoughts_is_no_gap() -> None:
 def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
     with closing(Service("memory://", memory_scope="phase")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)
-        tenant.reply = lambda: [said("Looking."), *Tenant.reply(tenant)[1:]]  # type: ignore[method-assign]
+        tenant.reply = lambda: [message_item("Looking."), *Tenant.reply(tenant)[1:]]  # type: ignore[method-assign]
         service.take(tenant)
         tenant.history[-2]["content"] = "Looking."
         assert "phase" in str(service.ask(tenant))
@@ -159,7 +159,7 @@ def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
         ]
         sent = service.ask(tenant, history=history)
         assert "phase" not in str(sent)
-        assert spoken(sent).count("function_call") == 2
+        assert item_kinds(sent).count("function_call") == 2
 
 
 # What a memory loses

@@ -36,11 +36,11 @@ from tests.support.tool_loop import (
     call,
     custom,
     events,
+    item_kinds,
+    message_item,
     random_id,
     reasoning,
-    said,
-    spoken,
-    thoughts,
+    reasoning_items,
     without_ids,
 )
 from tests.support.ways_in import CHAT_COMPLETION, WAYS_IN, Reply, Sent, WayIn, each_way_in
@@ -60,35 +60,35 @@ ENCRYPTED = ["reasoning.encrypted_content"]
 
 R, C = reasoning, call
 LOOPS: dict[str, tuple[list[Item], list[Item]]] = {
-    "one call": ([R(1), C(1)], [*thoughts([R(1)]), C(1)]),
+    "one call": ([R(1), C(1)], [*reasoning_items([R(1)]), C(1)]),
     "with a summary": ([R(1, summary=[{"type": "summary_text", "text": "Hm — ½"}]), C(1)],
-                       [*thoughts([R(1, summary=[{"type": "summary_text", "text": "Hm — ½"}])]), C(1)]),
-    "with everything that the API gives": ([R(1, status="completed", content=[]), C(1)], [*thoughts([R(1, status="completed", content=[])]), C(1)]),
-    "several in a row": ([R(1), R(2), C(1)], [*thoughts([R(1), R(2)]), C(1)]),
-    "two calls": ([R(1), C(1), C(2)], [*thoughts([R(1)]), C(1), C(2)]),
-    "between two calls": ([R(1), C(1), R(2), C(2)], [*thoughts([R(1)]), C(1), *thoughts([R(2)]), C(2)]),
-    "commentary": ([R(1), said("Looking."), C(1)], [*thoughts([R(1)]), said("Looking."), C(1)]),
-    "commentary in the middle": ([R(1), said("Looking."), R(2), C(1)], [*thoughts([R(1)]), said("Looking."), *thoughts([R(2)]), C(1)]),
-    "commentary first": ([said("Looking."), R(1), C(1)], [said("Looking."), *thoughts([R(1)]), C(1)]),
-    "a phase alone": ([said("Looking."), C(1)], [said("Looking."), C(1)]),
-    "a final text": ([R(1), said("Done.", "final_answer"), C(1)], [*thoughts([R(1)]), said("Done.", "final_answer"), C(1)]),
-    "a final text alone": ([said("Done.", "final_answer"), C(1)], [said("Done.", "final_answer"), C(1)]),
-    "a final text behind the call": ([R(1), C(1), said("Done.", "final_answer")], [said("Done.", "final_answer"), *thoughts([R(1)]), C(1)]),
+                       [*reasoning_items([R(1, summary=[{"type": "summary_text", "text": "Hm — ½"}])]), C(1)]),
+    "with everything that the API gives": ([R(1, status="completed", content=[]), C(1)], [*reasoning_items([R(1, status="completed", content=[])]), C(1)]),
+    "several in a row": ([R(1), R(2), C(1)], [*reasoning_items([R(1), R(2)]), C(1)]),
+    "two calls": ([R(1), C(1), C(2)], [*reasoning_items([R(1)]), C(1), C(2)]),
+    "between two calls": ([R(1), C(1), R(2), C(2)], [*reasoning_items([R(1)]), C(1), *reasoning_items([R(2)]), C(2)]),
+    "commentary": ([R(1), message_item("Looking."), C(1)], [*reasoning_items([R(1)]), message_item("Looking."), C(1)]),
+    "commentary in the middle": ([R(1), message_item("Looking."), R(2), C(1)], [*reasoning_items([R(1)]), message_item("Looking."), *reasoning_items([R(2)]), C(1)]),
+    "commentary first": ([message_item("Looking."), R(1), C(1)], [message_item("Looking."), *reasoning_items([R(1)]), C(1)]),
+    "a phase alone": ([message_item("Looking."), C(1)], [message_item("Looking."), C(1)]),
+    "a final text": ([R(1), message_item("Done.", "final_answer"), C(1)], [*reasoning_items([R(1)]), message_item("Done.", "final_answer"), C(1)]),
+    "a final text alone": ([message_item("Done.", "final_answer"), C(1)], [message_item("Done.", "final_answer"), C(1)]),
+    "a final text behind the call": ([R(1), C(1), message_item("Done.", "final_answer")], [message_item("Done.", "final_answer"), *reasoning_items([R(1)]), C(1)]),
     "a final text between calls": (
-        [R(1), C(1), said("Done.", "final_answer"), R(2), C(2)], [said("Done.", "final_answer"), *thoughts([R(1)]), C(1), *thoughts([R(2)]), C(2)],
+        [R(1), C(1), message_item("Done.", "final_answer"), R(2), C(2)], [message_item("Done.", "final_answer"), *reasoning_items([R(1)]), C(1), *reasoning_items([R(2)]), C(2)],
     ),
     "commentary, then a final text": (
-        [R(1), said("Looking."), R(2), said("Done.", "final_answer"), C(1)],
-        [*thoughts([R(1), R(2)]), said("Done.", "final_answer"), C(1)],
+        [R(1), message_item("Looking."), R(2), message_item("Done.", "final_answer"), C(1)],
+        [*reasoning_items([R(1), R(2)]), message_item("Done.", "final_answer"), C(1)],
     ),
-    "commentary twice": ([said("Looking."), R(1), said("Still looking."), C(1)], [said("Looking.\n\nStill looking."), *thoughts([R(1)]), C(1)]),
-    "commentary repeated": ([said("Looking."), said("Looking."), C(1)], [said("Looking."), C(1)]),
-    "a phase that isn't known": ([said("Looking.", "analysis"), C(1)], [said("Looking.", None), C(1)]),
-    "no phase": ([R(1), said("Looking.", None), C(1)], [*thoughts([R(1)]), said("Looking.", None), C(1)]),
-    "behind the calls": ([R(1), C(1), R(2)], [*thoughts([R(1)]), C(1)]),
-    "beside other items": ([R(1), {"type": "web_search_call", "id": "ws_1", "status": "completed"}, C(1)], [*thoughts([R(1)]), C(1)]),
+    "commentary twice": ([message_item("Looking."), R(1), message_item("Still looking."), C(1)], [message_item("Looking.\n\nStill looking."), *reasoning_items([R(1)]), C(1)]),
+    "commentary repeated": ([message_item("Looking."), message_item("Looking."), C(1)], [message_item("Looking."), C(1)]),
+    "a phase that isn't known": ([message_item("Looking.", "analysis"), C(1)], [message_item("Looking.", None), C(1)]),
+    "no phase": ([R(1), message_item("Looking.", None), C(1)], [*reasoning_items([R(1)]), message_item("Looking.", None), C(1)]),
+    "behind the calls": ([R(1), C(1), R(2)], [*reasoning_items([R(1)]), C(1)]),
+    "beside other items": ([R(1), {"type": "web_search_call", "id": "ws_1", "status": "completed"}, C(1)], [*reasoning_items([R(1)]), C(1)]),
     "not encrypted": ([{"type": "reasoning", "id": "rs_1", "summary": []}, C(1)], [C(1)]),
-    "one of two encrypted": ([{"type": "reasoning", "id": "rs_1", "summary": []}, R(2), C(1)], [*thoughts([R(2)]), C(1)]),
+    "one of two encrypted": ([{"type": "reasoning", "id": "rs_1", "summary": []}, R(2), C(1)], [*reasoning_items([R(2)]), C(1)]),
     "none": ([C(1)], [C(1)]),
 }  # fmt: skip
 
@@ -113,14 +113,14 @@ def sent_form(item: Item) -> Item:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_turn_comes_back(loop: str, stream: bool, way_in: WayIn) -> None:
     output, expected = LOOPS[loop]
-    api = Api(output, [said("Done.", None)])
+    api = Api(output, [message_item("Done.", None)])
     talk = Talk(way_in, api, stream=stream)
     talk.turns(2)
     first, second = api.sent
     calls = sum("call_id" in item for item in expected)
     assert second["input"][:1] == first["input"]
     assert second["input"][1:-calls] == [sent_form(item) for item in expected]
-    assert spoken(second["input"][-calls:]) == ["function_call_output"] * calls
+    assert item_kinds(second["input"][-calls:]) == ["function_call_output"] * calls
     assert first["include"] == second["include"] == ENCRYPTED
     assert talk.seen is not None
     assert talk.seen.decision is not None
@@ -136,10 +136,10 @@ def test_a_turn_comes_back(loop: str, stream: bool, way_in: WayIn) -> None:
 @each_form
 def test_the_prefix_stays_from_turn_to_turn(stream: bool, way_in: WayIn) -> None:
     api = Api(
-        *[[R(k), said(f"Step {k}."), C(k)] for k in range(4)],
-        [said("Done.", "final_answer")],
+        *[[R(k), message_item(f"Step {k}."), C(k)] for k in range(4)],
+        [message_item("Done.", "final_answer")],
         [R(9), C(9)],
-        [said("Bye.", None)],
+        [message_item("Bye.", None)],
     )
     talk = Talk(way_in, api, stream=stream)
     talk.turns(5)
@@ -155,7 +155,7 @@ def test_the_prefix_stays_from_turn_to_turn(stream: bool, way_in: WayIn) -> None
 @each_way_in
 @each_form
 def test_custom_tools(stream: bool, way_in: WayIn) -> None:
-    api = Api([R(1), custom(1)], [said("Done.", None)])
+    api = Api([R(1), custom(1)], [message_item("Done.", None)])
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "tools": [{"type": "custom", "custom": {"name": "shell"}}]}
     (way_in.stream if stream else way_in.create)({**body, "messages": history}, api).reraise()
@@ -166,7 +166,7 @@ def test_custom_tools(stream: bool, way_in: WayIn) -> None:
     }
     history += answered({"role": "assistant", "content": None, "tool_calls": [asked]})
     way_in.create({**body, "messages": history}, api).reraise()
-    assert spoken(api.sent[1]["input"]) == [
+    assert item_kinds(api.sent[1]["input"]) == [
         "user",
         "reasoning",
         "custom_tool_call",
@@ -184,7 +184,7 @@ def test_custom_tools(stream: bool, way_in: WayIn) -> None:
 def test_the_deprecated_form_has_no_ids(
     conversation: str | None, expected: list[str], stream: bool, way_in: WayIn
 ) -> None:
-    api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)])
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "functions": [TOOL["function"]]}
     with adapter.use(conversation=conversation):
@@ -210,7 +210,7 @@ def test_the_deprecated_form_has_no_ids(
 @each_form
 def test_each_of_several_answers_has_its_own(stream: bool, way_in: WayIn) -> None:
     answers = [[R(k), C(k)] for k in range(3)]
-    api = Api(*answers, [said("Done.", None)])
+    api = Api(*answers, [message_item("Done.", None)])
     body = {
         "model": "gpt-5",
         "tools": [TOOL],
@@ -302,12 +302,12 @@ EDITS: dict[str, Callable[[list[Item]], list[Item]]] = {
 @each_way_in
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_history_that_was_edited_gets_none(edit: str, way_in: WayIn) -> None:
-    api = Api([R(1), C(1), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1), C(2)], [message_item("Done.", None)])
     talk = Talk(way_in, api)
     talk.turn()
     talk.history = EDITS[edit](talk.history)
     talk.turn()
-    assert "reasoning" not in spoken(api.sent[1]["input"])
+    assert "reasoning" not in item_kinds(api.sent[1]["input"])
 
 
 KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
@@ -344,7 +344,7 @@ KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
 @each_way_in
 @pytest.mark.parametrize("edit", KEPT)
 def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
-    api = Api([R(1), C(1), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1), C(2)], [message_item("Done.", None)])
     talk = Talk(way_in, api)
     talk.history = [
         {"role": "user", "content": "Hello."},
@@ -355,8 +355,8 @@ def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
     talk.history = KEPT[edit](talk.history)
     talk.turn()
     input_ = api.sent[1]["input"]
-    at = spoken(input_).index("reasoning")
-    assert input_[at] == thoughts([R(1)])[0]
+    at = item_kinds(input_).index("reasoning")
+    assert input_[at] == reasoning_items([R(1)])[0]
     assert input_[at + 1].get("call_id") == random_id(1)
 
 
@@ -367,7 +367,9 @@ def test_servers_that_begin_every_turn_with_the_same_id(
     conversation: str | None, stream: bool, way_in: WayIn
 ) -> None:
     outputs = [[R(k), C(k, call_id="call_0")] for k in range(4)]
-    api = Api(*outputs[:2], [said("First.", None)], *outputs[2:], [said("Second.", None)])
+    api = Api(
+        *outputs[:2], [message_item("First.", None)], *outputs[2:], [message_item("Second.", None)]
+    )
     with adapter.use(conversation=conversation):
         talk = Talk(way_in, api, stream=stream)
         talk.turns(3)
@@ -388,7 +390,7 @@ def test_an_unguessable_id_that_repeats(
     conversation: str | None, stream: bool, way_in: WayIn
 ) -> None:
     own = random_id(f"{way_in.name} {stream} {conversation}")
-    api = Api(*([R(k), C(k, call_id=own)] for k in range(3)), [said("Done.", None)])
+    api = Api(*([R(k), C(k, call_id=own)] for k in range(3)), [message_item("Done.", None)])
     with adapter.use(conversation=conversation):
         Talk(way_in, api, stream=stream).turns(4)
     found = [
@@ -415,12 +417,12 @@ def _made_up(message: str) -> list[Item]:
 
 @each_way_in
 def test_a_made_up_history_recalls_nobodys_thoughts(way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [said("No.", None)], [said("Yes.", None)])
+    api = Api([R(1), C(1)], [message_item("No.", None)], [message_item("Yes.", None)])
     Talk(way_in, api).turn()
     body = {"model": "gpt-5", "tools": [TOOL]}
     way_in.create({**body, "messages": _made_up("What did the other one think?")}, api).reraise()
     way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 0, 1]
+    assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0, 0, 1]
 
 
 # Whose
@@ -478,13 +480,13 @@ def _recalled(
 
     asyncio.run(ask(one, [{"role": "user", "content": "Find out."}]))
     asyncio.run(ask(other, _made_up("Find out.")))
-    return "reasoning" in spoken(sent[-1]["input"])
+    return "reasoning" in item_kinds(sent[-1]["input"])
 
 
 @each_way_in
 def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
     output = [R(1), C(1)]
-    api = Api(output, *[[said("Done.", None)]] * 4)
+    api = Api(output, *[[message_item("Done.", None)]] * 4)
     body = {"model": "gpt-5", "tools": [TOOL]}
     with adapter.use(conversation="one"):
         Talk(way_in, api).turn()
@@ -497,7 +499,7 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
         ).reraise()
     with adapter.use(conversation="two"):
         way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent[1:]] == [1, 1, 0, 0]
+    assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent[1:]] == [1, 1, 0, 0]
 
 
 # Which models are asked
@@ -517,16 +519,16 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
     ],
 )
 def test_who_is_asked_for_reasoning(model: str, carry: str, *, asked: bool, way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [said("Done.", None)], model=model)
+    api = Api([R(1), C(1)], [message_item("Done.", None)], model=model)
     talk = Talk(way_in, api, model=model, carry_reasoning=carry)
     talk.turns(2)
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED if asked else None] * 2
-    assert ("reasoning" in spoken(api.sent[1]["input"])) is (carry != "never")
+    assert ("reasoning" in item_kinds(api.sent[1]["input"])) is (carry != "never")
 
 
 @each_way_in
 def test_what_the_caller_asks_for_stays(way_in: WayIn) -> None:
-    api = Api([said("Hi.", None)])
+    api = Api([message_item("Hi.", None)])
     more = {
         "extra_body": {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}
     }
@@ -578,7 +580,7 @@ NOT_SUPPORTED = "Encrypted content is not supported with this model."
 )
 def test_a_model_without_encrypted_reasoning(message: str, stream: bool, way_in: WayIn) -> None:
     api, answer = _refusing(
-        None, message, "include", lambda body: "include" in body, *[[said("Hi.", None)]] * 3
+        None, message, "include", lambda body: "include" in body, *[[message_item("Hi.", None)]] * 3
     )
     body = {"model": "o9", "messages": [{"role": "user", "content": "Hi."}]}
     ask = way_in.stream if stream else way_in.create
@@ -633,7 +635,7 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) ->
     code, message, param = REFUSALS[refusal]
     holds = lambda body: any(item.get("encrypted_content") == "gAAAA-1" for item in body["input"])  # noqa: E731
     api, answer = _refusing(
-        code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [said("Done.", None)]
+        code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)]
     )
     talk = Talk(way_in, answer, stream=stream)
     talk.turn()
@@ -657,7 +659,7 @@ def test_a_server_that_insists_on_ids(way_in: WayIn) -> None:
         return any(item.get("type") == "reasoning" and "id" not in item for item in body["input"])
 
     api, answer = _refusing("missing_required_parameter", "Missing required parameter.", "input[1].id", lacks,
-                            [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])  # fmt: skip
+                            [R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)])  # fmt: skip
     talk = Talk(way_in, answer)
     talk.turns(3)
     found = [
@@ -699,7 +701,7 @@ def test_a_second_refusal_is_the_callers(way_in: WayIn) -> None:
 
 @each_way_in
 def test_nothing_is_sent_that_chat_does_not_know(way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)])
     chat: list[Item] = []
 
     def answer(sent: Sent) -> Reply:
@@ -714,7 +716,7 @@ def test_nothing_is_sent_that_chat_does_not_know(way_in: WayIn) -> None:
     way_in.create(body, answer, backend="chat").reraise()
     assert chat == [body]
     talk.turns(2)
-    assert spoken(api.sent[-1]["input"]).count("reasoning") == 2, (
+    assert item_kinds(api.sent[-1]["input"]).count("reasoning") == 2, (
         "what was there before the flip still is"
     )
 
@@ -743,10 +745,10 @@ def test_a_call_that_falls_back_goes_as_it_came(way_in: WayIn) -> None:
 @each_way_in
 @pytest.mark.parametrize("leaving", ["break", "close", "with"])
 def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: WayIn) -> None:
-    parts = events([R(1), said("Looking."), C(1)], model="gpt-5")
+    parts = events([R(1), message_item("Looking."), C(1)], model="gpt-5")
     for after in range(1, len(parts)):
         adapter.forget(conversation=f"c-{after}")
-        api = Api([said("Done.", None)])
+        api = Api([message_item("Done.", None)])
         body = {
             "model": "gpt-5",
             "tools": [TOOL],
@@ -761,7 +763,7 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: W
                 for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or []
             )  # fmt: skip
             way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-        recalled = "reasoning" in spoken(api.sent[0]["input"])
+        recalled = "reasoning" in item_kinds(api.sent[0]["input"])
         complete = written == '{"key": "value"}'
         # SDKs 1.x don't close a stream that was dropped: then only what upstream has finished is known to be complete.
         assert recalled is complete or (complete and leaving == "break" and SDK < (2, 0))
@@ -769,16 +771,16 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: W
 
 @each_way_in
 def test_a_stream_in_the_smallest_pieces(way_in: WayIn) -> None:
-    api = Api([said("Done.", None)])
+    api = Api([message_item("Done.", None)])
     body = {
         "model": "gpt-5",
         "tools": [TOOL],
         "messages": [{"role": "user", "content": "Find out."}],
     }
-    parts = every(1)(b"".join(events([R(1), said("½"), C(1)], model="gpt-5")))
+    parts = every(1)(b"".join(events([R(1), message_item("½"), C(1)], model="gpt-5")))
     way_in.stream(body, lambda _: Reply.of_sse(parts)).reraise()
     way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
-    assert thoughts([R(1)])[0] in api.sent[0]["input"]
+    assert reasoning_items([R(1)])[0] in api.sent[0]["input"]
 
 
 # Real recordings
@@ -840,7 +842,7 @@ def test_what_the_api_really_gave(
                 for item in sent[turn]["input"][1:]
                 if item.get("type") in ("reasoning", "message", "function_call")
             ]
-            assert spoken(got) == spoken(expected), three[0][0].id
+            assert item_kinds(got) == item_kinds(expected), three[0][0].id
             theirs = [item for item in expected if item["type"] == "reasoning"]
             ours = [item for item in got if item["type"] == "reasoning"]
             assert ours == without_ids(theirs), three[0][0].id
@@ -870,7 +872,7 @@ print(json.dumps(history + answered(as_history(result.choices[0].message))))
 
 def _loop_over_processes(memory: str, loopback: Loopback) -> list[Item]:
     """Hold a loop of which every turn is a process of its own; give the inputs that were sent."""
-    outputs = [[R(1), said("Looking."), C(1)], [R(2), C(2)], [said("Done.", None)]]
+    outputs = [[R(1), message_item("Looking."), C(1)], [R(2), C(2)], [message_item("Done.", None)]]
     sent: list[Item] = []
 
     def answer(request: Any) -> Answer:
@@ -891,7 +893,7 @@ def _loop_over_processes(memory: str, loopback: Loopback) -> list[Item]:
 def _assert_all_there(inputs: list[Any]) -> None:
     expected = [
         R(1),
-        said("Looking."),
+        message_item("Looking."),
         C(1),
         {"type": "function_call_output", "call_id": random_id(1), "output": "ok"},
         R(2),
@@ -932,10 +934,10 @@ def test_every_store_through_every_way_in(
         if kind == "sealed":
             pytest.importorskip("cryptography")
             more["memory_key"] = ("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=",)
-    api = Api([R(1), C(1)], [R(2), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)])
     with adapter.use(conversation=f"{kind} {stream} {way_in.name} {os.getpid()}"):
         Talk(way_in, api, stream=stream, **more).turns(3)
-    assert spoken(api.sent[2]["input"]) == [
+    assert item_kinds(api.sent[2]["input"]) == [
         "user",
         *["reasoning", "function_call", "function_call_output"] * 2,
     ]
@@ -996,7 +998,7 @@ def test_as_history_keeps_spec_fields_only() -> None:
 
 @each_way_in
 def test_two_refusals_in_a_row(way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [said("Done.", None)])
+    api = Api([R(1), C(1)], [message_item("Done.", None)])
 
     def answer(sent: Sent) -> Reply:
         body = sent.json()
@@ -1032,7 +1034,7 @@ def test_two_refusals_in_a_row(way_in: WayIn) -> None:
 @each_way_in
 def test_an_error_that_quotes_the_caller_is_no_refusal(way_in: WayIn) -> None:
     api, answer = _refusing("invalid_value", "Invalid: 'reasoning.encrypted_content'.", "tools[0].name", lambda body: "tools" in body,
-                            [said("Hi.", None)])  # fmt: skip
+                            [message_item("Hi.", None)])  # fmt: skip
     tool = {"type": "function", "function": {"name": "reasoning.encrypted_content"}}
     body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}]}
     assert way_in.create({**body, "tools": [tool]}, answer).error is not None
@@ -1078,10 +1080,10 @@ def test_half_of_a_turn_is_not_put_back(way_in: WayIn) -> None:
             super().put(name, value)
 
     store = Once()
-    api = Api([R(1), C(1), R(2), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1), R(2), C(2)], [message_item("Done.", None)])
     Talk(way_in, api, stream=True, memory=store, memory_timeout=10).turns(2)
     assert store.values
-    assert "reasoning" not in spoken(api.sent[1]["input"])
+    assert "reasoning" not in item_kinds(api.sent[1]["input"])
 
 
 def test_the_collector_or_a_signal_in_the_middle_of_a_method_waits_for_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.tool_loop import Api, Item, Talk, call, reasoning, said
+from tests.support.tool_loop import Api, Item, Talk, call, message_item, reasoning
 from tests.support.ways_in import Reply, Sent, WayIn, each_way_in
 
 each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -76,7 +76,7 @@ WAYS: dict[str, tuple[Callable[[Item], Reply], bool]] = {
 }
 
 
-def thoughts(body: Item) -> list[Item]:
+def reasoning_items(body: Item) -> list[Item]:
     return [item for item in body["input"] if item.get("type") == "reasoning"]
 
 
@@ -85,18 +85,20 @@ class Picky:
 
     def __init__(self, refuses: Callable[[list[Item]], bool], refused: Callable[[], Reply]) -> None:
         self._refuses, self._refused = refuses, refused
-        self._answers = Api(*[[reasoning(k), call(k)] for k in range(1, 9)], [said("Done.", None)])
+        self._answers = Api(
+            *[[reasoning(k), call(k)] for k in range(1, 9)], [message_item("Done.", None)]
+        )
         self.sent: list[Item] = []
 
     def __call__(self, sent: Sent) -> Reply:
         body = sent.json()
         self.sent.append(body)
-        found = thoughts(body)
+        found = reasoning_items(body)
         return self._refused() if found and self._refuses(found) else self._answers(sent)
 
     def seen(self) -> list[list[Any]]:
         """List the ids of the reasoning items in each request; None for one without."""
-        return [[item.get("id") for item in thoughts(body)] for body in self.sent]
+        return [[item.get("id") for item in reasoning_items(body)] for body in self.sent]
 
 
 def lack_ids(found: list[Item]) -> bool:
@@ -202,7 +204,7 @@ def test_a_model_without_encrypted_reasoning_that_says_so_in_a_200(way_in: WayIn
         "param": "include",
     }
     for refused, stream in WAYS.values():
-        api = Api(*[[said("Hi.", None)]] * 2)
+        api = Api(*[[message_item("Hi.", None)]] * 2)
         sent: list[bool] = []
 
         def answer(

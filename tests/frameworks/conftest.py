@@ -49,7 +49,7 @@ def upstream() -> Iterator[str]:
 
 @pytest.fixture(params=["chat", "responses"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Run a test on each backend, for what `house.compare` doesn't fit."""
+    """Run a test on each backend, for what `comparison.compare` doesn't fit."""
     return str(request.param)
 
 
@@ -86,19 +86,19 @@ def _vllm() -> Any:
 
 
 @pytest.fixture
-def house(way_in: str, source: Any) -> Any:
+def comparison(way_in: str, source: Any) -> Any:
     """Compare the backends against both sources, through each way in."""
-    from tests.frameworks.harness import House
+    from tests.frameworks.harness import Comparison
 
-    return House(str(FRAMEWORK), way_in, source)
+    return Comparison(str(FRAMEWORK), way_in, source)
 
 
 @pytest.fixture
-def recorded_house(way_in: str) -> Any:
+def recorded_comparison(way_in: str) -> Any:
     """Compare the backends against the cassettes alone.
 
     llama.cpp has no JSON schema and no named tool on the Responses API.
     """
-    from tests.frameworks.harness import House
+    from tests.frameworks.harness import Comparison
 
-    return House(str(FRAMEWORK), way_in, _vllm())
+    return Comparison(str(FRAMEWORK), way_in, _vllm())

@@ -1,11 +1,11 @@
 """Run one program of a framework on both backends, and compare the two outcomes.
 
-    def test_invoke(house):
+    def test_invoke(comparison):
         def run(side):
             model = ChatOpenAI(model="tiny", http_client=side.http_client(), **side.where)
             return model.invoke("Say hello.")
 
-        outcome = house.compare("invoke", run)
+        outcome = comparison.compare("invoke", run)
 
 `run` takes one `Side`: the backend, the way in, the server's address. It may be `async`. `compare`
 runs it for `chat` and for `responses`, asserts that the requests went to that backend, makes the
@@ -30,7 +30,16 @@ import adapter
 from adapter.testing.cassettes import HOST, use_cassette
 from tests.support.plain import differing, plain
 
-__all__ = ["FAMILY", "WAYS_IN", "House", "Side", "Source", "differences", "plain", "sent_paths"]
+__all__ = [
+    "FAMILY",
+    "WAYS_IN",
+    "Comparison",
+    "Side",
+    "Source",
+    "differences",
+    "plain",
+    "sent_paths",
+]
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes" / "frameworks"
 BACKENDS = ("chat", "responses")
@@ -153,7 +162,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class House:
+class Comparison:
     """Compare the backends for one framework, way in and source."""
 
     framework: str

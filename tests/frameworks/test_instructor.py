@@ -15,7 +15,7 @@ from instructor import Mode
 from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
 from pydantic import BaseModel, ValidationInfo, create_model, field_validator
 
-from tests.frameworks.harness import House, Side, plain
+from tests.frameworks.harness import Comparison, Side, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
@@ -172,7 +172,7 @@ both_ways = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", 
 
 
 @both_ways
-def test_tools(house: House, asynchronous: bool) -> None:
+def test_tools(comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create_with_completion",
         "What is the weather in Paris?",
@@ -180,15 +180,17 @@ def test_tools(house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Weather,
     )
-    found = house.compare("tools", run, but=ON_VLLM if house.source.name == "vllm" else None)
+    found = comparison.compare(
+        "tools", run, but=ON_VLLM if comparison.source.name == "vllm" else None
+    )
     assert found["results"] == [{"": "get_weather", "city": "Paris"}]
     assert [call["name"] for call in found["completion"]["calls"]] == ["get_weather"]
     assert found["hooks"] == ["completion:kwargs", "completion:response"]
 
 
 @both_ways
-def test_tools_in_part(house: House, asynchronous: bool) -> None:
-    live = house.source.name == "llamacpp"
+def test_tools_in_part(comparison: Comparison, asynchronous: bool) -> None:
+    live = comparison.source.name == "llamacpp"
     run = program(
         "create_partial",
         "What is the weather in Paris?",
@@ -196,13 +198,13 @@ def test_tools_in_part(house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Weather if live else Anywhere,
     )
-    found = house.compare("tools_partial", run)
+    found = comparison.compare("tools_partial", run)
     cities = [each["city"] for each in found["results"]]
     assert cities == ([None, "", "Paris"] if live else ["somewhere"])
 
 
 @both_ways
-def test_parallel_tools(house: House, asynchronous: bool) -> None:
+def test_parallel_tools(comparison: Comparison, asynchronous: bool) -> None:
     def listed(side: Side) -> Any:
         client = patched(side, Mode.PARALLEL_TOOLS, asynchronous=False)
         with client.client:
@@ -215,11 +217,11 @@ def test_parallel_tools(house: House, asynchronous: bool) -> None:
 
     asked = [{"role": "user", "content": "The weather in both Lima and Oslo?"}]
     body = {"messages": asked, "response_model": Iterable[Weather]}
-    assert house.compare("parallel", alisted if asynchronous else listed) == ["Lima", "Oslo"]
+    assert comparison.compare("parallel", alisted if asynchronous else listed) == ["Lima", "Oslo"]
 
 
 @both_ways
-def test_json_schema(recorded_house: House, asynchronous: bool) -> None:
+def test_json_schema(recorded_comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create_with_completion",
         "Make somebody up.",
@@ -227,13 +229,13 @@ def test_json_schema(recorded_house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Person,
     )
-    found = recorded_house.compare("json_schema", run)
+    found = recorded_comparison.compare("json_schema", run)
     assert found["results"] == [PERSON]
     assert found["completion"]["finish"] == "stop"
 
 
 @both_ways
-def test_json_schema_in_part(recorded_house: House, asynchronous: bool) -> None:
+def test_json_schema_in_part(recorded_comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create_partial",
         "Make somebody up.",
@@ -241,7 +243,7 @@ def test_json_schema_in_part(recorded_house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Person,
     )
-    found = recorded_house.compare("json_schema_partial", run)
+    found = recorded_comparison.compare("json_schema_partial", run)
     assert found["results"][-1] == PERSON
     steps = [(each["name"], each["age"], each["tags"]) for each in found["results"]]
     assert (
@@ -252,7 +254,7 @@ def test_json_schema_in_part(recorded_house: House, asynchronous: bool) -> None:
 
 
 @both_ways
-def test_json(recorded_house: House, asynchronous: bool) -> None:
+def test_json(recorded_comparison: Comparison, asynchronous: bool) -> None:
     # `json_object` has no schema: the shortest legal object is `{}`, and the model's own defaults
     # fill it.
     run = program(
@@ -262,13 +264,13 @@ def test_json(recorded_house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Anywhere,
     )
-    found = recorded_house.compare("json", run)
+    found = recorded_comparison.compare("json", run)
     assert found["results"] == [{"": "get_weather", "city": "somewhere"}]
     assert found["completion"]["text"].strip().startswith("{")
 
 
 @both_ways
-def test_json_in_part(recorded_house: House, asynchronous: bool) -> None:
+def test_json_in_part(recorded_comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create_partial",
         "What is the weather in Paris?",
@@ -276,11 +278,11 @@ def test_json_in_part(recorded_house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Anywhere,
     )
-    assert recorded_house.compare("json_partial", run)["results"][-1]["city"] == "somewhere"
+    assert recorded_comparison.compare("json_partial", run)["results"][-1]["city"] == "somewhere"
 
 
 @both_ways
-def test_list_in_a_stream(recorded_house: House, asynchronous: bool) -> None:
+def test_list_in_a_stream(recorded_comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create_iterable",
         "What is the weather in Paris?",
@@ -288,7 +290,7 @@ def test_list_in_a_stream(recorded_house: House, asynchronous: bool) -> None:
         asynchronous=asynchronous,
         response_model=Anywhere,
     )
-    found = recorded_house.compare("iterable", run)
+    found = recorded_comparison.compare("iterable", run)
     assert [each["city"] for each in found["results"]] == ["somewhere"]
 
 
@@ -296,7 +298,7 @@ def test_list_in_a_stream(recorded_house: House, asynchronous: bool) -> None:
     "mode", [Mode.TOOLS, Mode.JSON_SCHEMA, Mode.JSON], ids=["tools", "json_schema", "json"]
 )
 @both_ways
-def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> None:
+def test_asks_again(recorded_comparison: Comparison, mode: Mode, asynchronous: bool) -> None:
     # Instructor sends the refused reply back unchanged, with the reason: as a tool's answer, or as
     # a user message.
     name = {
@@ -316,7 +318,7 @@ def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> No
         asked = {"response_model": Fussy, "max_retries": 1, "context": {"seen": seen[-1]}}
         return await program("create", "Make somebody up.", mode, asynchronous=True, **asked)(side)
 
-    found = recorded_house.compare(name, arun if asynchronous else run)
+    found = recorded_comparison.compare(name, arun if asynchronous else run)
     assert [len(names) for names in seen] == [2, 2]
     assert found["results"] == [{"": "Fussy", "name": seen[0][-1]}]
     assert found["hooks"].count("completion:response") == 2
@@ -324,7 +326,7 @@ def test_asks_again(recorded_house: House, mode: Mode, asynchronous: bool) -> No
 
 
 @both_ways
-def test_gives_up(house: House, asynchronous: bool) -> None:
+def test_gives_up(comparison: Comparison, asynchronous: bool) -> None:
     # llama.cpp ignores the named tool and answers in text; vLLM calls it with arguments that don't
     # fit.
     run = program(
@@ -335,14 +337,16 @@ def test_gives_up(house: House, asynchronous: bool) -> None:
         response_model=Person,
         max_retries=1,
     )
-    found = house.compare("gives_up", run, but=ON_VLLM if house.source.name == "vllm" else None)
+    found = comparison.compare(
+        "gives_up", run, but=ON_VLLM if comparison.source.name == "vllm" else None
+    )
     assert (found["error"], found["attempts"]) == ("InstructorRetryException", 2)
     texts = [completion["text"] for _, completion in found["each"]]
-    assert texts == ([HELLO, HELLO] if house.source.name == "llamacpp" else ["", ""])
+    assert texts == ([HELLO, HELLO] if comparison.source.name == "llamacpp" else ["", ""])
 
 
 @both_ways
-def test_cut_short(recorded_house: House, asynchronous: bool) -> None:
+def test_cut_short(recorded_comparison: Comparison, asynchronous: bool) -> None:
     run = program(
         "create",
         "Make somebody up.",
@@ -363,11 +367,14 @@ def test_cut_short(recorded_house: House, asynchronous: bool) -> None:
             await run(side)
         return wire(caught.value.last_completion)
 
-    assert recorded_house.compare("cut_short", acut if asynchronous else cut)["finish"] == "length"
+    assert (
+        recorded_comparison.compare("cut_short", acut if asynchronous else cut)["finish"]
+        == "length"
+    )
 
 
 @both_ways
-def test_without_a_model(house: House, asynchronous: bool) -> None:
+def test_without_a_model(comparison: Comparison, asynchronous: bool) -> None:
     def said(side: Side) -> Any:
         client = patched(side, Mode.TOOLS, asynchronous=False)
         with client.client:
@@ -379,4 +386,4 @@ def test_without_a_model(house: House, asynchronous: bool) -> None:
             return wire(await client.create(**body))
 
     body = {"messages": [{"role": "user", "content": "Say hello."}], "response_model": None}
-    assert house.compare("without_model", asaid if asynchronous else said)["text"] == HELLO
+    assert comparison.compare("without_model", asaid if asynchronous else said)["text"] == HELLO

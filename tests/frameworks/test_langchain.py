@@ -25,7 +25,7 @@ from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models import _client_utils
 from pydantic import BaseModel
 
-from tests.frameworks.harness import BACKENDS, CASSETTES, PATHS, House, Side, Source, plain
+from tests.frameworks.harness import BACKENDS, CASSETTES, PATHS, Comparison, Side, Source, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
@@ -82,28 +82,28 @@ def chat(side: Side, **options: Any) -> ChatOpenAI:
     return model
 
 
-def test_invoke(house: House) -> None:
+def test_invoke(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         return chat(side).invoke([SystemMessage("Be brief."), HumanMessage("Say hello.")])
 
-    outcome = house.compare("invoke", run, but=BUT)
+    outcome = comparison.compare("invoke", run, but=BUT)
     assert outcome["content"] == HELLO
     assert outcome["usage_metadata"]["output_tokens"] > 5
     assert outcome["response_metadata"]["finish_reason"] == "stop"
 
 
-def test_ainvoke(house: House) -> None:
+def test_ainvoke(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         return await chat(side).ainvoke([SystemMessage("Be brief."), HumanMessage("Say hello.")])
 
-    assert house.compare("invoke", run, but=BUT)["content"] == HELLO
+    assert comparison.compare("invoke", run, but=BUT)["content"] == HELLO
 
 
-def test_stream(house: House) -> None:
+def test_stream(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         return list(chat(side, stream_usage=True).stream("Say hello."))
 
-    outcome = house.compare("stream", run, but=BUT)
+    outcome = comparison.compare("stream", run, but=BUT)
     assert "".join(chunk["content"] for chunk in outcome) == HELLO
     assert sum(bool(chunk["content"]) for chunk in outcome) > 3
     assert [
@@ -111,14 +111,16 @@ def test_stream(house: House) -> None:
     ] == [True]
 
 
-def test_astream(house: House) -> None:
+def test_astream(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         return [chunk async for chunk in chat(side, stream_usage=True).astream("Say hello.")]
 
-    assert "".join(chunk["content"] for chunk in house.compare("stream", run, but=BUT)) == HELLO
+    assert (
+        "".join(chunk["content"] for chunk in comparison.compare("stream", run, but=BUT)) == HELLO
+    )
 
 
-def test_a_tool_loop_by_hand(house: House) -> None:
+def test_a_tool_loop_by_hand(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         model, history = chat(side).bind_tools([get_weather], strict=True), [HumanMessage(WEATHER)]
         while not history[-1].text or not isinstance(history[-1], AIMessage):
@@ -126,14 +128,14 @@ def test_a_tool_loop_by_hand(house: House) -> None:
             history += [get_weather.invoke(call) for call in history[-1].tool_calls]
         return history
 
-    outcome = house.compare("tools", run, but=BUT)
+    outcome = comparison.compare("tools", run, but=BUT)
     assert [message["type"] for message in outcome] == ["human", "ai", "tool", "ai"]
     assert outcome[1]["tool_calls"][0]["args"] == {"city": "Paris"}
     assert outcome[1]["tool_calls"][0]["id"] == outcome[2]["tool_call_id"]
     assert outcome[3]["content"] == SUNNY
 
 
-def test_tools_streamed(house: House) -> None:
+def test_tools_streamed(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         whole, pieces = None, 0
         async for chunk in chat(side).bind_tools([get_weather]).astream(WEATHER):
@@ -142,13 +144,13 @@ def test_tools_streamed(house: House) -> None:
         # Where the arguments are cut is up to the server.
         return {"whole": whole, "in pieces": pieces > 3}
 
-    outcome = house.compare("tools_streamed", run, but=BUT)
+    outcome = comparison.compare("tools_streamed", run, but=BUT)
     assert outcome["whole"]["tool_calls"][0]["args"] == {"city": "Paris"}
     assert outcome["in pieces"]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_agent(house: House, asynchronous: bool) -> None:
+def test_agent(comparison: Comparison, asynchronous: bool) -> None:
     question = {"messages": [HumanMessage(WEATHER)]}
 
     def run(side: Side) -> Any:
@@ -157,13 +159,13 @@ def test_agent(house: House, asynchronous: bool) -> None:
     async def arun(side: Side) -> Any:
         return (await create_agent(chat(side), tools=[get_weather]).ainvoke(question))["messages"]
 
-    outcome = house.compare("agent", arun if asynchronous else run, but=BUT | SIZES)
+    outcome = comparison.compare("agent", arun if asynchronous else run, but=BUT | SIZES)
     assert [message["type"] for message in outcome] == ["human", "ai", "tool", "ai"]
     assert outcome[2]["content"] == "sunny in Paris, 21 degrees"
     assert outcome[3]["content"] == SUNNY
 
 
-def test_agent_streamed(house: House) -> None:
+def test_agent_streamed(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         agent = create_agent(chat(side), tools=[get_weather])
         text, updates = "", []
@@ -176,7 +178,7 @@ def test_agent_streamed(house: House) -> None:
                 text += data[0].text
         return {"text": text, "updates": updates}
 
-    outcome = house.compare("agent_streamed", run, but=BUT | SIZES)
+    outcome = comparison.compare("agent_streamed", run, but=BUT | SIZES)
     assert outcome["text"] == SUNNY
     assert [list(update) for update in outcome["updates"]] == [["model"], ["tools"], ["model"]]
 
@@ -197,7 +199,7 @@ def test_agent_streamed(house: House) -> None:
 )
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_structured_output(
-    recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool
+    recorded_comparison: Comparison, name: str, options: dict[str, Any], asynchronous: bool
 ) -> None:
     def model(side: Side) -> Any:
         return chat(side).with_structured_output(Person, include_raw=True, **options)
@@ -210,7 +212,7 @@ def test_structured_output(
 
     # vLLM's Chat ends a named tool's call with `stop`; the Responses API makes no such distinction.
     but = BUT | ({"finish_reason": "a named tool"} if name == "function_calling" else {})
-    outcome = recorded_house.compare(name, arun if asynchronous else run, but=but)
+    outcome = recorded_comparison.compare(name, arun if asynchronous else run, but=but)
     assert outcome["parsed"] == {"": "Person", **PARIS}
     assert outcome["parsing_error"] is None
 
@@ -231,7 +233,7 @@ def test_structured_output(
 # Chat.
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 def test_structured_output_streamed(
-    recorded_house: House, name: str, options: dict[str, Any], asynchronous: bool
+    recorded_comparison: Comparison, name: str, options: dict[str, Any], asynchronous: bool
 ) -> None:
     def model(side: Side) -> Any:
         return chat(side).with_structured_output(Person, **options)
@@ -242,22 +244,22 @@ def test_structured_output_streamed(
     async def arun(side: Side) -> Any:
         return [part async for part in model(side).astream("Make somebody up.")]
 
-    outcome = recorded_house.compare(name, arun if asynchronous else run, but=BUT)
+    outcome = recorded_comparison.compare(name, arun if asynchronous else run, but=BUT)
     assert outcome[-1] == plain(Person(**PARIS))
 
 
-def test_agent_with_structured_output(recorded_house: House) -> None:
+def test_agent_with_structured_output(recorded_comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         agent = create_agent(
             chat(side), tools=[get_weather], response_format=ProviderStrategy(Person)
         )
         return agent.invoke({"messages": [HumanMessage("Make somebody up.")]})
 
-    outcome = recorded_house.compare("agent_structured", run, but=BUT | SIZES)
+    outcome = recorded_comparison.compare("agent_structured", run, but=BUT | SIZES)
     assert outcome["structured_response"] == {"": "Person", **PARIS}
 
 
-def test_errors(recorded_house: House) -> None:
+def test_errors(recorded_comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         with pytest.raises(openai.BadRequestError) as failure:
             chat(side, temperature=9.0).invoke("Say hello.")
@@ -266,7 +268,7 @@ def test_errors(recorded_house: House) -> None:
             "mro": [each.__name__ for each in type(failure.value).__mro__],
         }
 
-    assert recorded_house.compare("error", run)["status"] == 400
+    assert recorded_comparison.compare("error", run)["status"] == 400
 
 
 def standard_tests(

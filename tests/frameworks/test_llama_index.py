@@ -19,7 +19,7 @@ from llama_index.core.types import PydanticProgramMode
 from llama_index.llms.openai import OpenAI
 from pydantic import BaseModel
 
-from tests.frameworks.harness import House, Side
+from tests.frameworks.harness import Comparison, Side
 
 # Its memory never closes its SQLite store; where that is collected while a test's loop exists, the
 # store's thread (aiosqlite's) finds the loop closed.
@@ -189,9 +189,9 @@ TALK = [
 
 @both_ways
 @either_way
-def test_chat(house: House, stream: bool, asynchronous: bool) -> None:
+def test_chat(comparison: Comparison, stream: bool, asynchronous: bool) -> None:
     run = program("stream_chat" if stream else "chat", TALK, asynchronous=asynchronous)
-    found = house.compare("chat_stream" if stream else "chat_whole", run)
+    found = comparison.compare("chat_stream" if stream else "chat_whole", run)
     assert found["text"] == HELLO
     assert found["tokens"]["completion_tokens"] == 17
     assert not stream or found["deltas"] == HELLO
@@ -199,29 +199,29 @@ def test_chat(house: House, stream: bool, asynchronous: bool) -> None:
 
 @both_ways
 @either_way
-def test_complete(house: House, stream: bool, asynchronous: bool) -> None:
+def test_complete(comparison: Comparison, stream: bool, asynchronous: bool) -> None:
     run = program(
         "stream_complete" if stream else "complete", "Say hello.", asynchronous=asynchronous
     )
-    assert house.compare("complete_stream" if stream else "complete", run)["text"] == HELLO
+    assert comparison.compare("complete_stream" if stream else "complete", run)["text"] == HELLO
 
 
 @both_ways
 @either_way
-def test_chat_with_tools(house: House, stream: bool, asynchronous: bool) -> None:
+def test_chat_with_tools(comparison: Comparison, stream: bool, asynchronous: bool) -> None:
     asked = {"tools": [tool(get_weather)], "user_msg": BOTH, "allow_parallel_tool_calls": True}
     run = program(
         "stream_chat_with_tools" if stream else "chat_with_tools",
         asynchronous=asynchronous,
         **asked,
     )
-    found = house.compare("tools_stream" if stream else "tools", run)
+    found = comparison.compare("tools_stream" if stream else "tools", run)
     assert calls(found) == [("get_weather", {"city": "Lima"}), ("get_weather", {"city": "Oslo"})]
 
 
 @pytest.mark.parametrize("choice", ["required", "get_weather"])
 @both_ways
-def test_tool_choice(recorded_house: House, choice: str, asynchronous: bool) -> None:
+def test_tool_choice(recorded_comparison: Comparison, choice: str, asynchronous: bool) -> None:
     asked = {
         "tools": [tool(get_weather)],
         "user_msg": WEATHER,
@@ -234,16 +234,16 @@ def test_tool_choice(recorded_house: House, choice: str, asynchronous: bool) -> 
         if choice == "get_weather"
         else None
     )
-    found = recorded_house.compare(
+    found = recorded_comparison.compare(
         "tool_required" if choice == "required" else "tool_named", run, but=but
     )
     assert calls(found) == [("get_weather", {"city": "Paris"})]
 
 
 @both_ways
-def test_predict_and_call(house: House, asynchronous: bool) -> None:
+def test_predict_and_call(comparison: Comparison, asynchronous: bool) -> None:
     run = program("predict_and_call", [tool(get_weather)], WEATHER, asynchronous=asynchronous)
-    found = house.compare("predict_and_call", run)
+    found = comparison.compare("predict_and_call", run)
     assert json.loads(found["text"])["city"] == "Paris"
     assert [source["tool_name"] for source in found["sources"]] == ["get_weather"]
 
@@ -282,9 +282,9 @@ def agent_run(
 
 
 @either_way
-def test_function_agent(house: House, stream: bool) -> None:
+def test_function_agent(comparison: Comparison, stream: bool) -> None:
     run = agent_run(stream, ORDER, find_order, track_parcel)
-    found = house.compare("agent_stream" if stream else "agent", run)
+    found = comparison.compare("agent_stream" if stream else "agent", run)
     assert found["text"] == ON_ITS_WAY
     made = [(call["name"], call["given"]) for call in found["calls"]]
     assert made == [("find_order", {"order": 1042}), ("track_parcel", {"parcel": "LX-77"})]
@@ -292,31 +292,33 @@ def test_function_agent(house: House, stream: bool) -> None:
 
 
 @either_way
-def test_function_agent_in_parallel(house: House, stream: bool) -> None:
+def test_function_agent_in_parallel(comparison: Comparison, stream: bool) -> None:
     run = agent_run(stream, BOTH, get_weather)
-    found = house.compare("agent_parallel_stream" if stream else "agent_parallel", run)
+    found = comparison.compare("agent_parallel_stream" if stream else "agent_parallel", run)
     assert found["text"] == SUNNY
     assert sorted(call["given"]["city"] for call in found["calls"]) == ["Lima", "Oslo"]
 
 
-def test_function_agent_with_a_structured_end(recorded_house: House) -> None:
+def test_function_agent_with_a_structured_end(recorded_comparison: Comparison) -> None:
     run = agent_run(True, WEATHER, get_weather, output_cls=Person)
-    found = recorded_house.compare("agent_structured", run)
+    found = recorded_comparison.compare("agent_structured", run)
     assert found["structured"] == {"name": "Paris", "age": 42, "tags": ["Paris"]}
 
 
 @both_ways
 @either_way
-def test_structured_predict(recorded_house: House, stream: bool, asynchronous: bool) -> None:
+def test_structured_predict(
+    recorded_comparison: Comparison, stream: bool, asynchronous: bool
+) -> None:
     method = "stream_structured_predict" if stream else "structured_predict"
     run = program(method, Person, SOMEBODY, asynchronous=asynchronous, who="somebody")
-    found = recorded_house.compare("structured_stream" if stream else "structured", run)
+    found = recorded_comparison.compare("structured_stream" if stream else "structured", run)
     assert (found["last"] if stream else found) == PERSON
     assert not stream or found["filled"] == ["name", "age", "tags"]
 
 
 @both_ways
-def test_structured_by_a_tool(recorded_house: House, asynchronous: bool) -> None:
+def test_structured_by_a_tool(recorded_comparison: Comparison, asynchronous: bool) -> None:
     options = {"pydantic_program_mode": PydanticProgramMode.FUNCTION, "strict": True}
     run = program(
         "structured_predict",
@@ -326,30 +328,30 @@ def test_structured_by_a_tool(recorded_house: House, asynchronous: bool) -> None
         options=options,
         who="somebody",
     )
-    assert recorded_house.compare("structured_tool", run) == PERSON
+    assert recorded_comparison.compare("structured_tool", run) == PERSON
 
 
 @both_ways
 @either_way
-def test_logprobs(recorded_house: House, stream: bool, asynchronous: bool) -> None:
+def test_logprobs(recorded_comparison: Comparison, stream: bool, asynchronous: bool) -> None:
     options = {"logprobs": True, "top_logprobs": 2}
     run = program(
         "stream_chat" if stream else "chat", TALK, asynchronous=asynchronous, options=options
     )
-    found = recorded_house.compare("logprobs_stream" if stream else "logprobs", run)
+    found = recorded_comparison.compare("logprobs_stream" if stream else "logprobs", run)
     assert stream or len(found["logprobs"]) == 17
 
 
 @both_ways
-def test_cut_short(recorded_house: House, asynchronous: bool) -> None:
+def test_cut_short(recorded_comparison: Comparison, asynchronous: bool) -> None:
     asked = [ChatMessage(role="user", content="Tell me a long story.")]
-    found = recorded_house.compare(
+    found = recorded_comparison.compare(
         "length", program("chat", asked, asynchronous=asynchronous, options={"max_tokens": 16})
     )
     assert found["finish"] == ["length"]
 
 
-def test_chat_engine(house: House) -> None:
+def test_chat_engine(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         with Model(side, asynchronous=False) as llm:
             engine = SimpleChatEngine.from_defaults(llm=llm, system_prompt="Be brief.")
@@ -361,13 +363,13 @@ def test_chat_engine(house: House) -> None:
                 "kept": [str(each) for each in engine.chat_history],
             }
 
-    found = house.compare("chat_engine", run)
+    found = comparison.compare("chat_engine", run)
     assert (found["whole"], found["streamed"]) == (HELLO, SATURDAY)
     assert len(found["kept"]) == 4
 
 
 @both_ways
-def test_wrong_key(house: House, asynchronous: bool) -> None:
+def test_wrong_key(comparison: Comparison, asynchronous: bool) -> None:
     def refused(error: openai.APIStatusError) -> dict[str, Any]:
         return {"error": type(error).__name__, "status": error.status_code}
 
@@ -385,5 +387,5 @@ def test_wrong_key(house: House, asynchronous: bool) -> None:
                 await llm.achat(TALK)
             return refused(caught.value)
 
-    found = house.compare("wrong_key", arun if asynchronous else run)
+    found = comparison.compare("wrong_key", arun if asynchronous else run)
     assert found == {"error": "AuthenticationError", "status": 401}

@@ -29,7 +29,7 @@ from agents.models import _openai_shared
 from pydantic import BaseModel
 
 import adapter
-from tests.frameworks.harness import House, Side, plain
+from tests.frameworks.harness import Comparison, Side, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
@@ -142,11 +142,11 @@ either_way = pytest.mark.parametrize("stream", [False, True], ids=["whole", "str
 
 
 @either_way
-def test_text(house: House, stream: bool) -> None:
+def test_text(comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         return await ran(agent(side, instructions="Be brief."), "Say hello.", stream=stream)
 
-    outcome = house.compare("text_stream" if stream else "text", run)
+    outcome = comparison.compare("text_stream" if stream else "text", run)
     assert outcome["output"] == HELLO
     assert outcome["items"] == ["MessageOutputItem"]
     assert outcome["usage"]["output_tokens"] == 17
@@ -154,11 +154,11 @@ def test_text(house: House, stream: bool) -> None:
 
 
 @either_way
-def test_tool_loop(house: House, stream: bool) -> None:
+def test_tool_loop(comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         return await ran(agent(side, find_order, track_parcel), ORDER, stream=stream)
 
-    outcome = house.compare("tool_loop_stream" if stream else "tool_loop", run)
+    outcome = comparison.compare("tool_loop_stream" if stream else "tool_loop", run)
     assert outcome["output"] == ON_ITS_WAY
     assert calls(outcome) == [
         ("find_order", {"order": 1042}),
@@ -169,11 +169,11 @@ def test_tool_loop(house: House, stream: bool) -> None:
 
 
 @either_way
-def test_parallel_calls(house: House, stream: bool) -> None:
+def test_parallel_calls(comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         return await ran(agent(side, get_weather), BOTH, stream=stream)
 
-    outcome = house.compare("parallel_stream" if stream else "parallel", run)
+    outcome = comparison.compare("parallel_stream" if stream else "parallel", run)
     assert calls(outcome) == [("get_weather", {"city": "Lima"}), ("get_weather", {"city": "Oslo"})]
     answers = [
         json.loads(item["output"])
@@ -185,15 +185,15 @@ def test_parallel_calls(house: House, stream: bool) -> None:
 
 
 @either_way
-def test_output_type(recorded_house: House, stream: bool) -> None:
+def test_output_type(recorded_comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         return await ran(agent(side, output_type=Person), "Make somebody up.", stream=stream)
 
-    outcome = recorded_house.compare("output_type_stream" if stream else "output_type", run)
+    outcome = recorded_comparison.compare("output_type_stream" if stream else "output_type", run)
     assert outcome["output"] == plain(PERSON)
 
 
-def test_output_type_after_a_tool(recorded_house: House) -> None:
+def test_output_type_after_a_tool(recorded_comparison: Comparison) -> None:
     # One request has both tools and a JSON schema; the named tool is replaced by the schema once it
     # has answered.
     async def run(side: Side) -> Any:
@@ -204,48 +204,50 @@ def test_output_type_after_a_tool(recorded_house: House) -> None:
             stream=False,
         )
 
-    outcome = recorded_house.compare("output_type_tools", run)
+    outcome = recorded_comparison.compare("output_type_tools", run)
     assert [name for name, _ in calls(outcome)] == ["get_weather"]
     assert outcome["output"] == plain(PERSON)
 
 
 @pytest.mark.parametrize("choice", ["required", "get_weather"])
-def test_tool_choice(recorded_house: House, choice: str) -> None:
+def test_tool_choice(recorded_comparison: Comparison, choice: str) -> None:
     async def run(side: Side) -> Any:
         forced = ModelSettings(tool_choice=choice, parallel_tool_calls=False)
         return await ran(
             agent(side, get_weather, model_settings=forced), "Say hello.", stream=False
         )
 
-    outcome = recorded_house.compare("tool_required" if choice == "required" else "tool_named", run)
+    outcome = recorded_comparison.compare(
+        "tool_required" if choice == "required" else "tool_named", run
+    )
     assert calls(outcome) == [("get_weather", {"city": "Paris"})]
     assert outcome["output"] == SUNNY
 
 
-def test_handoff(recorded_house: House) -> None:
+def test_handoff(recorded_comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         other = agent(side).clone(name="Clerk", handoff_description="Knows it.")
         first = agent(side, handoffs=[other], model_settings=ModelSettings(tool_choice="required"))
         return await ran(first, "Say hello.", stream=False)
 
-    outcome = recorded_house.compare("handoff", run)
+    outcome = recorded_comparison.compare("handoff", run)
     assert outcome["agent"] == "Clerk"
     assert outcome["items"] == ["HandoffCallItem", "HandoffOutputItem", "MessageOutputItem"]
 
 
-def test_agent_as_a_tool(house: House) -> None:
+def test_agent_as_a_tool(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         inner = agent(side, instructions="Be kind.").as_tool(
             "get_weather", "Get the weather of a city."
         )
         return await ran(agent(side, inner), WEATHER, stream=False)
 
-    outcome = house.compare("agent_tool", run)
+    outcome = comparison.compare("agent_tool", run)
     assert outcome["output"] == SUNNY
     assert HELLO in [item.get("output") for item in outcome["history"]]
 
 
-def test_session(house: House) -> None:
+def test_session(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         session = SQLiteSession("somebody")
         made = agent(side, find_order, track_parcel)
@@ -255,7 +257,7 @@ def test_session(house: House) -> None:
         ]
         return {"turns": outcomes, "kept": await session.get_items()}
 
-    outcome = house.compare("session", run)
+    outcome = comparison.compare("session", run)
     assert [turn["output"] for turn in outcome["turns"]] == [ON_ITS_WAY, SATURDAY]
     assert len(outcome["kept"]) == 8
 
@@ -270,9 +272,9 @@ def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) 
         after = await Runner.run(made, [*before.to_input_list(), {"role": "user", "content": BOTH}])
         return {**told(after), "before": told(before)}
 
-    house = House("openai_agents", way_in, live)
+    comparison = Comparison("openai_agents", way_in, live)
     steady, flipped = (
-        plain(house.side(backend).play(run))
+        plain(comparison.side(backend).play(run))
         for backend in (first, {"chat": "responses", "responses": "chat"}[first])
     )
     assert flipped == steady
@@ -283,7 +285,7 @@ def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) 
     ]
 
 
-def test_one_agent_chooses_for_itself(house: House) -> None:
+def test_one_agent_chooses_for_itself(comparison: Comparison) -> None:
     # The header has precedence over `use()`: this agent alone decided where the requests went,
     # which `compare` checks.
     async def run(side: Side) -> Any:
@@ -291,7 +293,7 @@ def test_one_agent_chooses_for_itself(house: House) -> None:
         with adapter.use(backend={"chat": "responses", "responses": "chat"}[side.backend]):
             return await ran(agent(side, get_weather, model_settings=own), WEATHER, stream=False)
 
-    assert house.compare("header", run)["output"] == SUNNY
+    assert comparison.compare("header", run)["output"] == SUNNY
 
 
 @contextmanager
@@ -310,28 +312,28 @@ def default_client(client: openai.AsyncOpenAI) -> Iterator[None]:
         _openai_shared._use_responses_by_default = responses_before
 
 
-def test_default_client(house: House) -> None:
+def test_default_client(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         with default_client(side.async_openai()):
             return told(
                 await Runner.run(Agent(name="Teller", model="tiny", tools=[get_weather]), WEATHER)
             )
 
-    assert house.compare("default_client", run)["output"] == SUNNY
+    assert comparison.compare("default_client", run)["output"] == SUNNY
 
 
-def test_cut_short(recorded_house: House) -> None:
+def test_cut_short(recorded_comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         short = ModelSettings(max_tokens=16)
         return await ran(agent(side, model_settings=short), "Tell me a long story.", stream=False)
 
-    outcome = recorded_house.compare("length", run)
+    outcome = recorded_comparison.compare("length", run)
     assert outcome["output"].startswith("Once upon word1")
     assert outcome["usage"]["output_tokens"] == 16
 
 
 @either_way
-def test_wrong_key(house: House, stream: bool) -> None:
+def test_wrong_key(comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         model = OpenAIChatCompletionsModel(
             "tiny", openai_client=side.async_openai(api_key="not-the-key")
@@ -340,18 +342,18 @@ def test_wrong_key(house: House, stream: bool) -> None:
             await ran(Agent(name="Teller", model=model), "Say hello.", stream=stream)
         return {"error": type(caught.value).__name__, "status": caught.value.status_code}
 
-    outcome = house.compare("wrong_key_stream" if stream else "wrong_key", run)
+    outcome = comparison.compare("wrong_key_stream" if stream else "wrong_key", run)
     assert outcome == {"error": "AuthenticationError", "status": 401}
 
 
 @either_way
-def test_too_many_turns(house: House, stream: bool) -> None:
+def test_too_many_turns(comparison: Comparison, stream: bool) -> None:
     async def run(side: Side) -> Any:
         with pytest.raises(MaxTurnsExceeded) as caught:
             await ran(agent(side, find_order, track_parcel), ORDER, stream=stream, max_turns=2)
         return [type(item).__name__ for item in caught.value.run_data.new_items]
 
-    outcome = house.compare("turns_stream" if stream else "turns", run)
+    outcome = comparison.compare("turns_stream" if stream else "turns", run)
     assert outcome == ["ToolCallItem", "ToolCallOutputItem"] * 2
 
 
@@ -364,4 +366,4 @@ def test_stream_left_early(way_in: str, live: Any, backend: str) -> None:
                 result.cancel()
         return result.is_complete, result.final_output
 
-    assert House("openai_agents", way_in, live).side(backend).play(run) == (True, None)
+    assert Comparison("openai_agents", way_in, live).side(backend).play(run) == (True, None)

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
-from tests.frameworks.harness import House, Side, Source, differences, plain
+from tests.frameworks.harness import Comparison, Side, Source, differences, plain
 from tests.support.scenarios import WEATHER
 
 USER = [{"role": "user", "content": "Say hello."}]
@@ -183,14 +183,16 @@ def instrumentation(request: pytest.FixtureRequest) -> Iterator[Instrumentation]
                 setattr(owner, name, plain_method)
 
 
-def compared(house: House, instrumentation: Instrumentation, name: str, run: Any) -> dict[str, Any]:
+def compared(
+    comparison: Comparison, instrumentation: Instrumentation, name: str, run: Any
+) -> dict[str, Any]:
     """Compare what one program exports on both backends."""
 
     def watched(side: Side) -> Any:
         said = run(side)
         return {"said": said, **instrumentation.seen()}
 
-    outcome: dict[str, Any] = house.compare(name, watched, but=BUT)
+    outcome: dict[str, Any] = comparison.compare(name, watched, but=BUT)
     return outcome
 
 
@@ -200,7 +202,7 @@ def only(outcome: dict[str, Any]) -> dict[str, Any]:
     return dict(span)
 
 
-def test_create(house: House, instrumentation: Instrumentation) -> None:
+def test_create(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         return (
             side.openai()
@@ -209,7 +211,7 @@ def test_create(house: House, instrumentation: Instrumentation) -> None:
             .message.content
         )
 
-    outcome = compared(house, instrumentation, "create", run)
+    outcome = compared(comparison, instrumentation, "create", run)
     span = only(outcome)
     assert outcome["said"] == HELLO
     assert span["attributes"]["gen_ai.request.model"] == "tiny"
@@ -218,31 +220,31 @@ def test_create(house: House, instrumentation: Instrumentation) -> None:
     assert (HELLO in json.dumps(outcome["spans"])) == instrumentation.keeps_contents
 
 
-def test_create_async(house: House, instrumentation: Instrumentation) -> None:
+def test_create_async(comparison: Comparison, instrumentation: Instrumentation) -> None:
     async def run(side: Side) -> Any:
         completion = await side.async_openai().chat.completions.create(
             model="tiny", messages=USER, max_tokens=100
         )
         return {"said": completion.choices[0].message.content, **instrumentation.seen()}
 
-    outcome = house.compare("create", run, but=BUT)
+    outcome = comparison.compare("create", run, but=BUT)
     assert outcome["said"] == HELLO
     only(outcome)
 
 
-def test_stream(house: House, instrumentation: Instrumentation) -> None:
+def test_stream(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
             return "".join(
                 choice.delta.content or "" for chunk in stream for choice in chunk.choices
             )
 
-    outcome = compared(house, instrumentation, "stream", run)
+    outcome = compared(comparison, instrumentation, "stream", run)
     assert outcome["said"] == HELLO
     assert only(outcome)["attributes"]["gen_ai.usage.output_tokens"] > 5
 
 
-def test_stream_async(house: House, instrumentation: Instrumentation) -> None:
+def test_stream_async(comparison: Comparison, instrumentation: Instrumentation) -> None:
     async def run(side: Side) -> Any:
         stream = await side.async_openai().chat.completions.create(
             model="tiny", messages=USER, **USAGE
@@ -253,34 +255,34 @@ def test_stream_async(house: House, instrumentation: Instrumentation) -> None:
             ]
         return {"said": "".join(said), **instrumentation.seen()}
 
-    outcome = house.compare("stream", run, but=BUT)
+    outcome = comparison.compare("stream", run, but=BUT)
     assert outcome["said"] == HELLO
     only(outcome)
 
 
-def test_stream_left_early(house: House, instrumentation: Instrumentation) -> None:
+def test_stream_left_early(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with side.openai().chat.completions.create(model="tiny", messages=USER, **USAGE) as stream:
             return next(
                 chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content
             )
 
-    only(compared(house, instrumentation, "stream", run))
+    only(compared(comparison, instrumentation, "stream", run))
 
 
-def test_tool_call(house: House, instrumentation: Instrumentation) -> None:
+def test_tool_call(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         completion = side.openai().chat.completions.create(
             model="tiny", messages=ASKS, tools=[WEATHER]
         )
         return [call.function.arguments for call in completion.choices[0].message.tool_calls]
 
-    outcome = compared(house, instrumentation, "tool_call", run)
+    outcome = compared(comparison, instrumentation, "tool_call", run)
     assert outcome["said"] == ['{"city": "Paris"}']
     assert "get_weather" in json.dumps(only(outcome)) or not instrumentation.keeps_contents
 
 
-def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> None:
+def test_tool_call_streamed(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with side.openai().chat.completions.create(
             model="tiny", messages=ASKS, tools=[WEATHER], **USAGE
@@ -290,12 +292,12 @@ def test_tool_call_streamed(house: House, instrumentation: Instrumentation) -> N
             call.function.arguments or "" for delta in deltas for call in delta.tool_calls or []
         )
 
-    outcome = compared(house, instrumentation, "tool_call_streamed", run)
+    outcome = compared(comparison, instrumentation, "tool_call_streamed", run)
     assert outcome["said"] == '{"city": "Paris"}'
     only(outcome)
 
 
-def test_parse(recorded_house: House, instrumentation: Instrumentation) -> None:
+def test_parse(recorded_comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         completion = side.openai().chat.completions.parse(
             model="tiny",
@@ -304,28 +306,28 @@ def test_parse(recorded_house: House, instrumentation: Instrumentation) -> None:
         )
         return completion.choices[0].message.parsed
 
-    assert compared(recorded_house, instrumentation, "parse", run)["said"]["name"] == "Paris"
+    assert compared(recorded_comparison, instrumentation, "parse", run)["said"]["name"] == "Paris"
 
 
-def test_raw_response(house: House, instrumentation: Instrumentation) -> None:
+def test_raw_response(comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         raw = side.openai().chat.completions.with_raw_response.create(
             model="tiny", messages=USER, max_tokens=100
         )
         return raw.parse().choices[0].message.content
 
-    outcome = compared(house, instrumentation, "create", run)
+    outcome = compared(comparison, instrumentation, "create", run)
     assert outcome["said"] == HELLO
     only(outcome)
 
 
-def test_error(recorded_house: House, instrumentation: Instrumentation) -> None:
+def test_error(recorded_comparison: Comparison, instrumentation: Instrumentation) -> None:
     def run(side: Side) -> Any:
         with pytest.raises(openai.BadRequestError) as failure:
             side.openai().chat.completions.create(model="tiny", messages=USER, temperature=9.0)
         return failure.value.status_code
 
-    outcome = compared(recorded_house, instrumentation, "error", run)
+    outcome = compared(recorded_comparison, instrumentation, "error", run)
     assert outcome["said"] == 400
     span = only(outcome)
     assert span["status"][0] == "ERROR"
@@ -336,7 +338,7 @@ def test_connection_error(way_in: str, instrumentation: Instrumentation) -> None
     outcomes = {}
     for backend in ("chat", "responses"):
         # No server listens on this port, which is reserved for the discard protocol.
-        side = House("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(
+        side = Comparison("opentelemetry", way_in, Source("nobody", "http://127.0.0.1:9/v1")).side(
             backend
         )
         with pytest.raises(openai.APIConnectionError):
@@ -348,7 +350,7 @@ def test_connection_error(way_in: str, instrumentation: Instrumentation) -> None
     assert "APIConnectionError" in only(outcomes["chat"])["attributes"]["error.type"]
 
 
-def test_metrics(house: House, instrumentation: Instrumentation) -> None:
+def test_metrics(comparison: Comparison, instrumentation: Instrumentation) -> None:
     seen = {}
     for backend in ("chat", "responses"):
 
@@ -357,7 +359,7 @@ def test_metrics(house: House, instrumentation: Instrumentation) -> None:
                 model="tiny", messages=USER, max_tokens=100
             )
 
-        house.run("create", backend, run)
+        comparison.run("create", backend, run)
         # They add up: a second backend must not add a series of other attributes.
         seen[backend] = instrumentation.measured()
     assert seen["chat"]

@@ -18,7 +18,7 @@ from pydantic_ai import (
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from tests.frameworks.harness import House, Side, plain
+from tests.frameworks.harness import Comparison, Side, plain
 
 HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
@@ -77,18 +77,18 @@ def settled(events: list[Any]) -> list[Any]:
     return kept
 
 
-def test_run(house: House) -> None:
+def test_run(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         result = await Agent(model(side), instructions="Be brief.").run("Say hello.")
         return {"output": result.output, "messages": result.all_messages(), "usage": result.usage}
 
-    outcome = house.compare("run", run)
+    outcome = comparison.compare("run", run)
     assert outcome["output"] == HELLO
     assert outcome["usage"]["output_tokens"] > 5
     assert outcome["messages"][-1]["finish_reason"] == "stop"
 
 
-def test_run_sync(house: House) -> None:
+def test_run_sync(comparison: Comparison) -> None:
     def run(side: Side) -> Any:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)  # where `run_sync` runs
@@ -100,22 +100,22 @@ def test_run_sync(house: House) -> None:
             loop.close()
         return {"output": result.output, "messages": result.all_messages()}
 
-    assert house.compare("run", run)["output"] == HELLO
+    assert comparison.compare("run", run)["output"] == HELLO
 
 
-def test_run_stream(house: House) -> None:
+def test_run_stream(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         async with Agent(model(side)).run_stream("Say hello.") as result:
             deltas = [delta async for delta in result.stream_text(delta=True, debounce_by=None)]
         return {"deltas": deltas, "messages": result.all_messages(), "usage": result.usage}
 
-    outcome = house.compare("run_stream", run)
+    outcome = comparison.compare("run_stream", run)
     assert "".join(outcome["deltas"]) == HELLO
     assert len(outcome["deltas"]) > 3
     assert outcome["usage"]["output_tokens"] > 5
 
 
-def test_tools(house: House) -> None:
+def test_tools(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         asked: list[str] = []
         result = await weather_agent(side, asked).run("What is the weather in Paris?")
@@ -126,7 +126,7 @@ def test_tools(house: House) -> None:
             "usage": result.usage,
         }
 
-    outcome = house.compare("tools", run)
+    outcome = comparison.compare("tools", run)
     assert outcome["asked"] == ["Paris"]
     assert outcome["output"] == SUNNY
     assert outcome["usage"]["requests"] == 2
@@ -134,7 +134,7 @@ def test_tools(house: House) -> None:
     assert call["tool_call_id"] == returned["tool_call_id"]
 
 
-def test_tools_streamed(house: House) -> None:
+def test_tools_streamed(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         asked: list[str] = []
         # The graph's own iteration: each event of each model request, and of the tools between
@@ -151,7 +151,7 @@ def test_tools_streamed(house: House) -> None:
             "output": events[-1].result.output,
         }
 
-    outcome = house.compare("tools_streamed", run)
+    outcome = comparison.compare("tools_streamed", run)
     assert outcome["asked"] == ["Paris"]
     assert outcome["output"] == SUNNY
     assert outcome["in pieces"]
@@ -172,13 +172,13 @@ def test_tools_streamed(house: House) -> None:
         pytest.param("tool_output", ToolOutput(Person), id="a required tool"),
     ],
 )
-def test_output_type(recorded_house: House, name: str, wanted: Any) -> None:
+def test_output_type(recorded_comparison: Comparison, name: str, wanted: Any) -> None:
     async def run(side: Side) -> Any:
         result = await Agent(model(side), output_type=wanted).run("Make somebody up.")
         assert result.output == PARIS
         return {"output": result.output, "messages": result.all_messages(), "usage": result.usage}
 
-    outcome = recorded_house.compare(name, run)
+    outcome = recorded_comparison.compare(name, run)
     assert outcome["output"]["age"] == 42
 
 
@@ -189,17 +189,17 @@ def test_output_type(recorded_house: House, name: str, wanted: Any) -> None:
         pytest.param("tool_output_streamed", ToolOutput(Person), id="a required tool"),
     ],
 )
-def test_output_type_streamed(recorded_house: House, name: str, wanted: Any) -> None:
+def test_output_type_streamed(recorded_comparison: Comparison, name: str, wanted: Any) -> None:
     async def run(side: Side) -> Any:
         async with Agent(model(side), output_type=wanted).run_stream("Make somebody up.") as result:
             partial = [plain(output) async for output in result.stream_output(debounce_by=None)]
         return {"partial": partial, "messages": result.all_messages()}
 
-    outcome = recorded_house.compare(name, run)
+    outcome = recorded_comparison.compare(name, run)
     assert outcome["partial"][-1] == plain(PARIS)
 
 
-def test_prompted_output_gives_up_alike(house: House) -> None:
+def test_prompted_output_gives_up_alike(comparison: Comparison) -> None:
     # The scripted model answers a prompt for JSON with its usual text: the framework retries, then
     # fails.
     async def run(side: Side) -> Any:
@@ -208,14 +208,14 @@ def test_prompted_output_gives_up_alike(house: House) -> None:
             await agent.run("Make somebody up.")
         return failure.value
 
-    assert house.compare("prompted_output", run)[""] == "UnexpectedModelBehavior"
+    assert comparison.compare("prompted_output", run)[""] == "UnexpectedModelBehavior"
 
 
-def test_errors(recorded_house: House) -> None:
+def test_errors(recorded_comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         agent = Agent(model(side), model_settings=ModelSettings(temperature=9.0))
         with pytest.raises(ModelHTTPError) as failure:
             await agent.run("Say hello.")
         return {"status": failure.value.status_code, "model": failure.value.model_name}
 
-    assert recorded_house.compare("error", run)["status"] == 400
+    assert recorded_comparison.compare("error", run)["status"] == 400

@@ -21,7 +21,7 @@ from tests.support.scenarios import (
     SCENARIOS,
     TRACK_PARCEL,
     WEATHER,
-    Journey,
+    Conversation,
     Person,
     Scenario,
     play,
@@ -132,7 +132,7 @@ LIMITS = {16: "length", 17: "length", 43: "length", 44: "limit", 500: "limit"}
 
 
 def _scenario(name: str, body: dict[str, Any]) -> Scenario:
-    def calls() -> Journey:
+    def calls() -> Conversation:
         yield "create", body
 
     return Scenario(name, calls)
@@ -184,7 +184,7 @@ def _variations() -> Iterator[Scenario]:
 
 
 def _parsed() -> Iterator[Scenario]:
-    def calls() -> Journey:
+    def calls() -> Conversation:
         yield (
             "parse",
             {"messages": user("Say hello."), "tools": [openai.pydantic_function_tool(Person)]},

@@ -25,19 +25,19 @@ from tests.support.flagging import (
     SHORT,
     AsyncProvider,
     Provider,
+    client_giving,
     client_of,
-    flags_anew,
+    fresh_flags,
     in_memory,
-    saying,
     settings,
     unready,
 )
 from tests.support.loopback import Loopback, Reply, Request
 from tests.support.ways_in import WayIn, each_way_in
 
-__all__ = ["flags_anew", "sdk"]
+__all__ = ["fresh_flags", "sdk"]
 
-pytestmark = pytest.mark.usefixtures("flags_anew")
+pytestmark = pytest.mark.usefixtures("fresh_flags")
 
 KEYED = rollout.ServiceHash("adapter")
 
@@ -179,11 +179,11 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 # What is wrong is said once, through every way in, and the configured default holds
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "a switch": (lambda: saying(True), "TYPE_MISMATCH"),
+    "a switch": (lambda: client_giving(True), "TYPE_MISMATCH"),
     "missing": (lambda: in_memory("responses", "another-flag"), "FLAG_NOT_FOUND"),
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
     "raises": (lambda: client_of(Provider(_raise)), "GENERAL"),
-    "unknown value": (lambda: saying("SECRET"), "an unknown value"),
+    "unknown value": (lambda: client_giving("SECRET"), "an unknown value"),
     "slow": (
         lambda: client_of(Provider(lambda _: time.sleep(0.2) or "force-chat")),
         "TimeoutError",

@@ -29,7 +29,7 @@ from adapter._memory.service import MemoryService
 from adapter.translation.reasoning.turns import MemoryEntry
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
 from tests.support.stores import DictStore, RedisServer, needs_redis, redis_server, sqlite_url, turn
-from tests.support.tool_loop import Api, Talk, call, events, reasoning, said, spoken
+from tests.support.tool_loop import Api, Talk, call, events, item_kinds, message_item, reasoning
 from tests.support.ways_in import WAYS_IN, WayIn, each_way_in
 
 R, C = reasoning, call
@@ -37,7 +37,7 @@ SECONDS = 0.05
 
 
 def _outputs(turns: int) -> list[list[Any]]:
-    return [*([R(k), C(k)] for k in range(turns)), [said("Done.", None)]]
+    return [*([R(k), C(k)] for k in range(turns)), [message_item("Done.", None)]]
 
 
 # The user's own store, in every kind of trouble
@@ -107,7 +107,7 @@ def test_calls_succeed(
     api = Api(*_outputs(3))
     # A deadline that no machine is too slow for: nothing here waits for it.
     Talk(way_in, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
-    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
+    assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     if what != "gives None":  # nothing is no garbage
         assert len(warnings) == 1
@@ -220,14 +220,14 @@ def test_a_server_that_is_killed_in_mid_call(
     talk.turns(2)
     with measured(capsys, "a call scope Redis server is gone"):
         talk.turn()
-    assert [spoken(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
+    assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
     server.start()
     until = time.monotonic() + 20
     back = False
     while not back and time.monotonic() < until:  # it may be left alone for a moment
         api = Api(*_outputs(1))
         Talk(way_in, api, memory=server.url, memory_timeout=5).turns(2)
-        back = "reasoning" in spoken(api.sent[-1]["input"])
+        back = "reasoning" in item_kinds(api.sent[-1]["input"])
     assert back, "it is used again once it is back"
 
 

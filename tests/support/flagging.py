@@ -29,7 +29,7 @@ SHORT = 0.02
 
 
 @pytest.fixture
-def flags_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_flags(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Yield a test its own threads, unlogged warnings and no providers."""
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(32, "adapter-flag"))
     once = Once()
@@ -93,7 +93,7 @@ def client_of(provider: Any) -> Any:
     return client
 
 
-def saying(value: Any) -> Any:
+def client_giving(value: Any) -> Any:
     """Make a client whose provider returns a value."""
     return client_of(Provider(lambda _: value))
 

@@ -29,7 +29,7 @@ SERVERS = ("vllm", "llamacpp")
 SIDES = ("chat", "responses")
 
 Method = Literal["create", "parse"]
-Journey = Generator[tuple[Method, Mapping[str, Any]], Any, None]
+Conversation = Generator[tuple[Method, Mapping[str, Any]], Any, None]
 
 
 class Person(BaseModel):
@@ -54,7 +54,7 @@ class Scenario:
     """
 
     name: str
-    calls: Callable[[], Journey]
+    calls: Callable[[], Conversation]
     servers: tuple[str, ...] = (*SERVERS, "openai")
     model: str = "tiny"
     key: str | None = None
@@ -109,19 +109,19 @@ def user(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
-def _one(text: str, method: Method = "create", **body: Any) -> Callable[[], Journey]:
+def _one(text: str, method: Method = "create", **body: Any) -> Callable[[], Conversation]:
     """Make one call."""
 
-    def calls() -> Journey:
+    def calls() -> Conversation:
         yield method, {"messages": user(text), **body}
 
     return calls
 
 
-def _said(**body: Any) -> Callable[[], Journey]:
+def _with_messages(**body: Any) -> Callable[[], Conversation]:
     """Make one call whose messages are in the body."""
 
-    def calls() -> Journey:
+    def calls() -> Conversation:
         yield "create", body
 
     return calls
@@ -157,10 +157,10 @@ def merged(chunks: list[Any]) -> dict[str, Any]:
 
 def _loop(
     question: str, *, tools: list[Any], then: str | None = None, **body: Any
-) -> Callable[[], Journey]:
+) -> Callable[[], Conversation]:
     """Ask, answer every call until the model answers in text, and optionally ask again."""
 
-    def calls() -> Journey:
+    def calls() -> Conversation:
         history = user(question)
         waiting = [then] if then else []
         for _ in range(8):
@@ -219,9 +219,9 @@ _CHECKS_SCHEMAS = (
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("text", _one("Say hello.")),
-    Scenario("text_parts", _said(messages=_PARTS)),
-    Scenario("text_prompted", _said(messages=_PROMPTED)),
-    Scenario("text_turns", _said(messages=_TURNS)),
+    Scenario("text_parts", _with_messages(messages=_PARTS)),
+    Scenario("text_prompted", _with_messages(messages=_PROMPTED)),
+    Scenario("text_turns", _with_messages(messages=_TURNS)),
     Scenario("stream", _one("Say hello.", stream=True)),
     Scenario("stream_usage", _one("Say hello.", **_USAGE)),
     Scenario("tool_call", _one("What is the weather in Paris?", tools=[WEATHER])),
@@ -297,12 +297,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "error_model",
-        _said(messages=user("Say hello."), model="no-such-model"),
+        _with_messages(messages=user("Say hello."), model="no-such-model"),
         servers=_CHECKS_VALUES,
     ),
     Scenario(
         "error_model_stream",
-        _said(messages=user("Say hello."), model="no-such-model", stream=True),
+        _with_messages(messages=user("Say hello."), model="no-such-model", stream=True),
         servers=_CHECKS_VALUES,
     ),
     Scenario("error_key", _one("Say hello."), key="not-the-key"),
@@ -347,13 +347,13 @@ def _method(client: Any, name: Method) -> Any:
 def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[Any]:
     """Run a scenario with a sync client; an API error is a result as well, and ends it."""
     results: list[Any] = []
-    journey = scenario.calls()
+    conversation = scenario.calls()
     try:
-        method, body = next(journey)
+        method, body = next(conversation)
         while True:
             result = _method(client, method)(**_body(scenario, body, model))
             results.append(list(result) if body.get("stream") else result)
-            method, body = journey.send(results[-1])
+            method, body = conversation.send(results[-1])
     except StopIteration:
         return results
     except (openai.OpenAIError, *CONNECTION_ERRORS) as error:
@@ -363,14 +363,14 @@ def play(scenario: Scenario, client: Any, *, model: str | None = None) -> list[A
 async def play_async(scenario: Scenario, client: Any, *, model: str | None = None) -> list[Any]:
     """Run a scenario with an async client."""
     results: list[Any] = []
-    journey = scenario.calls()
+    conversation = scenario.calls()
     try:
-        method, body = next(journey)
+        method, body = next(conversation)
         while True:
             sent = _method(client, method)(**_body(scenario, body, model))
             result = await sent if inspect.isawaitable(sent) else sent
             results.append([chunk async for chunk in result] if body.get("stream") else result)
-            method, body = journey.send(results[-1])
+            method, body = conversation.send(results[-1])
     except StopIteration:
         return results
     except (openai.OpenAIError, *CONNECTION_ERRORS) as error:

@@ -67,7 +67,7 @@ def custom(k: int | str, text: str = "free text") -> Item:
     }
 
 
-def said(text: str, phase: str | None = "commentary") -> Item:
+def message_item(text: str, phase: str | None = "commentary") -> Item:
     """Make a message item."""
     part = {"type": "output_text", "text": text, "annotations": []}
     phases = {} if phase is None else {"phase": phase}
@@ -86,7 +86,7 @@ def without_ids(items: Iterable[Item]) -> list[Item]:
     return [{key: value for key, value in item.items() if key != "id"} for item in items]
 
 
-def thoughts(output: Iterable[Item]) -> list[Item]:
+def reasoning_items(output: Iterable[Item]) -> list[Item]:
     """Return the reasoning items of an output, in the form in which they are put back."""
     return without_ids(item for item in output if item["type"] == "reasoning")
 
@@ -206,7 +206,7 @@ def answered(message: Item) -> list[Item]:
     ]
 
 
-def spoken(input_: Sequence[Item]) -> list[str]:
+def item_kinds(input_: Sequence[Item]) -> list[str]:
     """Return the kinds of the items of an input, abbreviated."""
     return [item.get("type") or item["role"] for item in input_]
 

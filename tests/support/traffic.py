@@ -64,7 +64,7 @@ class Totals:
     losses: Counter[str] = field(default_factory=Counter)
     features: Counter[str] = field(default_factory=Counter)
     shutdowns: Counter[str] = field(default_factory=Counter)
-    one_way: int = 0
+    responses_only: int = 0
     more_requests: int = 0
     usage: int = 0
     prompt_tokens: int = 0
@@ -83,7 +83,7 @@ class Kind:
     losses: str = ""
     features: tuple[str, ...] = ()
     shutdown: str = ""
-    one_way: bool = False
+    responses_only: bool = False
     n: int = 1
     turns: int = 0
     name: bool = False
@@ -117,16 +117,16 @@ KINDS = (
     Kind(10, "gpt-4o-mini", {"frequency_penalty": 0.5, "presence_penalty": 0}, "with settings", "drop frequency_penalty",
          shutdown="2027-01-14"),
     Kind(10, "gpt-4o-mini", {}, "with settings", "emulate name", shutdown="2027-01-14", name=True),
-    Kind(10, "gpt-5.6-sol", {"tools": [WEATHER], "reasoning_effort": "low"}, features=("tools", "tools with reasoning"), one_way=True),
+    Kind(10, "gpt-5.6-sol", {"tools": [WEATHER], "reasoning_effort": "low"}, features=("tools", "tools with reasoning"), responses_only=True),
     Kind(5, "gpt-5.6-sol", {"tools": [WEATHER], "reasoning_effort": "low", "seed": 3}, "with settings", "drop seed",
-         features=("tools", "tools with reasoning"), one_way=True),
+         features=("tools", "tools with reasoning"), responses_only=True),
     Kind(8, "gpt-audio", {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "stays", kept="model",
          features=("audio out",)),
     Kind(4, "gpt-4o", {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "with breaking settings",
          "drop audio + drop modalities", features=("audio out",), shutdown="2027-01-14"),
     Kind(4, "gpt-4o", {"logit_bias": {"1": 9}, "n": 2, "seed": 1}, "with breaking settings", "emulate n + drop logit_bias + drop seed",
          features=("several answers",), shutdown="2027-01-14", n=2),
-    Kind(4, "o1-pro", {}, shutdown="2026-10-23", one_way=True),
+    Kind(4, "o1-pro", {}, shutdown="2026-10-23", responses_only=True),
     Kind(4, "gpt-4o-mini", {"response_format": {"type": "xml"}}, "stays", kept="response_format.type", shutdown="2027-01-14"),
     Kind(4, "ft:gpt-4o-mini:acme:support:Ab12Cd34", {"acme_trace": "x"}, shutdown="2027-01-14"),
 )  # fmt: skip
@@ -220,7 +220,7 @@ def _expect(kind: Kind, totals: Totals) -> None:
         if key:
             table[key] += 1
     totals.features.update(kind.features)
-    totals.one_way += kind.one_way
+    totals.responses_only += kind.responses_only
     totals.more_requests += kind.n - 1 if kind.fate == "with settings" else 0
 
 
@@ -267,9 +267,9 @@ def differences(document: Json, totals: Totals) -> list[str]:
         ),
         "features": (by(document["features"], "feature"), dict(totals.features)),
         "shutdowns": (by(document["shutdowns"], "date"), dict(totals.shutdowns)),
-        "one way": (
+        "Responses only": (
             sum(row["one_way"]["requests"] for row in document["models"] if row["one_way"]),
-            totals.one_way,
+            totals.responses_only,
         ),
         "more requests": (
             several["now"]["more_requests"] + several["with_settings"]["more_requests"],

@@ -20,7 +20,7 @@ from adapter._http.memory_scope import memory_scope_of
 from adapter._memory.keys import server_digest, store_keys
 from tests.support.answers import response
 from tests.support.http import SDK, http
-from tests.support.tool_loop import TOOL, answered, call, random_id, reasoning, spoken
+from tests.support.tool_loop import TOOL, answered, call, item_kinds, random_id, reasoning
 
 needs_callable_keys = pytest.mark.skipif(SDK < (2, 0), reason="this SDK takes no callable as a key")
 
@@ -106,8 +106,8 @@ def test_a_token_that_isnt_the_fetched_one_counts_whole() -> None:
 def test_no_header_can_be_written_that_stands_for_claims() -> None:
     """What claims are written as has a line break in it, which no header has."""
     whose = _scope({"Authorization": f"Bearer {ALICE}"}, token=ALICE)
-    said = json.dumps({"iss": None, "tid": "t1", "sub": "alice"})
-    assert whose != _scope({"Authorization": said})
+    message_item = json.dumps({"iss": None, "tid": "t1", "sub": "alice"})
+    assert whose != _scope({"Authorization": message_item})
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def _recalled(
 
     for given, messages, more in zip((one, other), histories, extra, strict=True):
         asyncio.run(ask(given, messages, more))
-    return "reasoning" in spoken(sent[-1]["input"])
+    return "reasoning" in item_kinds(sent[-1]["input"])
 
 
 def _plain(**given: Any) -> Any:
