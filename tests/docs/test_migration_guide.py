@@ -56,7 +56,7 @@ SAYS = {
     6: ["3 calls in 1 file", "3 moves as is", "seed dropped, 1×", "4 passed"],
     7: ["A value was written to the sqlite store and read back"],
     8: [
-        "/responses         The route is there",
+        "/responses         The endpoint exists",
         "Where is my parcel? Indeed.",
         "responses->responses      9",
     ],

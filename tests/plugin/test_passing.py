@@ -178,6 +178,22 @@ def test_a_mocks_reply_is_recorded(server: Loopback, tmp_path: Path) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_plain_client_over_the_adapters_transport_is_recorded(
+    server: Loopback, tmp_path: Path
+) -> None:
+    """Its requests lack the SDK's header, and are recognised by the adapter's transport."""
+    path = tmp_path / "it.responses.yaml"
+    for record in (True, False):
+        with (
+            HTTP.Client(transport=adapter.Transport(Own())) as client,
+            adapter.use(backend="responses"),
+            use_cassette(path, record=record),
+        ):
+            reply = client.post(f"{server.base_url}/chat/completions", json=CALL)
+            assert reply.json()["choices"][0]["message"]["content"] == SAID
+    assert paths(server) == ["/v1/responses"]
+
+
 # Requests that bypass the cassette
 
 
