@@ -44,8 +44,9 @@ class Person(BaseModel):
 PERSON = {"": "Person", "name": "Paris", "age": 42, "tags": ["Paris"]}
 
 
+# The docstring is recorded in the cassettes.
 class Fussy(BaseModel):
-    """A person whose first name is never accepted."""
+    """A person whose first name is never good enough."""
 
     name: str = "nobody"
 

@@ -39,8 +39,9 @@ SIZES = dict.fromkeys(
 )
 
 
+# The docstring is recorded in the cassettes.
 class Person(BaseModel):
-    """A person."""
+    """Somebody."""
 
     name: str
     age: int

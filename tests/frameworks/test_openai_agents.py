@@ -48,8 +48,9 @@ USAGE = ModelSettings(include_usage=True)
 set_tracing_disabled(True)
 
 
+# The docstring is recorded in the cassettes.
 class Person(BaseModel):
-    """Be the result type of an agent."""
+    """Be the result that an agent is asked for."""
 
     name: str
     age: int
@@ -71,9 +72,10 @@ def find_order(order: int) -> str:
     return json.dumps({"order": order, "parcel": "LX-77"})
 
 
+# The docstring is recorded in the cassettes.
 @function_tool
 def track_parcel(parcel: str) -> str:
-    """Return where a parcel is."""
+    """Say where a parcel is."""
     return json.dumps({"parcel": parcel, "at": "Lyon"})
 
 

@@ -24,8 +24,9 @@ HELLO = "Hello! I am a tiny scripted model, so this reply is always the same."
 SUNNY = "It is sunny and 21 degrees in Paris today :)"
 
 
+# The docstring is recorded in the cassettes.
 class Person(BaseModel):
-    """A person."""
+    """Somebody."""
 
     name: str
     age: int

@@ -32,8 +32,9 @@ Method = Literal["create", "parse"]
 Conversation = Generator[tuple[Method, Mapping[str, Any]], Any, None]
 
 
+# The docstring is recorded in the cassettes.
 class Person(BaseModel):
-    """Be the model that is passed to `parse`; the scripted replies happen to fit it."""
+    """Be the model that `parse` is asked for; the scripted replies happen to fit it."""
 
     name: str
     age: int
