@@ -1,4 +1,4 @@
-"""What is kept from call to call is bounded by bytes, whatever names callers invent, and holds no key of theirs."""
+"""Caches that live from call to call are bounded in bytes, and hold no key of a caller."""
 
 from __future__ import annotations
 
@@ -30,13 +30,20 @@ from tests.support.ways_in import CHAT_COMPLETION
 LONG = 200_000
 USER = {"role": "user", "content": "x"}
 CALL = {"role": "assistant", "content": None, "tool_calls": [
-    {"id": "call_" + "a1B2c3D4e5F6g7H8", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    {
+        "id": "call_" + "a1B2c3D4e5F6g7H8", "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+    },
 ]}  # fmt: skip
-RESULT = {"role": "tool", "tool_call_id": CALL["tool_calls"][0]["id"], "content": "y"}  # type: ignore[index]
+RESULT = {
+    "role": "tool",
+    "tool_call_id": CALL["tool_calls"][0]["id"],  # type: ignore[index]
+    "content": "y",
+}
 
 
 def mock(request: Any) -> Any:
-    """Be a server without `/responses` for one path, one that refuses encrypted reasoning for another, else one that answers."""
+    """Answer as servers without `/responses`, ones that refuse reasoning, and others, by path."""
     body = json.loads(request.content)
     if not request.url.path.endswith("/responses"):
         return http.Response(200, json=CHAT_COMPLETION)
@@ -54,9 +61,9 @@ KINDS = ("client", "install", "transport")
 
 
 def client_of(kind: str, *, asynchronous: bool, **given: Any) -> Any:
-    """Make an adapted client in one of the ways."""
+    """Make an adapted client of a kind."""
     in_force = Settings(backend="responses", on_bug="raise", carry_reasoning="always")
-    sdk, ours, library, wrap = (
+    sdk, adapted_class, library, wrap = (
         (openai.AsyncOpenAI, adapter.AsyncOpenAI, http.AsyncClient, adapter.AsyncTransport)
         if asynchronous
         else (openai.OpenAI, adapter.OpenAI, http.Client, adapter.Transport)
@@ -66,14 +73,14 @@ def client_of(kind: str, *, asynchronous: bool, **given: Any) -> Any:
         return sdk(**given, http_client=library(transport=wrap(transport, settings=in_force)))
     given["http_client"] = library(transport=transport)
     return (
-        ours(**given, settings=in_force)
+        adapted_class(**given, settings=in_force)
         if kind == "client"
         else adapter.install(sdk(**given), in_force)
     )
 
 
 def call(kind: str, *, asynchronous: bool, bodies: list[dict[str, Any]], **given: Any) -> None:
-    """Make calls with a client, and let go of it."""
+    """Make calls with a client, and drop it."""
     if not asynchronous:
         with client_of(kind, asynchronous=False, **given) as client:
             for body in bodies:
@@ -96,7 +103,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 @each_way
 @each_kind
 def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> None:
-    key = secrets.token_hex(12)  # made here, so that no constant of a function holds it
+    key = secrets.token_hex(12)  # random, so that no constant of a function holds it
     bodies = [
         {"model": "gpt-5.4", "messages": [USER, CALL, RESULT]},
         {
@@ -109,9 +116,11 @@ def test_no_key_of_a_client_outlives_it(kind: str, *, asynchronous: bool) -> Non
     ]
     for place in ("refusing", "missing", "plain"):
         call(
-            kind, asynchronous=asynchronous, bodies=bodies, api_key=key, organization=key, project=key, max_retries=0,
+            kind, asynchronous=asynchronous, bodies=bodies, api_key=key, organization=key,
+            project=key, max_retries=0,
             base_url=f"https://{key}:{key}@api.test/{place}/{key}/v1",
-            default_headers={"x-api-key": key, "api-key": key, "ocp-apim-subscription-key": key}, default_query={"code": key},
+            default_headers={"x-api-key": key, "api-key": key, "ocp-apim-subscription-key": key},
+            default_query={"code": key},
         )  # fmt: skip
     gc.collect()
     found = {
@@ -129,7 +138,8 @@ def test_long_names_are_not_kept(kind: str, *, asynchronous: bool) -> None:
     def names(count: int) -> list[dict[str, Any]]:
         return [
             {
-                "model": f"m{k}" + "x" * LONG, "messages": [USER, CALL, RESULT], "user": f"u{k}" + "x" * LONG,
+                "model": f"m{k}" + "x" * LONG, "messages": [USER, CALL, RESULT],
+                "user": f"u{k}" + "x" * LONG,
                 "metadata": {f"k{k}" + "x" * 1000: "v"}, "extra_body": {f"e{k}" + "x" * LONG: 1},
             }
             for k in range(count)

@@ -1,4 +1,7 @@
-"""What a call sends is fixed when it is made: the caller may change what it gave before it is sent again."""
+"""What a call sends is fixed when it is made, though the caller changes its arguments later.
+
+See docs/edge-cases.md#changes-between-retries.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ def test_a_fallback_sends_what_the_call_was(way: Way, change: str) -> None:
 @pytest.mark.parametrize("change", ["a message's text", "a part's text", "one more message"])
 @pytest.mark.parametrize("settings", [None, Settings()], ids=["native", "off"])
 def test_the_sdk_fixes_messages_as_well(sdk: Sdk, change: str, settings: Settings | None) -> None:
-    """Show what the SDK does by itself, which is what a call to Chat Completions does."""
+    """The SDK does it by itself, and so does a call that is routed to Chat."""
     given = _given()
     seen: list[Request] = []
 

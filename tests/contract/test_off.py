@@ -1,4 +1,4 @@
-"""Off means off: on the choice `chat`, bytes leave and come back as they do without the adapter."""
+"""Off means off: routed to Chat, requests and replies are the same bytes as without the adapter."""
 
 from __future__ import annotations
 
@@ -60,8 +60,10 @@ TOOL = {
     "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
 }
 EVERYTHING = {
-    "n": 2, "stop": ["a"], "seed": 7, "logit_bias": {"1": 2}, "tools": [TOOL], "tool_choice": "auto", "temperature": 0.5,
-    "extra_query": {"q": "a b"}, "extra_headers": {"X-Mine": "yes"}, "extra_body": {"mine": {"ünï": "😀"}},
+    "n": 2, "stop": ["a"], "seed": 7, "logit_bias": {"1": 2}, "tools": [TOOL],
+    "tool_choice": "auto", "temperature": 0.5,
+    "extra_query": {"q": "a b"}, "extra_headers": {"X-Mine": "yes"},
+    "extra_body": {"mine": {"ünï": "😀"}},
 }  # fmt: skip
 CALLS: dict[str, Callable[..., Any]] = {
     "create": lambda one, client, **more: one.create(client, **more),
@@ -98,8 +100,8 @@ def test_the_same_bytes_leave(sdk: Sdk, loopback: Loopback, call: str, choice: s
     if call == "create with everything" and more:
         more = {"extra_headers": {**EVERYTHING["extra_headers"], **more["extra_headers"]}}
     CALLS[call](sdk, sdk.client(loopback, settings), **more)
-    native, ours = loopback.requests
-    assert same_request(native, ours)
+    native, adapted_request = loopback.requests
+    assert same_request(native, adapted_request)
 
 
 @pytest.mark.parametrize("call", ["create", "stream"])
@@ -130,7 +132,7 @@ REPLIES = {
 
 
 def outcome(one: Sdk, client: Any) -> Any:
-    """Return all that the caller can see of a reply."""
+    """Return everything that the caller can see of a reply."""
     try:
         got = one.run(client.chat.completions.with_raw_response.create(**CALL))
     except openai.APIStatusError as raised:
@@ -277,8 +279,8 @@ def test_a_plain_client_that_shares_the_http_client_is_untouched(
     sdk.create(alone)
     sdk.create(sharing)
     sdk.create(adapted)
-    native, ours, moved = loopback.requests
-    assert same_request(native, ours)
+    native, adapted_request, moved = loopback.requests
+    assert same_request(native, adapted_request)
     assert moved.path == "/v1/responses"
     assert not hasattr(sharing, "_adapter_settings")
 
@@ -349,17 +351,17 @@ def test_other_endpoints_are_untouched(sdk: Sdk, loopback: Loopback, call: str) 
     loopback.answer = listing
     expected = OTHERS[call](sdk, sdk.client(loopback, plain=True))
     got = OTHERS[call](sdk, sdk.client(loopback, "responses"))
-    native, ours = loopback.requests
+    native, adapted_request = loopback.requests
     strip = (
         {"content-type", "content-length"} if call == "files" else set()
-    )  # a multipart boundary is drawn by lot
+    )  # multipart boundaries are random
     if strip:
         assert [h for h in native.headers if h[0].lower() not in strip] == [
-            h for h in ours.headers if h[0].lower() not in strip
+            h for h in adapted_request.headers if h[0].lower() not in strip
         ]
-        assert (native.path, native.query) == (ours.path, ours.query)
+        assert (native.path, native.query) == (adapted_request.path, adapted_request.query)
     else:
-        assert same_request(native, ours)
+        assert same_request(native, adapted_request)
     assert repr(got) == repr(expected) or type(got) is type(expected)
 
 
@@ -370,7 +372,7 @@ def test_a_plain_http_client_with_the_transport_set_to_chat(loopback: Loopback) 
     url = f"{loopback.base_url}/chat/completions"
     with http.Client(headers=headers) as native:
         expected = native.post(url, json=CALL)
-    with http.Client(transport=adapter.Transport(), headers=headers) as ours:
-        got = ours.post(url, json=CALL)
+    with http.Client(transport=adapter.Transport(), headers=headers) as adapted_request:
+        got = adapted_request.post(url, json=CALL)
     assert same_request(*loopback.requests)
     assert (got.headers.raw, got.content) == (expected.headers.raw, expected.content)

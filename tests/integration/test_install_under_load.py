@@ -58,7 +58,8 @@ def _raw(client: Any) -> str:
 
 
 SYNC: dict[str, Callable[[Any], str]] = {
-    "whole": _whole, "stream": _stream, "with_options": _derived, "copy": _copied, "named": _named, "raw": _raw,
+    "whole": _whole, "stream": _stream, "with_options": _derived, "copy": _copied, "named": _named,
+    "raw": _raw,
 }  # fmt: skip
 
 

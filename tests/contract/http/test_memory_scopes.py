@@ -1,4 +1,4 @@
-"""Whose turns a call is about: by headers, tokens and what a gateway says, at the last moment before a request is sent."""
+"""The memory scope of a call: by headers, tokens and a gateway's tenants, as a request is sent."""
 
 from __future__ import annotations
 
@@ -67,8 +67,12 @@ ALICE, BOB = jwt(sub="alice", tid="t1"), jwt(sub="bob", tid="t1")
         ("a.W10.c", "a.W10.d", False),
         (f"{ALICE}.x", f"{ALICE}.y", False),
     ],
-    ids=["renewed", "without a tenant", "another subject", "another tenant", "a tenant more", "another issuer", "no subject", "an empty subject",
-         "a list", "a number", "opaque", "no JSON", "no object", "four parts"],
+    ids=[
+        "renewed", "without a tenant", "another subject", "another tenant", "a tenant more",
+        "another issuer", "no subject", "an empty subject", "a list", "a number", "opaque",
+        "no JSON",
+        "no object", "four parts",
+    ],
 )  # fmt: skip
 def test_a_fetched_token_counts_by_its_claims(one: str, other: str, *, same: bool) -> None:
     scopes = {_scope({"Authorization": f"Bearer {token}"}, token=token) for token in (one, other)}
@@ -103,11 +107,11 @@ def test_a_token_that_isnt_the_fetched_one_counts_whole() -> None:
     )
 
 
-def test_no_header_can_be_written_that_stands_for_claims() -> None:
-    """What claims are written as has a line break in it, which no header has."""
-    whose = _scope({"Authorization": f"Bearer {ALICE}"}, token=ALICE)
-    message_item = json.dumps({"iss": None, "tid": "t1", "sub": "alice"})
-    assert whose != _scope({"Authorization": message_item})
+def test_no_header_equals_claims() -> None:
+    """The form of claims begins with a line break, which no header has."""
+    scope = _scope({"Authorization": f"Bearer {ALICE}"}, token=ALICE)
+    claims = json.dumps({"iss": None, "tid": "t1", "sub": "alice"})
+    assert scope != _scope({"Authorization": claims})
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_every_credential_counts_with_all_its_values(name: str) -> None:
     assert len({memory_scope_of(one, None, token=None) for one in requests}) == 3
 
 
-def test_headers_that_tell_tenants_apart() -> None:
+def test_headers_that_distinguish_tenants() -> None:
     one, other = ({"X-Tenant": name, "X-Trace": secrets.token_hex(4)} for name in ("a", "b"))
     assert _scope(one) == _scope(other) == _scope({})
     assert len({_scope(sent, tenants=(b"x-tenant",)) for sent in (one, other, {})}) == 3
@@ -133,7 +137,7 @@ def test_headers_that_tell_tenants_apart() -> None:
 
 def test_a_named_scope_keeps_tenants_apart_too() -> None:
     url = "https://api.test/v1/chat/completions"
-    whose = [
+    scope = [
         memory_scope_of(
             http.Request("POST", url, headers={"x-tenant": name}),
             None,
@@ -142,7 +146,7 @@ def test_a_named_scope_keeps_tenants_apart_too() -> None:
         )
         for name in ("a", "b")
     ]
-    assert len({store_keys(one, "ours", "gpt-5", ("turn",))[0] for one in whose}) == 2
+    assert len({store_keys(one, "ours", "gpt-5", ("turn",))[0] for one in scope}) == 2
 
 
 def test_digests_alone_are_kept() -> None:
@@ -151,10 +155,10 @@ def test_digests_alone_are_kept() -> None:
     request = http.Request(
         "POST", f"https://{secret}.test/v1/chat/completions?code={secret}", headers=sent
     )
-    whose = memory_scope_of(request, secret, token=secret, tenants=(b"x-tenant",))
-    assert secret not in repr(whose[1:])
-    assert secret not in server_digest(whose)
-    assert secret not in repr(store_keys(whose, None, "gpt-5", ("turn",)))
+    scope = memory_scope_of(request, secret, token=secret, tenants=(b"x-tenant",))
+    assert secret not in repr(scope[1:])
+    assert secret not in server_digest(scope)
+    assert secret not in repr(store_keys(scope, None, "gpt-5", ("turn",)))
 
 
 # Through the clients
@@ -163,7 +167,10 @@ def test_digests_alone_are_kept() -> None:
 def _recalled(
     one: Any, other: Any, *, asynchronous: bool, settings: Any = None, extra: Any = ({}, {})
 ) -> bool:
-    """Tell whether what one client's call brought is put back into another's; each is given as a class and its arguments."""
+    """Return whether one client's reasoning is put back into another's call.
+
+    Both are given as a class and its arguments.
+    """
     sent: list[Any] = []
 
     def handle(request: Any) -> Any:
@@ -187,9 +194,9 @@ def _recalled(
         library = http.AsyncClient if asynchronous else http.Client
         transport, prefix = http.MockTransport(handle), "Async" if asynchronous else ""
         if kind == "transport":
-            way_in = getattr(adapter, f"{prefix}Transport")(transport, settings=chosen)
+            wrapped = getattr(adapter, f"{prefix}Transport")(transport, settings=chosen)
             client = getattr(openai, f"{prefix}OpenAI")(
-                **arguments, http_client=library(transport=way_in)
+                **arguments, http_client=library(transport=wrapped)
             )
         elif kind.startswith("installed "):
             plain = getattr(openai, prefix + kind.removeprefix("installed "))
@@ -256,7 +263,7 @@ each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", 
     [("alice", "alice", True), ("alice", "bob", False)],
     ids=["renewed", "another"],
 )
-def test_what_our_client_has_fetched(
+def test_a_token_that_the_client_fetched(
     which: str, way: str, one: str, other: str, *, same: bool, asynchronous: bool
 ) -> None:
     make = _azure if which == "azure_ad_token_provider" else _plain
@@ -302,14 +309,14 @@ def _fixed() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("one", "other", "extra"), list(_fixed()))
 def test_any_other_token_counts_whole(one: Any, other: Any, extra: Any) -> None:
-    """The claims agree, and say nothing: whoever writes the header has written them."""
+    """The claims agree, and prove nothing: the caller may have written them."""
     assert not _recalled(one, other, asynchronous=False, extra=extra)
     assert _recalled(one, one, asynchronous=False, extra=(extra[0], extra[0]))
 
 
 @needs_callable_keys
 @each_mode
-def test_keys_of_a_callable_that_say_nothing_count_whole(*, asynchronous: bool) -> None:
+def test_opaque_keys_of_a_callable_count_whole(*, asynchronous: bool) -> None:
     given = [
         _plain(api_key=_provider(key, asynchronous=asynchronous)) for key in ("first", "second")
     ]

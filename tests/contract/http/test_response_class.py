@@ -1,4 +1,7 @@
-"""Replies that a way in makes are read like the HTTP library's own: the same bytes, flags, errors and moments, whatever is done to them."""
+"""Replies made by the adapter are read like the HTTP library's own.
+
+The same bytes, flags, errors and moments, in every order of reading them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ HEADERS = [("Content-Type", "application/json; charset=utf-8"), ("X-Request-Id",
 
 
 class Pieces(http.SyncByteStream, http.AsyncByteStream):
-    """A body; `error` comes at its end."""
+    """A body, which may end with an error."""
 
     def __init__(self, pieces: list[bytes], error: Exception | None) -> None:
         self.pieces, self.error, self.closed, self.begun = pieces, error, 0, 0
@@ -52,8 +55,8 @@ class Pieces(http.SyncByteStream, http.AsyncByteStream):
         self.closed += 1
 
 
-class Put(http.SyncByteStream, http.AsyncByteStream):
-    """What somebody puts around a reply's stream, to see what passes."""
+class Wrapped(http.SyncByteStream, http.AsyncByteStream):
+    """A wrapper that hooks put around a reply's stream, to see what passes."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.seen = stream, b""
@@ -76,13 +79,13 @@ class Put(http.SyncByteStream, http.AsyncByteStream):
 
 
 class Transport(http.BaseTransport, http.AsyncBaseTransport):
-    """Reply with the library's own response, or with one of ours."""
+    """Replies with the library's own response, or with a fast one."""
 
-    def __init__(self, pieces: list[bytes], *, ours: bool, error: Exception | None = None) -> None:
-        self.stream, self.ours = Pieces(pieces, error), ours
+    def __init__(self, pieces: list[bytes], *, fast: bool, error: Exception | None = None) -> None:
+        self.stream, self.fast = Pieces(pieces, error), fast
 
     def handle_request(self, request: Any) -> Any:
-        if not self.ours:
+        if not self.fast:
             return http.Response(200, headers=HEADERS, stream=self.stream)
         made = library_of(request).reply(200, http.Headers(HEADERS), self.stream, {})
         assert isinstance(made, FastResponse)
@@ -98,7 +101,7 @@ class Transport(http.BaseTransport, http.AsyncBaseTransport):
 def tried(step: Callable[[], Any]) -> Any:
     try:
         return step()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is compared
+    except Exception as error:  # noqa: BLE001  # any error is compared
         return type(error), str(error), getattr(error, "request", None) is not None
 
 
@@ -111,19 +114,21 @@ async def atried(step: Callable[[], Any]) -> Any:
 
 def state(reply: Any, stream: Pieces) -> Json:
     return {
-        "closed": reply.is_closed, "consumed": reply.is_stream_consumed, "bytes": reply.num_bytes_downloaded, "closes": stream.closed,
-        "elapsed": isinstance(tried(lambda: reply.elapsed), tuple), "content": tried(lambda: reply.content),
+        "closed": reply.is_closed, "consumed": reply.is_stream_consumed,
+        "bytes": reply.num_bytes_downloaded, "closes": stream.closed,
+        "elapsed": isinstance(tried(lambda: reply.elapsed), tuple),
+        "content": tried(lambda: reply.content),
         "text": tried(lambda: reply.text), "status": reply.status_code, "encoding": reply.encoding,
         "headers": reply.headers.multi_items(), "repr": repr(reply), "history": reply.history,
     }  # fmt: skip
 
 
 def wrap(reply: Any) -> None:
-    reply.stream = Put(reply.stream)
+    reply.stream = Wrapped(reply.stream)
 
 
 def unread(reply: Any) -> Any:
-    """Begin to read, and leave."""
+    """Begin to read, and stop."""
     pieces = reply.iter_bytes()
     first = next(pieces, None)
     pieces.close()
@@ -192,9 +197,9 @@ def failing() -> Exception:
 
 
 def in_sync(
-    pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool
+    pieces: list[bytes], order: list[str], error: Exception | None, *, fast: bool
 ) -> list[Any]:
-    transport = Transport(pieces, ours=ours, error=error)
+    transport = Transport(pieces, fast=fast, error=error)
     with http.Client(transport=transport) as client:
         reply = client.send(client.build_request("GET", "http://x/"), stream=True)
         seen: list[Any] = [state(reply, transport.stream)]
@@ -205,9 +210,9 @@ def in_sync(
 
 
 async def in_async(
-    pieces: list[bytes], order: list[str], error: Exception | None, *, ours: bool
+    pieces: list[bytes], order: list[str], error: Exception | None, *, fast: bool
 ) -> list[Any]:
-    transport = Transport(pieces, ours=ours, error=error)
+    transport = Transport(pieces, fast=fast, error=error)
     async with http.AsyncClient(transport=transport) as client:
         reply = await client.send(client.build_request("GET", "http://x/"), stream=True)
         seen: list[Any] = [state(reply, transport.stream)]
@@ -218,35 +223,35 @@ async def in_async(
 
 
 @pytest.mark.parametrize(
-    "error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"]
+    "error", [None, failing, lambda: ValueError("bug")], ids=["sound", "broken off", "a bug"]
 )
 @pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("order", SYNC_ORDERS, ids=" ".join)
 def test_in_sync(order: list[str], kind: str, error: Any) -> None:
-    ours, own = (
-        in_sync(PIECES[kind], order, error and error(), ours=which) for which in (True, False)
+    fast, own = (
+        in_sync(PIECES[kind], order, error and error(), fast=which) for which in (True, False)
     )
-    assert ours == own
+    assert fast == own
 
 
 @pytest.mark.parametrize(
-    "error", [None, failing, lambda: ValueError("ours")], ids=["sound", "broken off", "a bug"]
+    "error", [None, failing, lambda: ValueError("bug")], ids=["sound", "broken off", "a bug"]
 )
 @pytest.mark.parametrize("kind", PIECES)
 @pytest.mark.parametrize("order", ASYNC_ORDERS, ids=" ".join)
 def test_in_async(order: list[str], kind: str, error: Any) -> None:
-    ours, own = (
-        asyncio.run(in_async(PIECES[kind], order, error and error(), ours=which))
+    fast, own = (
+        asyncio.run(in_async(PIECES[kind], order, error and error(), fast=which))
         for which in (True, False)
     )
-    assert ours == own
+    assert fast == own
 
 
 @pytest.mark.parametrize(
     "again", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickled", "copied", "copied deeply"]
 )
 def test_copies_are_the_librarys_own(again: Any) -> None:
-    with http.Client(transport=Transport([BODY], ours=True)) as client:
+    with http.Client(transport=Transport([BODY], fast=True)) as client:
         reply = client.get("http://x/")
     made = pickle.loads(again(reply)) if again is pickle.dumps else again(reply)
     assert type(made) is http.Response
@@ -258,14 +263,14 @@ def test_copies_are_the_librarys_own(again: Any) -> None:
 
 def test_a_hook_reads_first() -> None:
     hooks: Any = {"response": [lambda reply: reply.read()]}
-    with http.Client(transport=Transport([BODY], ours=True), event_hooks=hooks) as client:
+    with http.Client(transport=Transport([BODY], fast=True), event_hooks=hooks) as client:
         reply = client.get("http://x/")
     assert reply.json() == VALUE
     assert reply.json() is not reply.json()
 
 
-def test_a_body_that_is_known_is_not_gone_through() -> None:
-    transport = Transport([BODY], ours=True)
+def test_a_known_body_is_not_iterated() -> None:
+    transport = Transport([BODY], fast=True)
     with http.Client(transport=transport) as client:
         reply = client.get("http://x/")
     value = reply._json_value
@@ -275,10 +280,10 @@ def test_a_body_that_is_known_is_not_gone_through() -> None:
 
 
 def test_a_library_that_keeps_its_streams_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where what a client puts around a stream isn't known, the library's own methods read."""
+    """If the wrapper that clients put around a stream is unknown, the library's methods read."""
     made, transport = (
         library_of(http.Request("GET", "http://x/")).FastResponse,
-        Transport([BODY], ours=True),
+        Transport([BODY], fast=True),
     )
     monkeypatch.setattr(made, "_bound_class", None)
     with http.Client(transport=transport) as client:

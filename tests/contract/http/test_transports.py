@@ -44,12 +44,12 @@ def body(loopback: Loopback) -> dict[str, Any]:
     }
 
 
-def said(reply: Any) -> Any:
+def content_of(reply: Any) -> Any:
     return reply.json()["choices"][0]["message"]["content"]
 
 
-class Closable(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc]  # known at run time
-    """Count how often it was closed, entered and left."""
+class Closable(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc]
+    """Counts how often it was closed, entered and exited."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -93,17 +93,17 @@ def test_one_object_serves_both(loopback: Loopback, kind: Any, library: Any) -> 
 
     async def ask() -> str:
         async with library.AsyncClient(transport=transport) as client:
-            return str(said(await client.post(**body(loopback))))
+            return str(content_of(await client.post(**body(loopback))))
 
     with library.Client(transport=transport) as client:
-        assert said(client.post(**body(loopback))) == "Hello there"
+        assert content_of(client.post(**body(loopback))) == "Hello there"
         assert asyncio.run(ask()) == "Hello there"
-        assert said(client.post(**body(loopback))) == "Hello there"
+        assert content_of(client.post(**body(loopback))) == "Hello there"
     assert paths(loopback) == [RESPONSES] * 3
 
 
 def test_the_sdks_clients_share_one(loopback: Loopback) -> None:
-    given: Any = {"transport": adapter.Transport(settings=ON)}  # as libraries hand them on
+    given: Any = {"transport": adapter.Transport(settings=ON)}  # as libraries pass it on
 
     async def ask() -> str:
         async with openai.AsyncOpenAI(
@@ -126,7 +126,7 @@ def test_clients_of_both_libraries_share_one(loopback: Loopback) -> None:
     for library in (*LIBRARIES, *LIBRARIES):
         reply = library.Client(transport=transport).post(**body(loopback))
         assert isinstance(reply, library.Response)
-        assert said(reply) == "Hello there"
+        assert content_of(reply) == "Hello there"
     transport.close()
     assert len({request.connection for request in loopback.requests}) == 2
 
@@ -189,26 +189,44 @@ def serve(transport: Any, protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["sync", "async"])
-@pytest.mark.parametrize("how", ["inner", "async_inner", "AsyncTransport", "a transport of ours"])
+@pytest.mark.parametrize(
+    "how",
+    ["inner", "async_inner", "AsyncTransport", "a transport of the adapter"],
+)
 def test_one_with_both_protocols_serves_both(how: str, protocol: str) -> None:
     one = Closable()
-    way_in = {
+    wrapped = {
         "inner": lambda: adapter.Transport(one, settings=ON),
         "async_inner": lambda: adapter.Transport(async_inner=one, settings=ON),
         "AsyncTransport": lambda: adapter.AsyncTransport(one, settings=ON),
-        "a transport of ours": lambda: adapter.Transport(adapter.Transport(one, settings=ON)),
+        "a transport of the adapter": lambda: adapter.Transport(
+            adapter.Transport(one, settings=ON)
+        ),
     }[how]()
-    serve(way_in, protocol)
+    serve(wrapped, protocol)
     assert one.seen == {"sync": ["sync", "close"], "async": ["async", "aclose"]}[protocol]
 
 
 UNFIT: dict[str, tuple[Any, str, str]] = {
-    "a sync one, async": (lambda: adapter.Transport(Sync([])), "async", "Transport wraps Sync, {} async_inner={}.AsyncHTTPTransport"),
-    "an async one, sync": (lambda: adapter.Transport(async_inner=Async([])), "sync", "Transport wraps Async, {} inner={}.HTTPTransport"),
-    "an async one as inner, sync": (lambda: adapter.Transport(Async([])), "sync", "Transport wraps Async, {} inner={}.HTTPTransport"),
-    "AsyncTransport, sync": (lambda: adapter.AsyncTransport(Async([])), "sync", "AsyncTransport wraps Async, {} inner={}.HTTPTransport"),
+    "a sync one, async": (
+        lambda: adapter.Transport(Sync([])), "async",
+        "Transport wraps Sync, {} async_inner={}.AsyncHTTPTransport",
+    ),
+    "an async one, sync": (
+        lambda: adapter.Transport(async_inner=Async([])), "sync",
+        "Transport wraps Async, {} inner={}.HTTPTransport",
+    ),
+    "an async one as inner, sync": (
+        lambda: adapter.Transport(Async([])), "sync",
+        "Transport wraps Async, {} inner={}.HTTPTransport",
+    ),
+    "AsyncTransport, sync": (
+        lambda: adapter.AsyncTransport(Async([])), "sync",
+        "AsyncTransport wraps Async, {} inner={}.HTTPTransport",
+    ),
     "AsyncTransport of a sync one": (
-        lambda: adapter.AsyncTransport(Sync([])), "async", "AsyncTransport wraps Sync, {} async_inner={}.AsyncHTTPTransport",
+        lambda: adapter.AsyncTransport(Sync([])), "async",
+        "AsyncTransport wraps Sync, {} async_inner={}.AsyncHTTPTransport",
     ),
 }  # fmt: skip
 
@@ -242,7 +260,7 @@ def test_what_is_no_transport_is_a_type_error_at_once(case: str, argument: str) 
     assert str(raised.value) == f"expected a transport of httpx2 or httpx, got {got}"
 
 
-def test_an_unfit_one_is_told_of_through_the_sdk() -> None:
+def test_an_unsuitable_transport_is_named_through_the_sdk() -> None:
     client = openai.OpenAI(
         base_url="http://upstream.invalid/v1",
         api_key=KEY,
@@ -251,7 +269,7 @@ def test_an_unfit_one_is_told_of_through_the_sdk() -> None:
     )
     with pytest.raises(
         (TypeError, openai.APIConnectionError)
-    ) as raised:  # older SDKs wrap whatever a transport raises
+    ) as raised:  # older SDKs wrap any exception of a transport
         client.chat.completions.create(**CALL)
     assert "give inner=" in f"{raised.value} {raised.value.__cause__}"
 
@@ -261,27 +279,27 @@ def test_an_unfit_one_is_told_of_through_the_sdk() -> None:
 
 def test_close_closes_what_is_sync_and_aclose_both() -> None:
     seen: list[str] = []
-    way_in = adapter.Transport(Sync(seen), async_inner=Async(seen), settings=ON)
-    serve(way_in, "sync")
+    wrapped = adapter.Transport(Sync(seen), async_inner=Async(seen), settings=ON)
+    serve(wrapped, "sync")
     assert seen == ["sync", "close"]
-    serve(way_in, "async")
+    serve(wrapped, "async")
     assert sorted(seen[2:]) == ["aclose", "async", "close"]
     seen.clear()
-    way_in.close()
-    asyncio.run(way_in.aclose())
+    wrapped.close()
+    asyncio.run(wrapped.aclose())
     assert sorted(seen) == ["aclose", "close", "close"]
 
 
 def test_all_are_closed_though_one_fails() -> None:
     seen: list[str] = []
-    way_in = adapter.Transport(Sync(seen), async_inner=Async(seen))
+    wrapped = adapter.Transport(Sync(seen), async_inner=Async(seen))
 
     async def broken() -> None:
         raise OSError("no")
 
-    way_in._async_inner.aclose = broken
+    wrapped._async_inner.aclose = broken
     with pytest.raises(OSError, match="no"):
-        asyncio.run(way_in.aclose())
+        asyncio.run(wrapped.aclose())
     assert seen == ["close"]
 
 
@@ -289,29 +307,31 @@ def test_a_client_that_closes_leaves_the_other_working(loopback: Loopback) -> No
     transport = adapter.Transport(settings=ON)
 
     async def ask() -> None:
-        mine, theirs = http.AsyncClient(transport=transport), http.Client(transport=transport)
+        own, other = http.AsyncClient(transport=transport), http.Client(transport=transport)
         for _ in range(2):
-            assert said(await mine.post(**body(loopback))) == "Hello there"
-            assert said(await asyncio.to_thread(theirs.post, **body(loopback))) == "Hello there"
-            theirs.close()
-            theirs = http.Client(transport=transport)
-        await mine.aclose()
-        assert said(await asyncio.to_thread(theirs.post, **body(loopback))) == "Hello there"
-        theirs.close()
+            assert content_of(await own.post(**body(loopback))) == "Hello there"
+            assert (
+                content_of(await asyncio.to_thread(other.post, **body(loopback))) == "Hello there"
+            )
+            other.close()
+            other = http.Client(transport=transport)
+        await own.aclose()
+        assert content_of(await asyncio.to_thread(other.post, **body(loopback))) == "Hello there"
+        other.close()
 
     asyncio.run(ask())
     assert paths(loopback) == [RESPONSES] * 5
-    # The async client kept its connection, whatever the sync ones did.
+    # The async client kept its connection when the sync ones were closed.
     assert len({request.connection for request in loopback.requests[::2]}) == 2
 
 
 def test_what_was_never_used_is_closed(loopback: Loopback) -> None:
-    way_in = adapter.Transport()
-    way_in.close()
-    asyncio.run(way_in.aclose())
-    with way_in:
+    wrapped = adapter.Transport()
+    wrapped.close()
+    asyncio.run(wrapped.aclose())
+    with wrapped:
         pass
-    assert way_in._defaults == {}
+    assert wrapped._defaults == {}
 
 
 def test_the_pools_of_both_are_left_to_the_parent_at_a_fork() -> None:
@@ -342,5 +362,5 @@ def test_off_it_changes_nothing(loopback: Loopback) -> None:
     transport = adapter.Transport()
     serve_ = body(loopback)
     with http.Client(transport=transport) as client:
-        assert said(client.post(**serve_)) == "Native hello"
+        assert content_of(client.post(**serve_)) == "Native hello"
     assert paths(loopback) == [CHAT]

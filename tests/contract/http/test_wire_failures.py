@@ -1,4 +1,7 @@
-"""Failures that upstream says itself: raised where, and as what, Chat Completions raises them (docs/mapping.md#stream-errors)."""
+"""Failures that upstream reports: raised where, and as what, Chat's are raised.
+
+See docs/mapping.md#stream-errors.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def read_all(one: Sdk, client: Any) -> tuple[list[Any], Exception | None]:
     return seen, None
 
 
-# Failures that are said
+# Reported failures
 
 
 def first_events(count: int) -> list[bytes]:
@@ -51,13 +54,23 @@ def first_events(count: int) -> list[bytes]:
 
 
 FAILURES: dict[str, tuple[Callable[[], bytes], type[openai.APIStatusError], str]] = {
-    "flat": (lambda: event("error", code="rate_limit_exceeded", message="Slow down.", param=None), openai.RateLimitError, "rate_limit_exceeded"),
+    "flat": (
+        lambda: event("error", code="rate_limit_exceeded", message="Slow down.", param=None),
+        openai.RateLimitError, "rate_limit_exceeded",
+    ),
     "nested": (
-        lambda: event("error", error={"type": "insufficient_quota", "code": "insufficient_quota", "message": "No money."}),
+        lambda: event(
+            "error",
+            error={
+                "type": "insufficient_quota", "code": "insufficient_quota", "message": "No money.",
+            },
+        ),
         openai.RateLimitError, "insufficient_quota",
     ),
     "failed": (
-        lambda: event("response.failed", response=response(status="failed", error=FAILED, output=[])),
+        lambda: event(
+            "response.failed", response=response(status="failed", error=FAILED, output=[]),
+        ),
         openai.InternalServerError, "server_error",
     ),
     "context": (
@@ -73,7 +86,7 @@ FAILURES: dict[str, tuple[Callable[[], bytes], type[openai.APIStatusError], str]
 def test_a_failure_among_the_first_events_is_raised_by_create(
     sdk: Sdk, loopback: Loopback, cut: str, case: str, before: int
 ) -> None:
-    """It is where it came together with the first event; what comes later is raised as the stream is read."""
+    """It is if it arrives with the first event; later failures are raised while reading."""
     make, expected, code = FAILURES[case]
     loopback.answer = [Reply.of_sse(CUTS[cut](b"".join([*first_events(before), make()])))]
     if before and cut != "whole":

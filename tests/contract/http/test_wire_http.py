@@ -1,4 +1,4 @@
-"""The wire way in as HTTP: headers, paths, compression, timeouts, retries, redirects, hooks (on: `/responses`)."""
+"""HTTP of translated calls: headers, paths, compression, timeouts, retries, hooks."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def test_headers_are_copied_without_the_lengths(sdk: Sdk, loopback: Loopback) ->
     options = {"organization": "org-x", "project": "proj-x", "default_headers": {"X-Default": "c"}}
     sdk.create(sdk.client(loopback, plain=True, **options), **more)
     sdk.create(sdk.client(loopback, **options), **more)
-    native, ours = loopback.requests
+    native, adapted_request = loopback.requests
 
     def kept(request: Request) -> list[tuple[str, str]]:
         return [(name, value) for name, value in request.headers if name.lower() not in LENGTHS]
 
-    assert kept(ours) == kept(native)
-    assert [value for name, value in ours.headers if name.lower() == "content-length"] == [
-        str(len(ours.body))
-    ]
-    assert ours.header("transfer-encoding") is None
-    assert ours.json() == expected_body()
+    assert kept(adapted_request) == kept(native)
+    assert [
+        value for name, value in adapted_request.headers if name.lower() == "content-length"
+    ] == [str(len(adapted_request.body))]
+    assert adapted_request.header("transfer-encoding") is None
+    assert adapted_request.json() == expected_body()
 
 
 BASES = {
@@ -79,10 +79,10 @@ def test_only_the_end_of_the_path_changes(sdk: Sdk, loopback: Loopback, base: st
     more = {"extra_query": {"q": "a b/ü", "list": ["x", "y"]}}
     sdk.create(sdk.client(loopback.url + given, plain=True, **query), **more)
     assert text_of(sdk.create(sdk.client(loopback.url + given, **query), **more)) == "Hello there"
-    native, ours = loopback.requests
-    assert (native.path, ours.path) == (f"{kept}/chat/completions", f"{kept}/responses")
-    assert ours.query == native.query
-    assert "api-version=1" in ours.query
+    native, adapted_request = loopback.requests
+    assert (native.path, adapted_request.path) == (f"{kept}/chat/completions", f"{kept}/responses")
+    assert adapted_request.query == native.query
+    assert "api-version=1" in adapted_request.query
 
 
 def test_extra_body_is_part_of_the_call(sdk: Sdk, loopback: Loopback) -> None:
@@ -187,7 +187,7 @@ def test_request_ids(sdk: Sdk, loopback: Loopback) -> None:
     assert raised.value.request_id == "req_2"
 
 
-def test_strict_validation_takes_what_we_make(sdk: Sdk, loopback: Loopback) -> None:
+def test_strict_validation_accepts_translated_replies(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     client = sdk.client(loopback, _strict_response_validation=True)
     assert text_of(sdk.create(client)) == "Hello there"
@@ -259,7 +259,7 @@ def test_a_stream_that_falls_silent_times_out_while_it_is_read(
     loopback.answer = [hanging(SILENCES[sent])]
     stream = sdk.create(
         sdk.client(loopback, timeout=0.5), stream=True
-    )  # Chat's own head would be up by now
+    )  # Chat's own head would have arrived by now
     with pytest.raises(STREAM_TIMEOUT):
         sdk.list(stream)
     assert loopback.wait_for(lambda server: server.open_connections == 0)
@@ -277,14 +277,14 @@ def test_a_body_that_falls_silent_times_out(sdk: Sdk, loopback: Loopback) -> Non
 
 def test_extensions_are_passed_on(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
-    told: list[str] = []
+    traced: list[str] = []
     outer: list[Any] = []
 
     def trace(name: str, info: Any) -> None:
-        told.append(name)
+        traced.append(name)
 
     async def atrace(name: str, info: Any) -> None:
-        told.append(name)
+        traced.append(name)
 
     def hook(request: Any) -> None:
         request.extensions["trace"] = sdk.pick(trace, atrace)
@@ -296,8 +296,8 @@ def test_extensions_are_passed_on(sdk: Sdk, loopback: Loopback) -> None:
     client = sdk.client(loopback)
     client._client.event_hooks = {"request": [sdk.pick(hook, ahook)]}
     sdk.create(client)
-    assert any("send_request_headers" in name for name in told)
-    assert any("receive_response_body" in name for name in told)
+    assert any("send_request_headers" in name for name in traced)
+    assert any("receive_response_body" in name for name in traced)
 
 
 # Retries

@@ -1,4 +1,7 @@
-"""Redirects and proxies through the wire way in (docs/mapping.md#redirects, #http-clients): the translated body goes along, the user's own ways stay."""
+"""Redirects and proxies of translated calls (docs/mapping.md#redirects, #http-clients).
+
+The translated body is sent along, and the user's proxies and mounts stay in force.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def test_a_redirect_to_a_login_page_ends_as_it_does_for_chat(
     native = sdk.create(sdk.client(loopback, plain=True))
     settings = adapter.Settings(
         backend="responses", fallback=[]
-    )  # else a 302 leads to Chat at once
+    )  # else a 302 falls back to Chat at once
     assert sdk.create(sdk.client(loopback, settings)) == native
     assert [request.method for request in loopback.requests] == ["POST", "GET"] * 2
 

@@ -1,4 +1,4 @@
-"""Streams through the wire way in while all goes well upstream: flow, endings, early leavers, connections."""
+"""Translated streams without faults of upstream: flow, ends, readers that leave, connections."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_cuts_do_not_matter(sdk: Sdk, loopback: Loopback, cut: str) -> None:
 
 
 def test_each_event_is_passed_on_at_once(sdk: Sdk, loopback: Loopback) -> None:
-    heard = threading.Semaphore(0)
+    received = threading.Semaphore(0)
     waited: list[bool] = []
 
     def parts() -> Iterator[bytes]:
@@ -61,7 +61,7 @@ def test_each_event_is_passed_on_at_once(sdk: Sdk, loopback: Loopback) -> None:
         for number in range(5):
             yield delta(f"{number} ")
             waited.append(
-                heard.acquire(timeout=5)
+                received.acquire(timeout=5)
             )  # nothing more is sent before this has reached the caller
         yield ending("0 1 2 3 4 ")
 
@@ -69,7 +69,7 @@ def test_each_event_is_passed_on_at_once(sdk: Sdk, loopback: Loopback) -> None:
 
     def tell(chunk: Any) -> None:
         if chunk.choices and chunk.choices[0].delta.content:
-            heard.release()
+            received.release()
 
     stream = sdk.create(sdk.client(loopback), stream=True)
     assert text_of(sdk.list(stream, tell)) == "0 1 2 3 4 "
@@ -181,7 +181,7 @@ def test_iterating_the_body_twice_resumes(sdk: Sdk, loopback: Loopback) -> None:
     body = stream.response.stream
 
     if sdk.mode == "sync":
-        iterator = iter(body)  # kept: a generator that is thrown away closes what it delegates to
+        iterator = iter(body)  # kept: a collected generator closes what it delegates to
         first = next(iterator)
         rest = b"".join(body)
         again = list(body)
@@ -202,8 +202,8 @@ def test_iterating_the_body_twice_resumes(sdk: Sdk, loopback: Loopback) -> None:
 
 def test_many_streams_at_once(loopback: Loopback) -> None:
     def answer(request: Request) -> Reply:
-        said = request.json()["input"][0]["content"]
-        return Reply.of_sse(events(*[f"{said}-{number} " for number in range(20)]))
+        prompt = request.json()["input"][0]["content"]
+        return Reply.of_sse(events(*[f"{prompt}-{number} " for number in range(20)]))
 
     loopback.answer = answer
 
@@ -230,9 +230,9 @@ def test_many_streams_at_once(loopback: Loopback) -> None:
 def test_threads_share_a_client(loopback: Loopback) -> None:
     def answer(request: Request) -> Reply:
         body = request.json()
-        said = body["input"][0]["content"] if "input" in body else body["messages"][0]["content"]
+        prompt = body["input"][0]["content"] if "input" in body else body["messages"][0]["content"]
         make = events if "input" in body else chat_events
-        return Reply.of_sse(make(*[f"{said}-{number} " for number in range(10)]))
+        return Reply.of_sse(make(*[f"{prompt}-{number} " for number in range(10)]))
 
     loopback.answer = answer
     texts: dict[int, str] = {}
@@ -277,7 +277,7 @@ FIRST_WORDS = {
 def test_a_stream_is_handed_over_with_its_first_event(
     sdk: Sdk, loopback: Loopback, way: str, first: list[bytes]
 ) -> None:
-    """The server goes on only when the caller has its stream."""
+    """The server continues only when the caller has its stream."""
     handed_over = threading.Event()
     waited: list[bool] = []
 

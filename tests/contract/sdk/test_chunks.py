@@ -1,4 +1,4 @@
-"""Chunks that are cast after one that was validated: Pydantic's own in every attribute, and each its own."""
+"""Chunks assembled from a template: equal to Pydantic's in every attribute, with nothing shared."""
 
 from __future__ import annotations
 
@@ -16,19 +16,31 @@ from adapter.translation.streams.chunks import ChunkTemplate, TextChunk
 from tests.support.http import needs
 
 Json = dict[str, Any]
-supported = needs(SUPPORTED, "stream reader that the client way_in can help")
+supported = needs(SUPPORTED, "stream reader that can be replaced")
 
 LIKE = {
-    "plain": {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4.1", "system_fingerprint": None},
-    "with a tier and usage": {"id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m", "service_tier": "auto", "usage": None},
-    "without a key for logprobs": {"id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m"},
-    "with a field of its own": {"id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m", "own": [1]},
-    "not valid": {"id": "c", "object": "chat.completion.chunk", "created": "yesterday", "model": "m"},
+    "plain": {
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4.1",
+        "system_fingerprint": None,
+    },
+    "with a tier and usage": {
+        "id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m",
+        "service_tier": "auto", "usage": None,
+    },
+    "without a key for logprobs": {
+        "id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m",
+    },
+    "with an unknown field": {
+        "id": "c", "object": "chat.completion.chunk", "created": 2, "model": "m", "own": [1],
+    },
+    "not valid": {
+        "id": "c", "object": "chat.completion.chunk", "created": "yesterday", "model": "m",
+    },
 }  # fmt: skip
 
 
 def parts(chunk: Any) -> list[Any]:
-    """List all that Pydantic's models consist of."""
+    """List the attributes that Pydantic's models consist of."""
     choice = chunk.choices[0]
     return [
         (
@@ -42,37 +54,37 @@ def parts(chunk: Any) -> list[Any]:
     ]
 
 
-def like(kind: str) -> ChunkTemplate:
+def template_of(kind: str) -> ChunkTemplate:
     return ChunkTemplate(LIKE[kind], logprobs_key="without" not in kind)
 
 
 @supported
 @pytest.mark.parametrize("padding", [None, "", "abc"], ids=["bare", "empty padding", "padded"])
 @pytest.mark.parametrize("kind", LIKE)
-def test_a_chunk_that_is_cast_is_what_pydantic_builds(kind: str, padding: str | None) -> None:
-    shared, before = like(kind), copy.deepcopy(LIKE[kind])
+def test_an_assembled_chunk_is_what_pydantic_builds(kind: str, padding: str | None) -> None:
+    shared, before = template_of(kind), copy.deepcopy(LIKE[kind])
     cast, built = ChunkFactory(), ChunkFactory()
     texts = ["Hi", "é 你好", "\\ud83d", ""]
     made = [cast.build(TextChunk(text, padding, shared)) for text in texts]
     same = [built.build(TextChunk(text, padding, shared).chunk()) for text in texts]
-    assert (made[0] is None) == (kind in ("with a field of its own", "not valid"))
+    assert (made[0] is None) == (kind in ("with an unknown field", "not valid"))
     assert (cast._build_text is None) == (made[0] is None)
     assert made == same
     for one, other in zip(made, same, strict=True):
         if one is not None and other is not None:
             assert parts(one) == parts(other)
-            one.choices[0].delta.role = "user"  # each is its own
+            one.choices[0].delta.role = "user"  # the chunks share nothing
             one.model = "another"
     assert LIKE[kind] == before
     assert cast.build(TextChunk("Hi", padding, shared)) == same[0]
 
 
 @supported
-def test_what_pydantic_builds_otherwise_is_not_cast(monkeypatch: pytest.MonkeyPatch) -> None:
-    sample = ChunkFactory().build(TextChunk("no", None, like("plain")))
+def test_what_pydantic_builds_otherwise_is_not_assembled(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = ChunkFactory().build(TextChunk("no", None, template_of("plain")))
     for wrong in (lambda: None, lambda: lambda *_: sample):
         monkeypatch.setattr(chunks, "_text_chunk_builder", wrong)
-        chunk = ChunkFactory().build(TextChunk("Hi", None, like("plain")))
+        chunk = ChunkFactory().build(TextChunk("Hi", None, template_of("plain")))
         assert chunk is not None
         assert chunk.choices[0].delta.content == "Hi"
 
@@ -86,7 +98,7 @@ def test_another_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
 @supported
 @given(st.text(), st.none() | st.text())
 def test_any_text(text: str, padding: str | None) -> None:
-    delta = TextChunk(text, padding, like("plain"))
+    delta = TextChunk(text, padding, template_of("plain"))
     cast, built = ChunkFactory().build(delta), ChunkFactory().build(delta.chunk())
     assert cast is not None
     assert built is not None

@@ -1,7 +1,7 @@
-"""The client way in gives what the wire way in gives: objects equal to the last field that was set, the same errors, the same closing.
+"""SDK clients give what the HTTP transport gives: equal objects, the same errors and closing.
 
-Every other table of cases runs through both ways in as well (tests/support/ways_in.py); here it is the objects that are compared, and
-what only the client way in does.
+Every other table of cases runs through both ways in as well (tests/support/ways_in.py). Here the
+objects are compared to the last field that was set, and what only SDK clients do is tested.
 """
 
 from __future__ import annotations
@@ -51,23 +51,26 @@ from tests.support.ways_in import WAYS_IN, Reply, WayIn, both, each_way_in
 __all__ = ["sdk"]
 
 Json = dict[str, Any]
-supported = needs(SUPPORTED, "stream reader that the client way_in can help")
+supported = needs(SUPPORTED, "stream reader that can be replaced")
 DELTA = "response.output_text.delta"
 USAGE: Json = {"stream_options": {"include_usage": True}}
 
 
 def documented(one: Json, number: int) -> bytes:
-    """Write an event as the API does, deltas of text in the order of its documentation."""
+    """Write an event as the API does, text deltas in the documented order."""
     if one.get("type") == DELTA and not one.get("logprobs") and "output_index" in one:
         one = {
-            "type": DELTA, "sequence_number": number, "item_id": "msg_1", "output_index": one["output_index"],
-            "content_index": one.get("content_index", 0), "delta": one["delta"], "logprobs": [], "obfuscation": "x" * (number % 3),
+            "type": DELTA, "sequence_number": number, "item_id": "msg_1",
+            "output_index": one["output_index"],
+            "content_index": one.get("content_index", 0), "delta": one["delta"], "logprobs": [],
+            "obfuscation": "x" * (number % 3),
         }  # fmt: skip
-    return f"event: {one['type']}\ndata: {json.dumps(one, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    data = json.dumps(one, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {one['type']}\ndata: {data}\n\n".encode()
 
 
 def by_all(body: Json, reply: Reply) -> list[tuple[str, Any, Any]]:
-    """Read a stream through all ways in; give what each showed."""
+    """Read a stream through all ways in; return what each showed."""
     shown = []
     for way_in in WAYS_IN:
         seen = way_in.stream(body, both(reply))
@@ -107,8 +110,14 @@ def test_completions(case: Any) -> None:
 
 ODD_USAGE = (
     {"input_tokens": "3", "output_tokens": 2.0, "total_tokens": True},
-    {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "input_tokens_details": {"cached_tokens": "7"}},
-    {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}},
+    {
+        "input_tokens": 1, "output_tokens": 1, "total_tokens": 2,
+        "input_tokens_details": {"cached_tokens": "7"},
+    },
+    {
+        "input_tokens": 1, "output_tokens": 1, "total_tokens": 2,
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2},
+    },
     {"input_tokens": None},
 )  # fmt: skip
 
@@ -160,7 +169,7 @@ def test_the_corpus(part: corpus.Part) -> None:
         assert str(seen[0].error) == str(seen[1].error), recording.id
 
 
-# What goes wrong
+# Failures
 
 HELLO = [*begun(), *spoken(0, "Hel", "lo", " there"), ending(message("Hello there"))]
 ENDS: dict[str, list[bytes]] = {
@@ -190,7 +199,7 @@ def test_ends(after: int, end: str, reset: bool) -> None:
     assert_same(by_all(asked(), Reply.of_sse([*written, *ENDS[end]], reset=reset)))
 
 
-# The short way for text
+# The fast path for text
 
 LITERALS = {
     "escapes": r'"a\"b\\c\/d\b\f\n\r\t\u00e9\u4f60"',
@@ -201,15 +210,38 @@ LITERALS = {
     "an escaped key": r'"\",\"delta\":\"x"',
 }
 FORMS: dict[str, Callable[[str], bytes]] = {
-    "documented": lambda d: f'"type":"{DELTA}","sequence_number":5,"item_id":"m","output_index":0,"content_index":0,"delta":{d},"logprobs":[]'.encode(),
-    "padded": lambda d: f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":{d},"logprobs":[],"obfuscation":{d}'.encode(),
-    "by model": lambda d: f'"content_index":0,"delta":{d},"item_id":"m","logprobs":[],"output_index":0,"sequence_number":5,"type":"{DELTA}"'.encode(),
-    "spaced": lambda d: f'"type": "{DELTA}", "item_id": "m", "output_index": 0, "content_index": 0, "delta": {d}'.encode(),
-    "twice": lambda d: f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":"no","delta":{d}'.encode(),
-    "another item": lambda d: f'"type":"{DELTA}","item_id":"m","output_index":7,"content_index":0,"delta":{d}'.encode(),
+    "documented": lambda d: (
+        f'"type":"{DELTA}","sequence_number":5,"item_id":"m","output_index":0,"content_index":0,'
+        f'"delta":{d},"logprobs":[]'
+    ).encode(),
+    "padded": lambda d: (
+        f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":{d},'
+        f'"logprobs":[],"obfuscation":{d}'
+    ).encode(),
+    "by model": lambda d: (
+        f'"content_index":0,"delta":{d},"item_id":"m","logprobs":[],"output_index":0,'
+        f'"sequence_number":5,"type":"{DELTA}"'
+    ).encode(),
+    "spaced": lambda d: (
+        f'"type": "{DELTA}", "item_id": "m", "output_index": 0, "content_index": 0, "delta": {d}'
+    ).encode(),
+    "twice": lambda d: (
+        f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":"no",'
+        f'"delta":{d}'
+    ).encode(),
+    "another item": lambda d: (
+        f'"type":"{DELTA}","item_id":"m","output_index":7,"content_index":0,"delta":{d}'
+    ).encode(),
     "without indexes": lambda d: f'"type":"{DELTA}","item_id":"m","delta":{d}'.encode(),
-    "logprobs": lambda d: f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":{d},"logprobs":[{{}}]'.encode(),
-    "broken UTF-8": lambda d: f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":"'.encode() + b"\xff" + d[1:].encode(),
+    "logprobs": lambda d: (
+        f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":{d},'
+        '"logprobs":[{}]'
+    ).encode(),
+    "broken UTF-8": lambda d: (
+        f'"type":"{DELTA}","item_id":"m","output_index":0,"content_index":0,"delta":"'.encode()
+        + b"\xff"
+        + d[1:].encode()
+    ),
 }  # fmt: skip
 
 
@@ -226,7 +258,7 @@ def test_a_delta_that_is_copied_is_the_delta(form: str, literal: str) -> None:
 
 
 @supported
-def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = {"read_deltas": 0, "read_frames": 0}
     for name in taken:
         take = getattr(TextFastPath, name)
@@ -254,10 +286,10 @@ def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken == {
         "read_deltas": 4 * 7,
         "read_frames": 2 * 7,
-    }  # the first delta goes the long way
+    }  # the first delta doesn't take it
 
 
-# Who else reads the reply
+# Other readers of the reply
 
 
 @pytest.fixture
@@ -364,22 +396,47 @@ def test_an_upstream_that_never_ends_is_left(sdk: Sdk, loopback: Loopback) -> No
 # Messages
 
 
-def said(role: str = "user", content: Any = "Hi", **more: Any) -> Json:
+def chat_message(role: str = "user", content: Any = "Hi", **more: Any) -> Json:
     return {"role": role, "content": content, **more}
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 MESSAGES: dict[str, Callable[[], Any]] = {
-    "dicts": lambda: [said("system"), said(), said("assistant", None, tool_calls=[CALL]), said("tool", "4", tool_call_id="call_1")],
-    "parts": lambda: [said(content=[{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://x.test"}}])],
-    "objects": lambda: [said(), ChatCompletionMessage.model_validate({"role": "assistant", "content": "Yes", "tool_calls": [CALL]}), said("tool", "4", tool_call_id="call_1")],
-    "constructed": lambda: [ChatCompletionMessage.construct(role="assistant", content="Yes", extra_field=1), said()],
-    "a generator": lambda: (said(content=text) for text in ("a", "b")),
-    "a tuple": lambda: (said(), said()),
-    "tuples inside": lambda: [said(content=({"type": "text", "text": "a"},))],
-    "a generator inside": lambda: [said(content=({"type": "text", "text": text} for text in "ab"))],
-    "not given inside": lambda: [said(name=NOT_GIVEN), said(content=[{"type": "text", "text": "a", "odd": NOT_GIVEN}])],
-    "unknown keys": lambda: [said(odd={"a": [1, 2.5, None, True, {"b": []}]})],
+    "dicts": lambda: [
+        chat_message("system"), chat_message(), chat_message("assistant", None, tool_calls=[CALL]),
+        chat_message("tool", "4", tool_call_id="call_1"),
+    ],
+    "parts": lambda: [
+        chat_message(
+            content=[
+                {"type": "text", "text": "a"},
+                {"type": "image_url", "image_url": {"url": "https://x.test"}},
+            ]
+        ),
+    ],
+    "objects": lambda: [
+        chat_message(),
+        ChatCompletionMessage.model_validate(
+            {"role": "assistant", "content": "Yes", "tool_calls": [CALL]}
+        ),
+        chat_message("tool", "4", tool_call_id="call_1"),
+    ],
+    "constructed": lambda: [
+        ChatCompletionMessage.construct(role="assistant", content="Yes", extra_field=1),
+        chat_message(),
+    ],
+    "a generator": lambda: (chat_message(content=text) for text in ("a", "b")),
+    "a tuple": lambda: (chat_message(), chat_message()),
+    "tuples inside": lambda: [chat_message(content=({"type": "text", "text": "a"},))],
+    "a generator inside": lambda: [
+        chat_message(content=({"type": "text", "text": text}
+        for text in "ab"))
+    ],
+    "not given inside": lambda: [
+        chat_message(name=NOT_GIVEN),
+        chat_message(content=[{"type": "text", "text": "a", "odd": NOT_GIVEN}]),
+    ],
+    "unknown keys": lambda: [chat_message(odd={"a": [1, 2.5, None, True, {"b": []}]})],
     "none": list,
     "not messages": lambda: ["Hi", 7, None],
     "a string": lambda: "Hi",
@@ -407,7 +464,9 @@ def test_extra_body_wins(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = lambda _: Served.of_json(response(item()))
     client = sdk.client(loopback)
     sdk.create(
-        client, messages=[said()], extra_body={"messages": [said(content="Another")], "odd": 1}
+        client,
+        messages=[chat_message()],
+        extra_body={"messages": [chat_message(content="Another")], "odd": 1},
     )
     sent = json.loads(loopback.requests[0].body)
     assert [one["content"] for one in sent["input"]] == ["Another"]
@@ -416,34 +475,34 @@ def test_extra_body_wins(sdk: Sdk, loopback: Loopback) -> None:
 
 @supported
 @pytest.mark.parametrize("method", ["create", "parse"])
-def test_somebody_who_patched_the_method_sees_the_messages(
+def test_a_patched_method_sees_the_messages(
     sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     loopback.answer = lambda _: Served.of_json(response(item()))
     client = sdk.client(loopback)
-    heard: list[Any] = []
+    seen_messages: list[Any] = []
     for cls in (Completions, AsyncCompletions):
         own = getattr(cls, method)
 
         @functools.wraps(own)
         def patched(self: Any, *args: Any, own: Any = own, **kwargs: Any) -> Any:
-            heard.append(kwargs["messages"])
+            seen_messages.append(kwargs["messages"])
             return own(self, *args, **kwargs)
 
         monkeypatch.setattr(cls, method, patched)
-    messages = [said()]
+    messages = [chat_message()]
     sdk.run(getattr(client.chat.completions, method)(model="gpt-4.1", messages=messages))
-    assert heard == [messages]
+    assert seen_messages == [messages]
     monkeypatch.undo()
     sdk.run(getattr(client.chat.completions, method)(model="gpt-4.1", messages=messages))
-    assert heard == [messages]
+    assert seen_messages == [messages]
 
 
 class Wrapper:
-    """Stands in a method's place as wrapt's wrappers do: equal to it, with its hash."""
+    """Replaces a method as wrapt's wrappers do: equal to it, with its hash."""
 
-    def __init__(self, wrapped: Any, heard: list[Any]) -> None:
-        self.__wrapped__, self._heard = wrapped, heard
+    def __init__(self, wrapped: Any, seen_messages: list[Any]) -> None:
+        self.__wrapped__, self._seen = wrapped, seen_messages
 
     def __eq__(self, other: object) -> bool:
         return bool(self.__wrapped__ == other)
@@ -456,7 +515,7 @@ class Wrapper:
             return self
 
         def call(**kwargs: Any) -> Any:
-            self._heard.append(kwargs["messages"])
+            self._seen.append(kwargs["messages"])
             return self.__wrapped__(one, **kwargs)
 
         return call
@@ -468,13 +527,13 @@ def test_a_wrapper_that_is_equal_to_the_method(
 ) -> None:
     loopback.answer = lambda _: Served.of_json(response(item()))
     client = sdk.client(loopback)
-    messages = [said()]
+    messages = [chat_message()]
     sdk.create(client, messages=messages)
-    heard: list[Any] = []
+    seen_messages: list[Any] = []
     for cls in (Completions, AsyncCompletions):
-        monkeypatch.setattr(cls, "create", Wrapper(cls.create, heard))
+        monkeypatch.setattr(cls, "create", Wrapper(cls.create, seen_messages))
     sdk.create(client, messages=messages)
-    assert heard == [messages]
+    assert seen_messages == [messages]
 
 
 def test_a_subclass_with_a_post_of_its_own(loopback: Loopback) -> None:
@@ -493,19 +552,21 @@ def test_a_subclass_with_a_post_of_its_own(loopback: Loopback) -> None:
             model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}]
         )
     assert answer.choices[0].message.content == "Hello there"
-    assert posted == [[said()]]
+    assert posted == [[chat_message()]]
 
 
-def test_a_post_that_is_not_ours_sees_the_messages() -> None:
+def test_a_patched_post_sees_the_messages() -> None:
     client = adapter.OpenAI(
         base_url="http://127.0.0.1:9/v1",
         api_key="k",
         settings=adapter.Settings(backend="responses"),
     )
     posted: list[Any] = []
-    client.post = lambda path, **more: posted.append(more["body"]["messages"])  # type: ignore[method-assign]
+    client.post = (  # type: ignore[method-assign]
+        lambda path, **more: posted.append(more["body"]["messages"])
+    )
     client.chat.completions.create(model="gpt-4.1", messages=[{"role": "user", "content": "Hi"}])
-    assert posted == [[said()]]
+    assert posted == [[chat_message()]]
 
 
 def test_off_is_the_sdks_own_path(monkeypatch: pytest.MonkeyPatch, loopback: Loopback) -> None:
@@ -541,7 +602,7 @@ def test_off_keeps_the_sdks_own_resource_as_long_as_nothing_can_switch_it_on(
     held = client.chat.completions
     adapter.install(client, settings=adapter.Settings(backend="responses"))
     assert type(client.chat.completions) is not Completions
-    assert client.chat.completions is held  # somebody may have patched it
+    assert client.chat.completions is held  # it may have been patched
     adapter.install(client, settings=adapter.Settings(backend="chat"))
     assert client.chat.completions is held
 
@@ -562,7 +623,7 @@ def test_a_call_that_the_settings_decide_is_asked_about_once(
     assert loopback.requests[0].path.endswith("/responses")
 
 
-def test_a_request_made_inside_a_call_that_is_off_loses_our_header_as_well(
+def test_a_request_made_inside_a_call_that_is_off_loses_the_header_as_well(
     loopback: Loopback,
 ) -> None:
     loopback.answer = lambda request: Served.of_json({"object": "list", "data": []})

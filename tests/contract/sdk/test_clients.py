@@ -35,8 +35,8 @@ def answering(loopback: Loopback) -> None:
     loopback.answer = both
 
 
-def ways_in(http_client: Any) -> int:
-    """Count the ways in around the transport of an HTTP client."""
+def layers(http_client: Any) -> int:
+    """Count the adapter's transports around the transport of an HTTP client."""
     transport, count = http_client._transport, 0
     while isinstance(transport, (adapter.Transport, adapter.AsyncTransport)):
         transport, count = transport._inner, count + 1
@@ -99,7 +99,7 @@ def test_install_is_idempotent(sdk: Sdk, loopback: Loopback) -> None:
         adapter.install(client, ON)
     adapter.install(client)
     sdk.create(client)
-    assert ways_in(client._client) == 1
+    assert layers(client._client) == 1
     assert paths(loopback) == [RESPONSES]
     adapter.install(client, Settings())
     sdk.create(client)
@@ -141,13 +141,13 @@ def test_uninstall_restores(sdk: Sdk, loopback: Loopback) -> None:
 def test_uninstall_of_one_leaves_the_others(sdk: Sdk, loopback: Loopback) -> None:
     one = sdk.client(loopback, ON)
     other = sdk.client(loopback, ON, http_client=one._client)
-    assert ways_in(one._client) == 1
+    assert layers(one._client) == 1
     adapter.uninstall(one)
     sdk.create(one)
     sdk.create(other)
     assert paths(loopback) == [CHAT, RESPONSES]
     adapter.uninstall(other)
-    assert ways_in(one._client) == 0
+    assert layers(one._client) == 0
 
 
 def test_mounts_are_wrapped_and_restored(
@@ -171,7 +171,7 @@ def test_install_takes_clients_only(thing: Any) -> None:
         adapter.install(thing)
 
 
-def test_subclasses_keep_what_is_theirs(sdk: Sdk, loopback: Loopback) -> None:
+def test_subclasses_keep_what_they_define(sdk: Sdk, loopback: Loopback) -> None:
     class Mine(sdk.plain):  # type: ignore[misc,name-defined]
         def mine(self) -> str:
             return "mine"
@@ -194,7 +194,7 @@ def test_subclasses_keep_what_is_theirs(sdk: Sdk, loopback: Loopback) -> None:
 # Copies
 
 
-@pytest.mark.parametrize("installed", [False, True], ids=["ours", "installed"])
+@pytest.mark.parametrize("installed", [False, True], ids=["constructed", "installed"])
 @pytest.mark.parametrize("method", ["copy", "with_options"])
 def test_copies_keep_the_settings(
     sdk: Sdk, loopback: Loopback, method: str, installed: bool
@@ -207,7 +207,7 @@ def test_copies_keep_the_settings(
     assert copied._client is client._client
     assert text_of(sdk.create(copied)) == "Hello there"
     assert loopback.requests[0].header("x-mine") == "1"
-    assert ways_in(client._client) == 1
+    assert layers(client._client) == 1
 
 
 def test_a_copy_with_other_settings(sdk: Sdk, loopback: Loopback) -> None:
@@ -221,7 +221,7 @@ def test_thirty_copies_wrap_once(sdk: Sdk, loopback: Loopback) -> None:
     client = sdk.client(loopback, ON)
     for number in range(30):
         client = client.with_options(timeout=number + 1)
-    assert ways_in(client._client) == 1
+    assert layers(client._client) == 1
     assert text_of(sdk.create(client)) == "Hello there"
     assert paths(loopback) == [RESPONSES]
 
@@ -245,14 +245,14 @@ def test_a_copy_made_before_install_stays_plain(sdk: Sdk, loopback: Loopback) ->
 
 
 def test_an_adapted_client_over_a_transport_translates_once(sdk: Sdk, loopback: Loopback) -> None:
-    kind, way_in = sdk.pick(
+    kind, transport_class = sdk.pick(
         (http.Client, adapter.Transport), (http.AsyncClient, adapter.AsyncTransport)
     )
-    client = sdk.client(loopback, ON, http_client=kind(transport=way_in(settings=ON)))
+    client = sdk.client(loopback, ON, http_client=kind(transport=transport_class(settings=ON)))
     assert text_of(sdk.create(client)) == "Hello there"
     assert text_of(sdk.stream(client)) == "Hello there"
     kept = sdk.client(
-        loopback, Settings(backend="chat"), http_client=kind(transport=way_in(settings=ON))
+        loopback, Settings(backend="chat"), http_client=kind(transport=transport_class(settings=ON))
     )
     sdk.create(kept)
     assert paths(loopback) == [RESPONSES, RESPONSES, CHAT]
@@ -268,9 +268,9 @@ def test_many_threads_install_and_call(loopback: Loopback) -> None:
         plain = openai.OpenAI(base_url=loopback.base_url, api_key=KEY, http_client=shared)
         client = adapter.install(plain, Settings(backend=backend))
         for _ in range(3):
-            said = text_of(client.chat.completions.create(**CALL))
-            if said != expected:
-                wrong.append(f"{backend}: {said}")
+            answer = text_of(client.chat.completions.create(**CALL))
+            if answer != expected:
+                wrong.append(f"{backend}: {answer}")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -279,7 +279,7 @@ def test_many_threads_install_and_call(loopback: Loopback) -> None:
         thread.join(20)
     assert wrong == []
     assert len(loopback.requests) == 36
-    assert ways_in(shared) == 1
+    assert layers(shared) == 1
     shared.close()
 
 

@@ -1,4 +1,4 @@
-"""`decision(result)`: what was decided, for whatever a call gave, and without a trace in the result itself."""
+"""`decision(result)`: the decision for every kind of result, which is left unchanged."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _raw_parse(one: Sdk, client: Any) -> Any:
 
 
 def _parsed_by(one: Sdk, raw: Any) -> Any:
-    """Parse a raw response, and drop it; it is a coroutine or not, as the SDK likes."""
+    """Parse a raw response, and drop it; some SDKs return a coroutine."""
     made = raw.parse()
     return one.run(made) if inspect.isawaitable(made) else made
 
@@ -92,7 +92,7 @@ def _final(one: Sdk, client: Any) -> Any:
 
 
 def _of_helper(one: Sdk, client: Any, take: Callable[[Any], Any]) -> Any:
-    """Read a helper to its end, and take the first that there is of its events."""
+    """Read a helper to its end, and take the first of its events that isn't None."""
 
     async def aevents(stream: Any) -> Any:
         return [event async for event in stream]
@@ -146,7 +146,7 @@ def test_of_results(sdk: Sdk, loopback: Loopback, result: str, backend: Any) -> 
     settings = Settings(backend=backend)
     got = RESULTS[result](sdk, sdk.client(loopback, settings))
     made = adapter.decision(got)
-    # Of calls that the settings alone keep on Chat, unobserved, nobody asks who made them.
+    # Calls that the settings alone keep on Chat, without observers, have no call site.
     assert (made is None or made.call_site is None) == (backend == "chat")
     assert made is not None
     assert replace(made, call_site=None) == adapter.Decision(
@@ -201,7 +201,7 @@ ERRORS = {
     "dropped": [Reply.drop()],
     "in the first events": [Reply.of_sse([b'data: {"type":"error","code":"x","message":"y"}\n\n'])],
     "cut": [Reply.of_sse(events()[:6], framing="close")],
-    "said in mid-stream": [
+    "in mid-stream": [
         Reply.of_sse([*events()[:6], b'data: {"type":"error","code":"x","message":"y"}\n\n'])
     ],
     "timeout": [hanging(opening())],
@@ -273,7 +273,7 @@ def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> 
 
 
 @pytest.mark.slow
-def test_what_is_known_leaves_with_the_result(loopback: Loopback) -> None:
+def test_a_decision_is_dropped_with_its_result(loopback: Loopback) -> None:
     from adapter._runtime import decisions
 
     loopback.answer = both
@@ -302,7 +302,7 @@ def test_of_a_plain_clients_results(sdk: Sdk, loopback: Loopback) -> None:
     assert adapter.decision(_raw(sdk, client)) is None
 
 
-# Who knows what
+# Ways in
 
 
 TRANSPORTED: dict[str, Callable[[Sdk, Any], Any]] = {
@@ -356,13 +356,13 @@ def test_an_equal_id_is_not_the_same(sdk: Sdk, loopback: Loopback) -> None:
         sdk.client(loopback, "chat"),
         sdk.client(loopback, Settings(backend="chat", drop=("seed",))),
     )
-    mine, theirs = (sdk.list(sdk.create(client, stream=True)) for client in (one, other))
+    first, second = (sdk.list(sdk.create(client, stream=True)) for client in (one, other))
     alien = sdk.list(sdk.create(sdk.client(loopback, plain=True), stream=True))
-    assert mine[0].id == theirs[0].id == alien[0].id
-    hashes = {made and made.settings_hash for made in map(adapter.decision, mine)}
+    assert first[0].id == second[0].id == alien[0].id
+    hashes = {made and made.settings_hash for made in map(adapter.decision, first)}
     assert hashes == {Settings(backend="chat").hash}
     assert {adapter.decision(chunk) for chunk in alien} == {None}
-    others = adapter.decision(theirs[1])
+    others = adapter.decision(second[1])
     assert others is not None
     assert others.settings_hash not in hashes
 
@@ -400,7 +400,7 @@ def test_what_is_known_by_ids_is_bounded(
         False,
     ]
     assert len(decisions._BY_ID) == 3
-    # Of calls that have ended there is nothing but what was decided.
+    # Of calls that have ended only the decision is kept.
     assert {type(known) for _, known in decisions._BY_ID.values()} == {adapter.Decision}
 
 

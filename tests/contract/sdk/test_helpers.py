@@ -1,4 +1,4 @@
-"""`.stream()`, `.parse()` and the raw wrappers: a translated answer gives what the same answer gives on Chat Completions."""
+"""`.stream()`, `.parse()` and the raw wrappers: translated answers give what Chat's own give."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.render import Answer, Call, chat_json, chat_sse, responses_js
 
 __all__ = ["sdk"]
 
-USER = [{"role": "user", "content": "Make somebody up."}]
+USER = [{"role": "user", "content": "Invent a person."}]
 BASE_URL = "http://rendered.invalid/v1"
 
 
@@ -59,7 +59,7 @@ USAGE = {"stream_options": {"include_usage": True}}
 
 @dataclass(frozen=True)
 class Case:
-    """An answer and what the call asks for; `strict` tells whether `.parse()` takes the tools."""
+    """An answer and what the call asks for; `strict`: whether `.parse()` takes the tools."""
 
     answer: Answer
     asks: Mapping[str, Any] = field(default_factory=dict)
@@ -98,7 +98,9 @@ CASES: dict[str, Case] = {
         Answer(calls=(Call("call_6", "GetWeather", ('{"days":', "2}")),)), TOOLS
     ),
     "logprobs": Case(
-        Answer(text=("Hel", "lö"), logprobs=True), {"logprobs": True, "top_logprobs": 2}, usage=True
+        Answer(text=("Hel", "lö"), logprobs=True),
+        {"logprobs": True, "top_logprobs": 2},
+        usage=True,
     ),
     "logprobs of a format": Case(
         Answer(text=PERSON, logprobs=True), {"logprobs": True, "top_logprobs": 2, **FORMAT}
@@ -138,7 +140,7 @@ def each(cases: Mapping[str, Case]) -> pytest.MarkDecorator:
 
 @dataclass
 class Sides:
-    """The SDK's own client and the adapter's, on one server that can say the answer in both ways."""
+    """The SDK's own client and an adapted one, on one server that answers in both formats."""
 
     native: Any
     adapted: Any
@@ -179,9 +181,9 @@ def body(case: Case, *, streamed: bool) -> dict[str, Any]:
     return {"model": case.answer.model, "messages": USER, **case.asks, **usage}
 
 
-# Ids differ by what they say: the adapter's holds the Response's.
+# Ids differ: the adapter's contains the Response's.
 def plain(value: Any) -> Any:
-    """Give the JSON of what the SDK gave, but for the id of the whole."""
+    """Return the JSON of a result, without its id."""
     tree = value.model_dump(warnings=False) if isinstance(value, BaseModel) else value
     if not isinstance(tree, dict):
         return tree
@@ -193,35 +195,35 @@ def plain(value: Any) -> Any:
 
 
 def on_wire(chunk: BaseModel) -> Any:
-    """Give a chunk with just those keys that were there."""
+    """Return a chunk with just the keys that were sent."""
     return {**chunk.model_dump(exclude_unset=True, warnings=False), "id": "chatcmpl-"}
 
 
-def told(error: Exception) -> Any:
-    """Give what a handler can read off an exception."""
+def error_fields(error: Exception) -> Any:
+    """Return what a handler can read from an exception."""
     completion = getattr(error, "completion", None)
     text = str(error).partition("completion=")[0]
     return type(error), text, None if completion is None else plain(completion)
 
 
 def outcome(do: Callable[[], Any], see: Callable[[Any], Any] = plain) -> Any:
-    """Give what a call gave, or the exception that it raised."""
+    """Return a call's result, or the fields of its exception."""
     try:
         return see(do())
     except (
         openai.OpenAIError,
         ValueError,
     ) as error:  # pydantic's and the JSON parser's are ValueErrors
-        return told(error)
+        return error_fields(error)
 
 
 def drained(stream: Any, see: Callable[[Any], Any], into: list[Any]) -> Awaitable[None] | None:
-    """Read a stream, noting each thing as it comes: snapshots change later."""
+    """Read a stream, recording each event as it comes: snapshots change later."""
     if hasattr(stream, "__aiter__"):
 
         async def read() -> None:
             async for thing in stream:
-                into.append(see(thing))  # noqa: PERF401 - what came before an error has to stay
+                into.append(see(thing))  # noqa: PERF401 - events before an error are kept
 
         return read()
     for thing in stream:
@@ -230,13 +232,13 @@ def drained(stream: Any, see: Callable[[Any], Any], into: list[Any]) -> Awaitabl
 
 
 def event_seen(event: Any) -> Any:
-    """Note an event: its class, its type and all of its fields."""
+    """Return an event's class, type and fields."""
     chunk = on_wire(event.chunk) if event.type == "chunk" else None
     return type(event).__name__, event.type, plain(event), chunk
 
 
 def helper_events(sdk: Sdk, completions: Any, case: Case) -> tuple[list[Any], Any]:
-    """Give the events of `.stream()`, and the exception that ended it."""
+    """Return the events of `.stream()`, and the exception that ended it."""
     events: list[Any] = []
 
     def read() -> Any:
@@ -249,15 +251,15 @@ def helper_events(sdk: Sdk, completions: Any, case: Case) -> tuple[list[Any], An
 def without_opening(events: list[Any]) -> list[Any]:
     """Leave out what only the first chunk of several calls has.
 
-    Chat opens several calls with a chunk of the role alone; that a second call follows is more than can be known
-    from a Responses stream at this point, so the adapter's first chunk names the first call.
+    Chat opens several calls with a chunk that holds only the role. A Responses stream doesn't show
+    at this point that a second call follows, so the adapter's first chunk names the first call.
     """
     first = next(n for n, (_, kind, *_) in enumerate(events) if kind.startswith("tool_calls"))
     return [(name, kind, fields) for name, kind, fields, _ in events[first:]]
 
 
 def wants_strict_tools(end: Any) -> bool:
-    """Tell whether the SDK refused the call itself: the async helper before 3.0 does, where a tool isn't strict."""
+    """Return whether the SDK refused the call: async helpers before 3.0 refuse lax tools."""
     return SDK < (3, 0) and isinstance(end, tuple) and "is not strict" in str(end)
 
 
@@ -338,7 +340,7 @@ def test_the_final_object_is_the_same(case: Case, way: str, sdk: Sdk) -> None:
 
 
 def completions_of(client: Any, method: str) -> list[Any]:
-    """List the resources that have a method: `beta` has it in some SDKs as well, and alone in old ones."""
+    """List the resources that have a method: in some SDKs `beta` too, in old ones `beta` alone."""
     known = [client.chat.completions]
     with suppress(AttributeError):
         known.append(client.beta.chat.completions)
@@ -437,7 +439,7 @@ def test_a_refusal_leaves_nothing_parsed(sdk: Sdk) -> None:
 
 
 def plain_asks(case: Case) -> Case:
-    """Ask without a class, which `create` refuses."""
+    """Return a case without a response class, which `create` refuses."""
     asks = {key: value for key, value in case.asks.items() if key != "response_format"}
     return Case(case.answer, asks, case.usage)
 
@@ -545,7 +547,7 @@ def test_strict_validation_takes_every_reply(case: Case, sdk: Sdk) -> None:
         return sdk.list(sdk.run(client.chat.completions.create(stream=True, **request)))
 
     if any(call.kind == "custom" for call in case.answer.calls):
-        # The SDK's type of a chunk knows no custom calls: there its strictness refuses the API's own stream as well.
+        # The SDK's chunk type has no custom calls: strict validation refuses Chat's stream as well.
         for client in (both.native, both.adapted):
             with pytest.raises(openai.APIResponseValidationError):
                 chunks(client)

@@ -1,4 +1,4 @@
-"""`install`: whatever the client's HTTP client has stays in force, and nobody else's calls are touched."""
+"""`install`: the HTTP client keeps what it has, and other clients' calls aren't touched."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def plain(sdk: Sdk, server: Loopback | str, client: Any = None, **more: Any) -> 
     return sdk.client(server, plain=True, http_client=client or http_client(sdk), **more)
 
 
-def ways_in(wrapped: Any) -> int:
-    """Count the ways in around a transport."""
+def layers(wrapped: Any) -> int:
+    """Count the adapter's transports around a transport."""
     count = 0
     while isinstance(wrapped, (adapter.Transport, adapter.AsyncTransport)):
         wrapped, count = wrapped._inner, count + 1
@@ -64,7 +64,7 @@ def ways_in(wrapped: Any) -> int:
 
 
 def ask(sdk: Sdk, client: Any) -> list[str]:
-    """Call in both ways and return what was said."""
+    """Call with and without a stream, and return the answers."""
     return [text_of(sdk.create(client)), text_of(sdk.stream(client))]
 
 
@@ -72,7 +72,7 @@ ADAPTED, NATIVE = ["Hello there"] * 2, ["Native hello"] * 2
 
 
 def before_and_after(sdk: Sdk, client: Any) -> Any:
-    """Call natively, installed and uninstalled; the answers tell which API was asked."""
+    """Call natively, installed and uninstalled; the answers show which API was called."""
     assert ask(sdk, client) == NATIVE
     adapter.install(client, ON)
     assert ask(sdk, client) == ADAPTED
@@ -109,13 +109,13 @@ def test_mounts(sdk: Sdk, loopback: Loopback) -> None:
     http_of = client._client
     before = dict(http_of._mounts)
     before_and_after(sdk, client)
-    assert [ways_in(one) for one in http_of._mounts.values() if one is not None] == [1]
+    assert [layers(one) for one in http_of._mounts.values() if one is not None] == [1]
     assert None in http_of._mounts.values()
     adapter.uninstall(client)
     assert {id(one) for one in http_of._mounts.values()} == {id(one) for one in before.values()}
 
 
-def test_a_mount_of_somebodys_own(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_custom_mount(sdk: Sdk, loopback: Loopback) -> None:
     class Elsewhere(http.HTTPTransport):  # type: ignore[misc,name-defined]
         def handle_request(self, request: Any) -> Any:
             return super().handle_request(moved(request))
@@ -151,7 +151,7 @@ def test_what_a_transport_is_asked_for_is_still_there(sdk: Sdk, loopback: Loopba
     client = plain(sdk, loopback, http_client(sdk, transport=inner))
     adapter.install(client, ON)
     wrapped = client._client._transport
-    assert (ways_in(wrapped), wrapped._inner, wrapped._pool) == (1, inner, inner._pool)
+    assert (layers(wrapped), wrapped._inner, wrapped._pool) == (1, inner, inner._pool)
     pool = wrapped._pool
     assert (pool._http2, pool._max_connections, pool._max_keepalive_connections, pool._retries) == (
         True,
@@ -171,7 +171,7 @@ def test_http2_of_the_client(sdk: Sdk, loopback: Loopback) -> None:
 
 
 class Counting(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[misc,name-defined]
-    """A transport of somebody's own, with state and a way to close it."""
+    """A custom transport, with state and methods to close it."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -182,7 +182,8 @@ class Counting(http.BaseTransport, http.AsyncBaseTransport):  # type: ignore[mis
         on_chat = request.url.path == CHAT
         answer = both(Request("POST", request.url.path, "", (), request.content, 0))
         assert on_chat or request.url.path == RESPONSES
-        return http.Response(200, headers=dict(answer.headers), content=b"".join(answer.parts))  # type: ignore[arg-type]
+        content = b"".join(answer.parts)  # type: ignore[arg-type]
+        return http.Response(200, headers=dict(answer.headers), content=content)
 
     async def handle_async_request(self, request: Any) -> Any:
         await request.aread()
@@ -210,15 +211,17 @@ def test_a_custom_transport(sdk: Sdk) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """Make an authority and a server's certificate: the authority's file, the server's key and certificate."""
+    """Make an authority and a server; return the files of its certificate, key and certificate."""
     if shutil.which("openssl") is None:
         pytest.skip("certificates are made with openssl, which isn't here")
     folder = tmp_path_factory.mktemp("tls")
     made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     (folder / "config").write_text(
         "[req]\ndistinguished_name=name\n[name]\n"
-        "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n"
-        "[server]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\nauthorityKeyIdentifier=keyid\n"
+        "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+        "subjectKeyIdentifier=hash\n"
+        "[server]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+        "authorityKeyIdentifier=keyid\n"
     )
 
     def run(*arguments: str) -> None:
@@ -268,7 +271,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Pat
 
 @pytest.fixture
 def tls(authority: tuple[Path, Path, Path]) -> Iterator[tuple[str, list[str]]]:
-    """Give a server's address, and the paths that are asked for there."""
+    """Run a server; yield its address and the paths of its requests."""
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -292,7 +295,7 @@ def tls(authority: tuple[Path, Path, Path]) -> Iterator[tuple[str, list[str]]]:
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None:
-            """Let clients hang up."""
+            """Ignore clients that hang up."""
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority[2], authority[1])
@@ -343,7 +346,8 @@ def test_event_hooks(sdk: Sdk, loopback: Loopback) -> None:
     hooks = {"request": [sdk.pick(asked, aasked)], "response": [sdk.pick(answered, aanswered)]}
     client = plain(sdk, loopback, http_client(sdk, event_hooks=hooks))
     before_and_after(sdk, client)
-    # Hooks sit above the transports: they see the call as Chat (docs/mapping.md#http-duties), whichever API it goes to.
+    # Hooks are above the transports: they see a Chat call, whichever API it goes to
+    # (docs/mapping.md#http-duties).
     assert seen == [("POST", CHAT), (CHAT, 200)] * 6
 
 
@@ -364,18 +368,18 @@ def test_a_hook_that_reads_the_reply(sdk: Sdk, loopback: Loopback) -> None:
 
 
 class Challenge(http.Auth):  # type: ignore[misc,name-defined]
-    """An authentication that is asked for first."""
+    """An authentication that answers a challenge."""
 
     def auth_flow(self, request: Any) -> Any:
         reply = yield request
         if reply.status_code == 401:
-            request.headers["x-ticket"] = reply.headers["x-nonce"]
+            request.headers["x-answer"] = reply.headers["x-nonce"]
             yield request
 
 
 def test_an_authentication_with_a_challenge(sdk: Sdk, loopback: Loopback) -> None:
     def guarded(request: Request) -> Reply:
-        if request.header("x-ticket") != "n1":
+        if request.header("x-answer") != "n1":
             return Reply.of_json({"error": {"message": "Who?"}}, 401, (("x-nonce", "n1"),))
         return both(request)
 
@@ -434,18 +438,18 @@ def test_thirty_copies_wrap_once(sdk: Sdk, loopback: Loopback, method: str) -> N
     shared = client._client
     for number in range(30):
         client = adapter.install(getattr(client, method)(timeout=number + 1))
-    assert (client._client, client.timeout, ways_in(shared._transport)) == (shared, 30, 1)
+    assert (client._client, client.timeout, layers(shared._transport)) == (shared, 30, 1)
     assert ask(sdk, client) == ADAPTED
     assert paths(loopback) == [RESPONSES] * 2
 
 
-def test_each_client_as_its_own_settings_say(sdk: Sdk, loopback: Loopback) -> None:
+def test_each_client_uses_its_own_settings(sdk: Sdk, loopback: Loopback) -> None:
     shared = http_client(sdk)
     untouched, on, off, error = (plain(sdk, loopback, shared) for _ in range(4))
     adapter.install(on, ON)
     adapter.install(off, OFF)
     adapter.install(error, adapter.Settings(backend="responses", unsupported="error"))
-    assert ways_in(shared._transport) == 1
+    assert layers(shared._transport) == 1
     for _ in range(2):
         assert [ask(sdk, one) for one in (untouched, on, off, error)] == [
             NATIVE,
@@ -461,10 +465,10 @@ def test_each_client_as_its_own_settings_say(sdk: Sdk, loopback: Loopback) -> No
         adapter.uninstall(one)
     assert [ask(sdk, one) for one in (untouched, on, off, error)] == [NATIVE] * 3 + [ADAPTED]
     adapter.uninstall(error)
-    assert ways_in(shared._transport) == 0
+    assert layers(shared._transport) == 0
 
 
-def test_the_header_of_a_plain_client_is_its_own_business(sdk: Sdk, loopback: Loopback) -> None:
+def test_the_header_of_a_plain_client_is_left_alone(sdk: Sdk, loopback: Loopback) -> None:
     shared = http_client(sdk)
     adapter.install(plain(sdk, loopback, shared), ON)
     sdk.create(plain(sdk, loopback, shared), extra_headers={"x-adapter-backend": "responses"})
@@ -550,7 +554,7 @@ def test_uninstall_restores(sdk: Sdk, loopback: Loopback) -> None:
 
 @pytest.fixture
 def module(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give the module `openai`, configured as applications do it."""
+    """Yield the module `openai`, configured as applications do it."""
     client = http.Client(verify=certificates())
     for name, value in {
         "api_key": KEY,
@@ -621,7 +625,7 @@ def test_a_subclass_with_its_own_post(sdk: Sdk, loopback: Loopback) -> None:
     assert type(client) is Mine
 
 
-def test_a_subclass_of_ours(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_subclass_of_an_adapted_class(sdk: Sdk, loopback: Loopback) -> None:
     class Mine(sdk.adapted):  # type: ignore[misc,name-defined]
         def __init__(self, team: str = "red", **more: Any) -> None:
             super().__init__(**more)
@@ -642,18 +646,18 @@ def test_a_subclass_of_ours(sdk: Sdk, loopback: Loopback) -> None:
 def outcome(make: Any) -> Any:
     try:
         return type(make()).__name__
-    except Exception as error:  # noqa: BLE001  # whatever it is natively
+    except Exception as error:  # noqa: BLE001  # any, as natively
         return type(error)
 
 
-@pytest.mark.parametrize("kind", ["ours", "installed"])
+@pytest.mark.parametrize("kind", ["constructed", "installed"])
 @pytest.mark.parametrize(
     "way", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"]
 )
 def test_copying_ends_as_natively(sdk: Sdk, loopback: Loopback, kind: str, way: Any) -> None:
     native = plain(sdk, loopback)
     client = adapter.install(plain(sdk, loopback), ON)
-    if kind == "ours":
+    if kind == "constructed":
         client = sdk.client(loopback, ON, http_client=http_client(sdk))
     assert outcome(lambda: way(client)) == outcome(lambda: way(native))
 
@@ -663,19 +667,19 @@ def test_copying_ends_as_natively(sdk: Sdk, loopback: Loopback, kind: str, way: 
 )
 def test_a_shallow_copy_obeys(sdk: Sdk, loopback: Loopback) -> None:
     client = adapter.install(plain(sdk, loopback), ON)
-    twin = copy.copy(client)
-    assert ask(sdk, twin) == ADAPTED
+    shallow_copy = copy.copy(client)
+    assert ask(sdk, shallow_copy) == ADAPTED
     adapter.uninstall(client)
-    assert (ask(sdk, client), ask(sdk, twin)) == (NATIVE, ADAPTED)
+    assert (ask(sdk, client), ask(sdk, shallow_copy)) == (NATIVE, ADAPTED)
 
 
-@pytest.mark.parametrize("kind", ["ours", "installed", "copied", "uninstalled"])
-def test_clients_are_let_go(sdk: Sdk, loopback: Loopback, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["constructed", "installed", "copied", "uninstalled"])
+def test_clients_are_collected(sdk: Sdk, loopback: Loopback, kind: str) -> None:
     def used() -> tuple[weakref.ref[Any], ...]:
         given = {"base_url": loopback.base_url, "api_key": KEY, "http_client": http_client(sdk)}
         client = (
             sdk.adapted(**given, settings=ON)
-            if kind == "ours"
+            if kind == "constructed"
             else adapter.install(sdk.plain(**given), ON)
         )
         if kind == "copied":
@@ -708,7 +712,7 @@ def test_a_shared_http_client_keeps_no_clients(sdk: Sdk, loopback: Loopback) -> 
     kept = used()
     gc.collect()
     assert [reference() for reference in kept] == [None] * 20
-    # The ways in that nobody uses any more let others pass, and are used again.
+    # Transports that no client uses any more forward requests, and are used again.
     assert ask(sdk, plain(sdk, loopback, shared)) == NATIVE
     assert ask(sdk, adapter.install(plain(sdk, loopback, shared), ON)) == ADAPTED
-    assert ways_in(shared._transport) == 1
+    assert layers(shared._transport) == 1

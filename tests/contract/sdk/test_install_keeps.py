@@ -1,4 +1,7 @@
-"""`install` keeps what sits on a client, and `uninstall` gives the client back: patched methods, replaced resources, subclasses, held handles."""
+"""`install` keeps patched methods, replaced resources, subclasses and held handles in force.
+
+`uninstall` restores the client.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ Log = list[Any]
 
 
 def shown(value: Any) -> Any:
-    """Show of an argument or a result what must be as it is natively: its very type, and what JSON says of it."""
+    """Return what must be as natively of an argument or result: its type, and its JSON."""
     kind = (type(value).__name__, type(value).__module__)
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
@@ -50,7 +53,7 @@ def shown(value: Any) -> Any:
 def tracing(
     log: Log, name: str, method: Callable[..., Any], *, skip: int = 0
 ) -> Callable[..., Any]:
-    """Return a function that notes what a method is given and gives; the first `skip` arguments are no arguments."""
+    """Return a function that records a method's arguments, but the first `skip`, and its result."""
 
     def note(args: Any, kwargs: Any, result: Any) -> None:
         given = {
@@ -74,7 +77,7 @@ def tracing(
     def traced_now(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         if inspect.isawaitable(result):
-            # As LangSmith and others do with what doesn't look like a coroutine function: it would be a fault.
+            # LangSmith and others would take it for a sync function, which is a fault.
             log.append((name, "an awaitable of what is no coroutine function"))
         note(args, kwargs, result)
         return result
@@ -83,7 +86,7 @@ def tracing(
 
 
 class Wrapper:
-    """A wrapper as wrapt's: a descriptor that stands in the place of a function, and passes everything else on to it."""
+    """A wrapper like wrapt's: a descriptor that replaces a function, and delegates to it."""
 
     def __init__(self, wrapped: Any, log: Log, name: str) -> None:
         self.__dict__.update(__wrapped__=wrapped, _log=log, _name=name)
@@ -103,7 +106,7 @@ class Wrapper:
 
 
 class Proxy:
-    """An object that stands around another one, with some of its attributes replaced."""
+    """An object around another one, with some attributes replaced."""
 
     def __init__(self, wrapped: Any, **own: Any) -> None:
         self.__dict__.update(_wrapped=wrapped, **own)
@@ -114,10 +117,12 @@ class Proxy:
 
 HOLDERS: dict[str, Callable[[Any], Any]] = {
     "create": lambda c: c.chat.completions, "parse": helpers_of, "stream": helpers_of,
-    "post": lambda c: c, "request": lambda c: c, "_prepare_options": lambda c: c, "_build_request": lambda c: c,
-    "_prepare_request": lambda c: c, "_process_response": lambda c: c, "_process_response_data": lambda c: c,
+    "post": lambda c: c, "request": lambda c: c, "_prepare_options": lambda c: c,
+    "_build_request": lambda c: c,
+    "_prepare_request": lambda c: c, "_process_response": lambda c: c,
+    "_process_response_data": lambda c: c,
 }  # fmt: skip
-"""What is patched, and on what."""
+"""Methods to patch, and their holders."""
 
 
 def on_the_object(name: str) -> Callable[[Any, Log, Any], None]:
@@ -143,16 +148,16 @@ def on_the_class(name: str, *, wrapper: bool) -> Callable[[Any, Log, Any], None]
 
 
 def _is_sdks(cls: type) -> bool:
-    """Tell whether a class is one that tracers name: the SDK's, and no child of it that looks the same."""
+    """Return whether a class is the SDK's own, and no subclass that looks the same."""
     return (
         cls.__module__.partition(".")[0] == "openai"
         and not hasattr(cls, "_adapter_transport")
-        and cls not in _ours()
+        and cls not in _fast_classes()
     )
 
 
 @functools.cache
-def _ours() -> frozenset[type]:
+def _fast_classes() -> frozenset[type]:
     if not SUPPORTED:
         return frozenset()
     from adapter._sdk.fast_messages import _FAST_CLASSES
@@ -186,7 +191,10 @@ def two_tracers(client: Any, log: Log, _: Any) -> None:
 SITTING: dict[str, Callable[[Any, Log, Any], None]] = {
     **{f"{name} on the object": on_the_object(name) for name in HOLDERS},
     **{f"{name} on the class": on_the_class(name, wrapper=False) for name in HOLDERS},
-    **{f"{name} on the class, wrapper": on_the_class(name, wrapper=True) for name in ("create", "parse", "post", "request")},
+    **{
+        f"{name} on the class, wrapper": on_the_class(name, wrapper=True)
+        for name in ("create", "parse", "post", "request")
+    },
     "chat replaced": replaced_chat, "completions replaced": replaced_completions,
     "with_raw_response patched": patched_raw, "two tracers": two_tracers,
 }  # fmt: skip
@@ -195,8 +203,8 @@ SITTING: dict[str, Callable[[Any, Log, Any], None]] = {
 # Clients, settings, calls
 
 
-class Told:
-    """Collects what observers are told."""
+class RecordList:
+    """Collects the records of observers."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -214,7 +222,7 @@ def flaky(request: Request, seen: list[str] | None = None) -> Reply:
 
 
 class Switch:
-    """Settings of a mode, and the flip."""
+    """Settings of a mode, which can be flipped."""
 
     def __init__(self, mode: str, folder: Path, observers: Any = ()) -> None:
         self.mode, self.file = mode, folder / "adapter.toml"
@@ -240,12 +248,12 @@ class Switch:
 
     @property
     def path(self) -> str:
-        """Where calls go at last."""
+        """The path of calls after the flip."""
         return RESPONSES if self.mode in ("on", "flipped") else CHAT
 
 
 def calls(sdk: Sdk, client: Any) -> list[Any]:
-    """Call in all ways; give what callers see of it."""
+    """Call in all ways; return the types that callers see."""
     completions = client.chat.completions
 
     def helper() -> Any:
@@ -276,7 +284,7 @@ def calls(sdk: Sdk, client: Any) -> list[Any]:
 
 
 def is_alike(log: Log) -> Log:
-    """Leave repeated notes of a stream's chunks out: they are cut elsewhere."""
+    """Leave out repeated records of a stream's chunks, whose cuts differ."""
     return [one for at, one in enumerate(log) if at == 0 or one != log[at - 1]]
 
 
@@ -287,7 +295,7 @@ def _sdk(mode: Any) -> Sdk:
 
 @functools.cache
 def natively(mode: str, what: str) -> tuple[Any, Log]:
-    """Tell what callers see, and what sits there, of a client that isn't installed."""
+    """Return what callers and patches see of a client that isn't installed."""
     log: Log = []
     with pytest.MonkeyPatch.context() as patch:
         client = client_of(_sdk(mode), Upstream(both))
@@ -300,12 +308,17 @@ def natively(mode: str, what: str) -> tuple[Any, Log]:
 @pytest.mark.parametrize(
     ("when", "mode"),
     tier.pick(
-        [("before", "off"), ("before", "flipped"), ("after", "flipped"), ("ours", "flipped")],
+        [
+            ("before", "off"),
+            ("before", "flipped"),
+            ("after", "flipped"),
+            ("constructed", "flipped"),
+        ],
         [("before", "flipped")],
     ),
 )
 @pytest.mark.parametrize("what", SITTING)
-def test_what_sits_on_a_client_sees_what_it_sees_natively(
+def test_patches_see_what_they_see_natively(
     sdk: Sdk, what: str, when: str, mode: str, tmp_path: Path
 ) -> None:
     switch, upstream, log = Switch(mode, tmp_path), Upstream(both), []
@@ -313,7 +326,7 @@ def test_what_sits_on_a_client_sees_what_it_sees_natively(
         client = client_of(sdk, upstream)
         if when == "before":
             SITTING[what](client, log, patch)
-        if when == "ours":  # by import
+        if when == "constructed":
             client = Way("client", sdk.mode == "async").client(upstream, switch.settings)
         adapter.install(client, switch.settings)
         if when != "before":
@@ -338,10 +351,10 @@ def test_what_sits_on_a_client_sees_what_it_sees_natively(
     "what",
     [name for name in SITTING if name.endswith("object") or "replaced" in name or "two" in name],
 )
-def test_a_call_is_one_record_with_its_retries_whatever_sits_there(
+def test_a_call_is_one_record_with_its_retries_whatever_is_patched(
     sdk: Sdk, what: str, when: str, mode: str, tmp_path: Path
 ) -> None:
-    observer = Told()
+    observer = RecordList()
     switch = Switch(mode, tmp_path, [observer])
     busy = iter([True, False, True, True, True])
     upstream = Upstream(lambda request: flaky(request) if next(busy, False) else both(request))
@@ -391,7 +404,7 @@ HELD: dict[str, Callable[[Any], Callable[..., Any]]] = {
 @pytest.mark.parametrize("what", HELD)
 @pytest.mark.parametrize("made", ["before", "while installed"])
 def test_what_is_held_belongs_to_the_same_call(sdk: Sdk, what: str, made: str) -> None:
-    observer = Told()
+    observer = RecordList()
     busy = iter([True])
     upstream = Upstream(lambda request: flaky(request) if next(busy, False) else both(request))
     client = client_of(sdk, upstream, max_retries=2)
@@ -511,7 +524,7 @@ def test_a_subclass_that_copies_in_its_own_way(sdk: Sdk) -> None:
     assert [request.path for request in upstream.requests] == [RESPONSES, RESPONSES, CHAT]
 
 
-def test_a_subclass_of_ours_needs_not_call_the_hook_it_overrides(sdk: Sdk) -> None:
+def test_a_subclass_of_an_adapted_class_need_not_call_the_hook_it_overrides(sdk: Sdk) -> None:
     class Sync(adapter.OpenAI):
         def _prepare_request(
             self, request: Any
@@ -585,7 +598,7 @@ def test_a_method_of_a_subclass_may_call_again_with_another_model(
 
 
 def test_a_call_inside_a_call_is_its_own(sdk: Sdk) -> None:
-    """A client whose hook makes a call of another one, whose `request` was patched before it was installed."""
+    """A client's hook makes a call of another one, whose `request` was patched before `install`."""
     upstream = Upstream(both)
     inner = client_of(sdk, upstream)
     inner.request = tracing([], "request", inner.request)
@@ -619,7 +632,8 @@ def test_a_call_inside_a_call_is_its_own(sdk: Sdk) -> None:
 
 
 REMEMBERED = {"chat replaced", "completions replaced", "post on the class, wrapper"}
-"""Where what the SDK makes later can't be told from what somebody has put there, and stays: behind a proxy, and around what a wrapper gives."""
+"""Here resources that the SDK makes later look like patches, and stay: behind a proxy, and around
+what a wrapper returns."""
 
 USES = [
     (None, "not used"),
@@ -633,7 +647,7 @@ USES = [
 @pytest.mark.parametrize(
     ("what", "when"), tier.pick(USES, [use for use in USES if use[1] == "used before"])
 )
-def test_uninstall_gives_the_client_back(sdk: Sdk, what: str | None, when: str) -> None:
+def test_uninstall_restores_the_client(sdk: Sdk, what: str | None, when: str) -> None:
     if when == "used while installed" and not hasattr(openai.OpenAI, "chat"):
         pytest.skip("this SDK makes `chat` with the client, and keeps in it what it makes later")
     with pytest.MonkeyPatch.context() as patch:
@@ -655,7 +669,7 @@ def test_uninstall_gives_the_client_back(sdk: Sdk, what: str | None, when: str) 
 
 
 def contents(client: Any) -> dict[str, Any]:
-    """List what a client, its HTTP client and its resources are made of: classes, and attributes."""
+    """List the classes and attributes of a client, its HTTP client and its resources."""
     found: dict[str, Any] = {"http": client._client, "transport": client._client._transport}
     seen: set[int] = set()
 
@@ -663,7 +677,7 @@ def contents(client: Any) -> dict[str, Any]:
         seen.add(id(thing))
         found[f"{path}.__class__"] = type(thing)
         for name, value in vars(thing).items():
-            if name == "_platform":  # the SDK finds it out when it first calls
+            if name == "_platform":  # the SDK sets it in the first call
                 continue
             found[f"{path}.{name}"] = value
             if id(value) not in seen and type(value).__module__.startswith(
@@ -703,7 +717,7 @@ def a_proxy(package: str, name: str, attribute: str) -> Callable[[Any], Any]:
             return getattr(client, wanted)
 
         base = type(name, (), {"__module__": f"{package}.somewhere", "__getattr__": find})
-        made = type("Around", (base,), {"__module__": "theirs"})()
+        made = type("Around", (base,), {"__module__": "wrappers"})()
         made.__dict__[attribute] = client
         return made
 
@@ -719,7 +733,7 @@ PROXIES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("kind", PROXIES)
-def test_a_proxy_that_is_known_is_looked_into(sdk: Sdk, kind: str) -> None:
+def test_the_client_in_a_known_proxy_is_installed(sdk: Sdk, kind: str) -> None:
     upstream = Upstream(both)
     client = client_of(sdk, upstream)
     proxy = PROXIES[kind](client)
@@ -730,7 +744,7 @@ def test_a_proxy_that_is_known_is_looked_into(sdk: Sdk, kind: str) -> None:
 
 
 class Pretending:
-    """A proxy that says that it is a client."""
+    """A proxy that passes for a client."""
 
     def __init__(self, client: Any) -> None:
         self.__dict__["inner"] = client
@@ -746,7 +760,7 @@ class Pretending:
 @pytest.mark.parametrize(
     "wrap", [Proxy, Pretending, lambda _: None, type], ids=["proxy", "pretending", "None", "class"]
 )
-def test_what_is_no_client_is_an_error_that_says_what_to_do(sdk: Sdk, wrap: Any) -> None:
+def test_anything_but_a_client_is_an_error_that_says_what_to_do(sdk: Sdk, wrap: Any) -> None:
     client = client_of(sdk, Upstream(both))
     for function in (adapter.install, adapter.uninstall):
         with pytest.raises(
@@ -769,9 +783,14 @@ def test_a_class_is_no_client() -> None:
 @pytest.mark.parametrize("name", ["create", "parse"])
 @pytest.mark.parametrize(
     "place",
-    ["post of a subclass", "post of a subclass, named as ours", "completions._post", "request"],
+    [
+        "post of a subclass",
+        "post of a subclass, named like the adapter's",
+        "completions._post",
+        "request",
+    ],
 )
-def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) -> None:
+def test_no_method_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) -> None:
     log: Log = []
     upstream = Upstream(both)
 
@@ -799,7 +818,7 @@ def test_nobody_sees_messages_in_the_wrapper(sdk: Sdk, name: str, place: str) ->
 
 
 @needs(SUPPORTED, "messages that skip the transform")
-@pytest.mark.parametrize("made", ["ours", "installed", "installed, used before"])
+@pytest.mark.parametrize("made", ["constructed", "installed", "installed, used before"])
 @pytest.mark.parametrize("name", ["create", "parse"])
 def test_messages_skip_the_transform(
     sdk: Sdk, made: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -812,7 +831,7 @@ def test_messages_skip_the_transform(
         fast_messages, "_transformed", lambda messages: taken.append(1) or native(messages)
     )
     settings, upstream = adapter.Settings(backend="responses", on_bug="raise"), Upstream(both)
-    if made == "ours":
+    if made == "constructed":
         client = of_class(sdk, sdk.adapted, upstream, settings=settings)
     else:
         client = client_of(sdk, upstream)
@@ -824,7 +843,7 @@ def test_messages_skip_the_transform(
 
 
 @pytest.mark.parametrize("backend", ["chat", "rules", "use"])
-def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(
+def test_a_method_is_the_sdks_own_if_the_settings_alone_route_to_chat(
     sdk: Sdk, backend: str
 ) -> None:
     given: dict[str, Any] = {"backend": "chat"}
@@ -842,7 +861,7 @@ def test_a_method_is_the_sdks_very_own_where_the_settings_alone_move_nothing(
 
 
 class Unsigned:
-    """What stands in the place of a method, without a signature."""
+    """Replaces a method, and has no signature."""
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
@@ -855,7 +874,7 @@ class Unsigned:
 
 
 @pytest.mark.parametrize("name", ["request", "_process_response", "copy", "__init__"])
-def test_a_method_without_a_signature_is_no_trouble(sdk: Sdk, name: str) -> None:
+def test_a_method_without_a_signature_is_accepted(sdk: Sdk, name: str) -> None:
     def signature(_: Any) -> Any:
         raise ValueError
 

@@ -1,4 +1,4 @@
-"""What a subclass's own methods, and wrappers around the SDK's, see of a call: the same natively, with the adapter off, and on."""
+"""Overriding methods, and wrappers of the SDK's, see the same natively, off and on."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from tests.support.loopback import Loopback
 __all__ = ["sdk"]
 
 CLIENT_METHODS = (
-    "post", "request", "_request", "_prepare_options", "_build_request", "_build_headers", "_prepare_request",
-    "_should_stream_response_body", "_maybe_override_cast_to", "_make_sse_decoder", "_process_response",
+    "post", "request", "_request", "_prepare_options", "_build_request", "_build_headers",
+    "_prepare_request",
+    "_should_stream_response_body", "_maybe_override_cast_to", "_make_sse_decoder",
+    "_process_response",
     "_process_response_data",
 )  # fmt: skip
-"""What of a client's a chat call passes, and can be overridden; versions of the SDK have most of them."""
+"""Methods of a client that a chat call uses, and that can be overridden; not all SDKs have all."""
 
 SHOWN = (type, bool, str, int, float, type(None))
 Records = list[Any]
 
 
 def shown(value: Any) -> Any:
-    """Show what can be compared of an argument, or a result."""
+    """Return what can be compared of an argument or result."""
     if isinstance(value, SHOWN) or hasattr(value, "__origin__"):
         return value
     if hasattr(value, "json_data"):  # a request's options
@@ -44,7 +46,7 @@ def shown(value: Any) -> Any:
 
 
 def recording(seen: Records, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that records what it gets and gives."""
+    """Return a method that records its arguments and result."""
 
     def note(arguments: dict[str, Any], result: Any) -> None:
         given = {
@@ -53,7 +55,7 @@ def recording(seen: Records, name: str, method: Callable[..., Any]) -> Callable[
             if key not in ("data", "response", "request")
         }
         record = (name, given, type(result), getattr(type(result), "__module__", None))
-        if record not in seen[-1:]:  # a stream's chunks are cut elsewhere
+        if record not in seen[-1:]:  # the cuts of a stream's chunks differ
             seen.append(record)
 
     if inspect.iscoroutinefunction(method):
@@ -74,7 +76,7 @@ def recording(seen: Records, name: str, method: Callable[..., Any]) -> Callable[
 
 
 def subclass(cls: Any, seen: Records) -> Any:
-    """Make a client class whose every method records."""
+    """Make a client class in which every method records."""
 
     def over(name: str) -> Any:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +96,7 @@ def subclass(cls: Any, seen: Records) -> Any:
 
 
 def calls(sdk: Sdk) -> dict[str, Callable[[Any], Any]]:
-    """List the ways to call; each gives the types of what the caller gets."""
+    """Return the ways to call; each returns the types of its results."""
     body: dict[str, Any] = {"model": "gpt-4o", "messages": MESSAGES}
 
     def whole(client: Any) -> Any:
@@ -146,13 +148,15 @@ def calls(sdk: Sdk) -> dict[str, Callable[[Any], Any]]:
         cls = sdk.pick(openai.Stream, openai.AsyncStream)[ChatCompletionChunk]
         got = sdk.run(
             client.post(
-                "/chat/completions", cast_to=ChatCompletionChunk, body={**body, "stream": True}, stream=True, stream_cls=cls
+                "/chat/completions", cast_to=ChatCompletionChunk, body={**body, "stream": True},
+                stream=True, stream_cls=cls
             )
         )  # fmt: skip
         return type(got), {type(chunk) for chunk in sdk.list(got)}
 
     return {
-        "create": whole, "stream": stream, "parse": parse, "raw": raw, "raw stream": raw_stream, "streaming": streaming,
+        "create": whole, "stream": stream, "parse": parse, "raw": raw, "raw stream": raw_stream,
+        "streaming": streaming,
         "helper": helper, "request": request, "post": post, "post, streamed": post_stream,
     }  # fmt: skip
 
@@ -182,25 +186,25 @@ def made_by(sdk: Sdk, way: str, backend: str, loopback: Loopback, seen: Records)
     if backend == "native":
         return client_of(sdk, subclass(sdk.plain, seen), loopback)
     settings = adapter.Settings(backend=backend, on_bug="raise")
-    if way == "subclass of ours":
+    if way == "subclass of an adapted class":
         return client_of(sdk, subclass(sdk.adapted, seen), loopback, settings=settings)
     return adapter.install(client_of(sdk, subclass(sdk.plain, seen), loopback), settings)
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("way", ["subclass of ours", "install"])
+@pytest.mark.parametrize("way", ["subclass of an adapted class", "install"])
 def test_a_subclass_sees_what_it_sees_natively(
     sdk: Sdk, answering: Loopback, way: str, call: str
 ) -> None:
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for backend in BACKENDS:
         seen: Records = []
         got = calls(sdk)[call](made_by(sdk, way, backend, answering, seen))
-        told[backend] = got, seen
-    assert len(told["native"][1]) > 5
+        results[backend] = got, seen
+    assert len(results["native"][1]) > 5
     for backend in BACKENDS[1:]:
-        assert told[backend][0] == told["native"][0]
-        assert told[backend][1] == told["native"][1]
+        assert results[backend][0] == results["native"][0]
+        assert results[backend][1] == results["native"][1]
     paths = [request.path.rpartition("/v1")[2] for request in answering.requests]
     assert paths == ["/chat/completions", "/chat/completions", "/responses"]
 
@@ -230,7 +234,7 @@ def test_a_wrapper_sees_what_it_sees_natively(
     cls, name = places(sdk)[place]
     if not hasattr(cls, name):
         pytest.skip(f"this SDK has no {name}")
-    told = {}
+    results = {}
     for backend in BACKENDS:
         seen: Records = []
         with monkeypatch.context() as patched:
@@ -241,18 +245,18 @@ def test_a_wrapper_sees_what_it_sees_natively(
             if backend != "native":
                 adapter.install(client, adapter.Settings(backend=backend, on_bug="raise"))
             if when == "after":
-                client.chat  # noqa: B018  # its resources are there already
+                client.chat  # noqa: B018  # so that its resources exist
                 wrap()
-            told[backend] = (
+            results[backend] = (
                 [calls(sdk)[call](client) for call in ("create", "stream", "parse")],
                 seen,
             )
-    assert told["chat"] == told["native"]
-    assert told["responses"] == told["native"]
+    assert results["chat"] == results["native"]
+    assert results["responses"] == results["native"]
 
 
 def test_a_method_put_on_the_client_itself(sdk: Sdk, answering: Loopback) -> None:
-    told = {}
+    results = {}
     for backend in BACKENDS:
         seen: Records = []
         client = client_of(sdk, sdk.plain, answering)
@@ -262,9 +266,9 @@ def test_a_method_put_on_the_client_itself(sdk: Sdk, answering: Loopback) -> Non
             bound = getattr(client, name)
             method = recording(seen, name, _unbound(bound))
             setattr(client, name, partial(method, client))
-        told[backend] = [calls(sdk)[call](client) for call in ("create", "stream")], seen
-    assert told["chat"] == told["native"]
-    assert told["responses"] == told["native"]
+        results[backend] = [calls(sdk)[call](client) for call in ("create", "stream")], seen
+    assert results["chat"] == results["native"]
+    assert results["responses"] == results["native"]
 
 
 def _unbound(bound: Any) -> Any:
@@ -307,7 +311,7 @@ RESOURCE_METHODS = ("create", "parse", "stream")
 
 
 def looks(method: Any) -> dict[str, Any]:
-    """Tell what inspection gives for a method."""
+    """Return what inspection gives for a method."""
     inner = getattr(method, "__wrapped__", None)
     return {
         "coroutine": inspect.iscoroutinefunction(method),
@@ -322,7 +326,7 @@ def looks(method: Any) -> dict[str, Any]:
 
 
 def switched(backend: str, tmp_path: Any) -> adapter.Settings:
-    """Make settings that are on, or off in one of the ways there are."""
+    """Make settings that are on, or off in one of several ways."""
     file = tmp_path / "adapter.toml"
     file.write_text('backend = "chat"\n')
     match backend:
@@ -341,13 +345,13 @@ def switched(backend: str, tmp_path: Any) -> adapter.Settings:
 @pytest.mark.parametrize(
     "backend", ["chat", "responses", "off by file", "off by rules", "off by rollout"]
 )
-@pytest.mark.parametrize("way", ["ours", "install", "install, used before"])
+@pytest.mark.parametrize("way", ["constructed", "install", "install, used before"])
 def test_methods_look_as_they_look_natively(
     sdk: Sdk, answering: Loopback, way: str, backend: str, tmp_path: Any
 ) -> None:
     native = client_of(sdk, sdk.plain, answering)
     settings = switched(backend, tmp_path)
-    if way == "ours":
+    if way == "constructed":
         client = client_of(sdk, sdk.adapted, answering, settings=settings)
     else:
         client = client_of(sdk, sdk.plain, answering)
@@ -356,18 +360,20 @@ def test_methods_look_as_they_look_natively(
         adapter.install(client, settings)
     resources = [(client.chat.completions, native.chat.completions)]
     resources += [(client.beta.chat.completions, native.beta.chat.completions)]
-    for ours, theirs in resources:
-        assert (type(ours).__name__, type(ours).__module__) == (
-            type(theirs).__name__,
-            type(theirs).__module__,
+    for adapted_one, native_one in resources:
+        assert (type(adapted_one).__name__, type(adapted_one).__module__) == (
+            type(native_one).__name__,
+            type(native_one).__module__,
         )
         for name in RESOURCE_METHODS:
-            if hasattr(theirs, name):
-                assert looks(getattr(ours, name)) == looks(getattr(theirs, name)), name
-                assert getattr(type(ours), name) is getattr(type(theirs), name)
+            if hasattr(native_one, name):
+                assert looks(getattr(adapted_one, name)) == looks(getattr(native_one, name)), name
+                assert getattr(type(adapted_one), name) is getattr(type(native_one), name)
         for kind in ("with_raw_response", "with_streaming_response"):
             for name in ("create", "parse"):
-                method, other = (getattr(getattr(one, kind), name, None) for one in (ours, theirs))
+                method, other = (
+                    getattr(getattr(one, kind), name, None) for one in (adapted_one, native_one)
+                )
                 if other is not None:
                     assert inspect.iscoroutinefunction(method) == inspect.iscoroutinefunction(other)
                     assert inspect.signature(method) == inspect.signature(other)
@@ -379,11 +385,11 @@ def test_methods_look_as_they_look_natively(
 
 @pytest.mark.parametrize("name", ["copy", "with_options", "__init__"])
 def test_copying_takes_the_settings_beside_what_it_takes_natively(sdk: Sdk, name: str) -> None:
-    ours, native = (
+    adapted_one, native = (
         inspect.signature(getattr(cls, name)).parameters for cls in (sdk.adapted, sdk.plain)
     )
-    assert {*ours} - {*native} == {"settings"}
-    assert [one for one in ours.values() if one.name != "settings"] == [*native.values()]
+    assert {*adapted_one} - {*native} == {"settings"}
+    assert [one for one in adapted_one.values() if one.name != "settings"] == [*native.values()]
 
 
 @pytest.fixture
@@ -402,9 +408,7 @@ def traced(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> Any:
     return own
 
 
-def test_what_somebody_put_in_a_methods_place_is_what_is_there(
-    sdk: Sdk, answering: Loopback, traced: Any
-) -> None:
+def test_a_patched_method_stays_patched(sdk: Sdk, answering: Loopback, traced: Any) -> None:
     client = client_of(sdk, sdk.adapted, answering, settings=adapter.Settings(backend="responses"))
     assert client.chat.completions.create.__func__ is traced
     assert inspect.iscoroutinefunction(client.chat.completions.create) == (sdk.mode == "async")
