@@ -1,8 +1,9 @@
-"""Each fault of tests/support/fault_table.py, natively and through the adapter: the same exception, at the same moment.
+"""Each fault of tests/support/fault_table.py, natively and through the adapter: the same exception.
 
-Natively: the SDK's own client against a server that misbehaves in Chat's format. Through the adapter: the same fault in the Responses
-format. What is compared is all of `Seen`: class, status and code, moment, chunks, retries and their waits, what stays busy. `pytest -s`
-prints the matrix; `table()` makes it.
+Natively: the SDK's own client against a server that misbehaves in Chat's format. Through the
+adapter: the same fault in the Responses format. All of `Seen` is compared: class, status and code,
+moment, chunks, retries and their waits, what stays busy. `pytest -s` prints the matrix; `table()`
+makes it.
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ BY_NAME = {fault.name: fault for fault in ALL}
 
 @dataclass(frozen=True)
 class Cell:
-    """One call, both ways, and the reason why the two may differ."""
+    """One call, natively and adapted, and the reason why the two may differ."""
 
     call: Call
     mode: Mode
     native: Seen
-    ours: Seen
+    adapted: Seen
     reason: str
 
     @property
     def same(self) -> bool:
-        """Tell whether the caller sees no difference."""
-        return self.native == self.ours
+        """Whether the caller sees no difference."""
+        return self.native == self.adapted
 
 
 def _reason(fault: Fault, call: Call, mode: Mode) -> str:
@@ -67,7 +68,7 @@ def _reason(fault: Fault, call: Call, mode: Mode) -> str:
 
 @cache
 def cells(name: str) -> tuple[Cell, ...]:
-    """Observe a fault in all its cells; those that wait for something wait together."""
+    """Observe a fault in all its cells, at the same time where they wait."""
     fault = BY_NAME[name]
     modes: tuple[Mode, ...] = ("sync", "async")
     places = [(call, mode) for mode in modes if mode in fault.modes for call in fault.calls]
@@ -84,8 +85,8 @@ def cells(name: str) -> tuple[Cell, ...]:
             seen = list(pool.map(one, jobs))
     pairs = zip(places, seen[::2], seen[1::2], strict=True)
     made = (
-        Cell(call, mode, native, ours, _reason(fault, call, mode))
-        for (call, mode), native, ours in pairs
+        Cell(call, mode, native, adapted, _reason(fault, call, mode))
+        for (call, mode), native, adapted in pairs
     )
     return tuple(
         _patiently(fault, cell) if fault.timeout and cell.same == bool(cell.reason) else cell
@@ -94,12 +95,14 @@ def cells(name: str) -> tuple[Cell, ...]:
 
 
 def _patiently(fault: Fault, cell: Cell) -> Cell:
-    """Observe once more what came out otherwise than expected, alone and with longer timeouts: the machine may have been busy."""
+    """Observe an unexpected cell again, alone and with longer timeouts: the machine may be busy."""
     longer = replace(
         fault, timeout={phase: 4 * seconds for phase, seconds in fault.timeout.items()}
     )
-    native, ours = (observe(longer, cell.call, cell.mode, native=which) for which in (True, False))
-    return replace(cell, native=native, ours=ours)
+    native, adapted = (
+        observe(longer, cell.call, cell.mode, native=which) for which in (True, False)
+    )
+    return replace(cell, native=native, adapted=adapted)
 
 
 @contextlib.contextmanager
@@ -120,10 +123,10 @@ def table() -> str:
         groups: dict[tuple[str, str, str], list[Cell]] = {}
         for cell in cells(name):
             verdict = "same" if cell.same else cell.reason or "NOT THE SAME"
-            groups.setdefault((cell.native.brief(), cell.ours.brief(), verdict), []).append(cell)
+            groups.setdefault((cell.native.brief(), cell.adapted.brief(), verdict), []).append(cell)
             same, differing = same + cell.same, differing + (not cell.same)
-        for (native, ours, verdict), members in groups.items():
-            shown = "〃" if ours == native else ours
+        for (native, adapted, verdict), members in groups.items():
+            shown = "〃" if adapted == native else adapted
             lines.append(f"| {name} | {_calls(members)} | {native} | {shown} | {verdict} |")
     total = f"{len(BY_NAME)} faults, {same + differing} cells (call × sync or async)"
     figures = f"{total}: {same} the same, {differing} different for a written reason."
@@ -148,7 +151,9 @@ def _skip_what_cannot_be(fault: Fault) -> None:
 def test_the_caller_sees_the_same(name: str) -> None:
     _skip_what_cannot_be(BY_NAME[name])
     for cell in cells(name):
-        where = f"{cell.mode} {cell.call}: natively {cell.native}, through the adapter {cell.ours}"
+        where = (
+            f"{cell.mode} {cell.call}: natively {cell.native}, through the adapter {cell.adapted}"
+        )
         if cell.reason:
             assert not cell.same, f"a stale reason ({cell.reason}): {where}"
         else:
@@ -160,30 +165,30 @@ LEAVING = {fault.name for fault in FAULTS["leaving"]}
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in LEAVING])
 def test_no_half_answers(name: str) -> None:
-    """Through the adapter a fault is an error, or does no harm at all."""
+    """Through the adapter a fault is an error, or harmless."""
     fault = BY_NAME[name]
     _skip_what_cannot_be(fault)
     for cell in cells(name):
-        ours = cell.ours
-        if ours.error == "-":
-            assert (ours.text, ours.ends[:1]) == (
+        adapted = cell.adapted
+        if adapted.error == "-":
+            assert (adapted.text, adapted.ends[:1]) == (
                 "Hello there" if cell.call in STREAMED else WORD,
                 ("stop",),
             ), cell
         # Old SDKs read on after the end, and fail there, natively too.
-        assert not fault.harmless or ours.error == "-" or cell.same, cell
+        assert not fault.harmless or adapted.error == "-" or cell.same, cell
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_nothing_stays_busy(name: str) -> None:
     _skip_what_cannot_be(BY_NAME[name])
     for cell in cells(name):
-        assert cell.ours.busy <= cell.native.busy, cell
-        assert cell.ours.hung_up, cell
+        assert cell.adapted.busy <= cell.native.busy, cell
+        assert cell.adapted.hung_up, cell
 
 
-def test_errors_are_told_apart() -> None:
-    """What is compared is worth comparing: statuses are seen as many classes, and some are asked for twice."""
+def test_errors_are_distinguished() -> None:
+    """The comparison means something: statuses have many classes, and some are retried."""
     natively = [cell.native for name in BY_NAME if name.endswith("in JSON") for cell in cells(name)]
     assert len({seen.error for seen in natively}) >= 8
     assert {seen.requests for seen in natively} == {1, RETRIES + 1}
@@ -193,7 +198,7 @@ def test_the_table() -> None:
     for fault in ALL:
         _skip_what_cannot_be(fault)
     written = table()
-    print(f"\n{written}")  # for whoever runs it with -s
+    print(f"\n{written}")  # shown with -s
     assert "NOT THE SAME" not in written
 
 
@@ -223,9 +228,10 @@ def _peak(call: Call, *, native: bool) -> int:
 
 @pytest.mark.parametrize("call", [*WHOLE[:1], *STREAMED])
 def test_a_zip_bomb_is_bounded_as_natively(call: Call) -> None:
-    native, ours = _peak(call, native=True), _peak(call, native=False)
+    native, adapted = _peak(call, native=True), _peak(call, native=False)
     print(
-        f"\nzip bomb of {BOMB:,} bytes, {call}: natively {native:,} at the peak, through the adapter {ours:,}"
+        f"\nzip bomb of {BOMB:,} bytes, {call}: natively {native:,} at the peak, "
+        f"through the adapter {adapted:,}"
     )
     assert native > BOMB / 2
-    assert ours <= 3 * native  # both grow with what was sent, and no faster
+    assert adapted <= 3 * native  # both grow with what was sent, and no faster

@@ -1,4 +1,4 @@
-"""Fork after use: the child, and the parent afterwards, fare as they do natively."""
+"""Fork after use: the child, and the parent afterwards, work as they do natively."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text(chunks):
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
-def tell(use):
+def attempt(use):
     try:
         return use()
     except Exception as error:
@@ -44,22 +44,22 @@ def tell(use):
 def in_child(use):
     readable, writable = os.pipe()
     if os.fork() == 0:
-        os.write(writable, json.dumps(tell(use)).encode())
+        os.write(writable, json.dumps(attempt(use)).encode())
         os._exit(0)
     os.close(writable)
     with os.fdopen(readable) as pipe:
-        said = json.loads(pipe.read())
+        outcome = json.loads(pipe.read())
     os.wait()
-    return said
+    return outcome
 
 
 client = module.OpenAI(**given, **settings)
 whole = lambda: client.chat.completions.create(**call).choices[0].message.content
 streamed = lambda: text(client.chat.completions.create(**call, stream=True))
-seen = [tell(streamed), in_child(streamed), in_child(whole), tell(streamed)]
+seen = [attempt(streamed), in_child(streamed), in_child(whole), attempt(streamed)]
 open_stream = client.chat.completions.create(**call, stream=True)
 next(open_stream)
-seen += [in_child(streamed), tell(lambda: text(open_stream)), tell(whole)]
+seen += [in_child(streamed), attempt(lambda: text(open_stream)), attempt(whole)]
 
 shared = module.AsyncOpenAI(**given, **settings)
 
@@ -74,11 +74,12 @@ async def use_and_close():
         return await use()
 
 
-seen += [tell(lambda: asyncio.run(use_and_close()))]
+seen += [attempt(lambda: asyncio.run(use_and_close()))]
 shared = module.AsyncOpenAI(**given, **settings)
-seen += [in_child(lambda: asyncio.run(use_and_close())), tell(lambda: asyncio.run(use_and_close()))]
+closing = lambda: asyncio.run(use_and_close())
+seen += [in_child(closing), attempt(closing)]
 print(json.dumps(seen))
-client.close()  # else CPython, at its exit, may finalise an idle connection before the client that would close it; the SDK's as well
+client.close()  # else CPython may finalise an idle connection before its client, natively too
 """
 
 
@@ -112,8 +113,8 @@ CHILDREN, http = int(sys.argv[1]), importlib.import_module(sys.argv[2])
 on, off = adapter.Settings(backend="responses"), adapter.Settings()
 
 
-def call(said, **more):
-    return {"model": "m", "messages": [{"role": "user", "content": said}], **more}
+def call(prompt, **more):
+    return {"model": "m", "messages": [{"role": "user", "content": prompt}], **more}
 
 
 def make(way, asynchronous, base_url, protocol, certificate):
@@ -121,19 +122,21 @@ def make(way, asynchronous, base_url, protocol, certificate):
     given = {"base_url": base_url, "api_key": "key", "max_retries": 0, "timeout": 20}
     trust = ssl.create_default_context(cafile=certificate) if protocol == "tls" else False
     versions = {"http1": protocol != "http2", "http2": protocol == "http2"}
-    ours, theirs = (adapter.AsyncOpenAI, openai.AsyncOpenAI) if asynchronous else (adapter.OpenAI, openai.OpenAI)
+    adapted = adapter.AsyncOpenAI if asynchronous else adapter.OpenAI
+    native = openai.AsyncOpenAI if asynchronous else openai.OpenAI
     kind = http.AsyncClient if asynchronous else http.Client
+    inner_class = http.AsyncHTTPTransport if asynchronous else http.HTTPTransport
     if way != "transport":
-        # A transport of the program's own around the library's, as they are written to retry or to log.
-        inner = (http.AsyncHTTPTransport if asynchronous else http.HTTPTransport)(verify=trust, **versions)
+        # A custom transport around the library's, as programs write them to retry or to log.
+        inner = inner_class(verify=trust, **versions)
         arounds = {"around": Around, "slots": InSlots}
         given["http_client"] = kind(transport=arounds.get(way, lambda inner: inner)(inner))
         if way == "install":
-            return adapter.install(theirs(**given), on)
-        return ours(**given, settings=off if way == "off" else on)
-    inner = (http.AsyncHTTPTransport if asynchronous else http.HTTPTransport)(verify=trust, **versions)
-    way_in = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=on)
-    return theirs(**given, http_client=kind(transport=way_in))
+            return adapter.install(native(**given), on)
+        return adapted(**given, settings=off if way == "off" else on)
+    inner = inner_class(verify=trust, **versions)
+    wrapped = (adapter.AsyncTransport if asynchronous else adapter.Transport)(inner, settings=on)
+    return native(**given, http_client=kind(transport=wrapped))
 
 
 class Around(http.BaseTransport, http.AsyncBaseTransport):
@@ -167,17 +170,17 @@ class Sync:
     run = staticmethod(lambda work: work())
     def __init__(self, client):
         self.create, self.close = client.chat.completions.create, client.close
-    def whole(self, said):
-        return self.create(**call(said)).choices[0].message.content
-    def begun(self, said):
-        stream = self.create(**call(said, stream=True))
+    def whole(self, prompt):
+        return self.create(**call(prompt)).choices[0].message.content
+    def begun(self, prompt):
+        stream = self.create(**call(prompt, stream=True))
         next(stream)
         return stream
     def rest(self, stream):
         return text(stream)
-    def streamed(self, said):
-        return text(self.create(**call(said, stream=True)))
-    anew = run
+    def streamed(self, prompt):
+        return text(self.create(**call(prompt, stream=True)))
+    in_child = run
 
 
 class Async(Sync):
@@ -188,14 +191,14 @@ class Async(Sync):
         self.loop.run_until_complete(self._close())
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
-    def anew(self, work):
+    def in_child(self, work):
         self.loop = asyncio.new_event_loop()
         return work()
-    def whole(self, said):
-        return self.loop.run_until_complete(self.create(**call(said))).choices[0].message.content
-    def begun(self, said):
+    def whole(self, prompt):
+        return self.loop.run_until_complete(self.create(**call(prompt))).choices[0].message.content
+    def begun(self, prompt):
         async def begin():
-            stream = await self.create(**call(said, stream=True))
+            stream = await self.create(**call(prompt, stream=True))
             await anext(stream)
             return stream
         return self.loop.run_until_complete(begin())
@@ -203,11 +206,11 @@ class Async(Sync):
         async def read():
             return [chunk async for chunk in stream]
         return text(self.loop.run_until_complete(read()))
-    def streamed(self, said):
-        return self.rest(self.loop.run_until_complete(self.create(**call(said, stream=True))))
+    def streamed(self, prompt):
+        return self.rest(self.loop.run_until_complete(self.create(**call(prompt, stream=True))))
 
 
-def tell(use):
+def attempt(use):
     try:
         return use()
     except Exception as error:
@@ -218,7 +221,7 @@ def fork(use):
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writable, json.dumps(tell(use)).encode())
+        os.write(writable, json.dumps(attempt(use)).encode())
         os._exit(0)
     os.close(writable)
     return child, readable
@@ -228,19 +231,22 @@ seen = {}
 for case, *arguments in json.loads(sys.argv[3]):
     client = make(*arguments)
     user = (Async if arguments[1] else Sync)(client)
-    said = {"warm": tell(lambda: user.streamed(f"{case}/warm"))}
+    results = {"warm": attempt(lambda: user.streamed(f"{case}/warm"))}
     stream = user.begun(f"{case}/open")
-    # With a stream open there is one more connection, so that one is idle at the fork in HTTP/1.1.
-    said["warm again"] = tell(lambda: user.streamed(f"{case}/warm again"))
-    children = [fork(lambda: user.anew(lambda: user.whole(f"{case}/child {k}"))) for k in range(CHILDREN)]
+    # The open stream has a connection of its own, so that another is idle at the fork (HTTP/1.1).
+    results["warm again"] = attempt(lambda: user.streamed(f"{case}/warm again"))
+    children = [
+        fork(lambda: user.in_child(lambda: user.whole(f"{case}/child {k}")))
+        for k in range(CHILDREN)
+    ]
     for k, (child, readable) in enumerate(children):
         with os.fdopen(readable) as pipe:
-            said[f"child {k}"] = json.loads(pipe.read())
+            results[f"child {k}"] = json.loads(pipe.read())
         os.waitpid(child, 0)
-    said["after"] = tell(lambda: user.whole(f"{case}/after"))
-    said["open"] = tell(lambda: user.rest(stream))
+    results["after"] = attempt(lambda: user.whole(f"{case}/after"))
+    results["open"] = attempt(lambda: user.rest(stream))
     user.close()
-    seen[case] = said
+    seen[case] = results
 print(json.dumps(seen))
 """
 
@@ -260,7 +266,7 @@ def _name(way: str, asynchronous: bool, protocol: str) -> str:
     return f"{way}-{'async' if asynchronous else 'sync'}-{protocol}"
 
 
-def _said(request: Request) -> str:
+def _prompt_of(request: Request) -> str:
     body = request.json()
     asked = body.get("messages") or body["input"]
     content = asked[-1]["content"]
@@ -268,32 +274,36 @@ def _said(request: Request) -> str:
 
 
 class _Answering:
-    """Answers with what was said; a stream that is `open` goes on when all children have been heard."""
+    """Answers with the prompt; a stream named `open` waits for all children's requests."""
 
     def __init__(self) -> None:
         self.server: Loopback
 
     def __call__(self, request: Request) -> Reply:
-        said, chat = _said(request), request.path.endswith("/chat/completions")
+        prompt, chat = _prompt_of(request), request.path.endswith("/chat/completions")
         if not request.json().get("stream"):
-            if "/child" in said:  # all at once
-                self._all(said)
+            if "/child" in prompt:  # together
+                self._all(prompt)
             made: Any = (
-                answers.completion(said) if chat else answers.response(answers.message_item(said))
+                answers.completion(prompt)
+                if chat
+                else answers.response(answers.message_item(prompt))
             )
             return Reply.of_json(made)
-        parts = answers.chat_events(said, "!") if chat else answers.events(said, "!")
-        return Reply.of_sse(self._held(parts, said) if said.endswith("/open") else parts)
+        parts = answers.chat_events(prompt, "!") if chat else answers.events(prompt, "!")
+        return Reply.of_sse(self._held(parts, prompt) if prompt.endswith("/open") else parts)
 
-    def _held(self, parts: list[bytes], said: str) -> Iterator[bytes]:
+    def _held(self, parts: list[bytes], prompt: str) -> Iterator[bytes]:
         yield from parts[:-2]
-        self._all(said)
+        self._all(prompt)
         yield from parts[-2:]
 
-    def _all(self, said: str) -> None:
-        begin = said.partition("/")[0] + "/child"
+    def _all(self, prompt: str) -> None:
+        begin = prompt.partition("/")[0] + "/child"
         self.server.wait_for(
-            lambda it: sum(_said(one).startswith(begin) for one in list(it.requests)) == CHILDREN
+            lambda it: (
+                sum(_prompt_of(one).startswith(begin) for one in list(it.requests)) == CHILDREN
+            )
         )
 
 
@@ -301,7 +311,7 @@ class _Answering:
 def forked(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, tuple[dict[str, str], dict[str, int]]]:
-    """For each case what everyone was answered, and on which connection."""
+    """For each case, each process's answer and connection."""
     certificate = make_certificate(tmp_path_factory.mktemp("tls"))
     with ExitStack() as stack:
         servers: dict[str, Loopback] = {}
@@ -342,20 +352,21 @@ def forked(
         connections: dict[str, dict[str, int]] = {}
         for protocol, server in servers.items():
             for request in server.requests:
-                case, _, who = _said(request).partition("/")
+                case, _, who = _prompt_of(request).partition("/")
                 assert case.endswith(protocol)
                 connections.setdefault(case, {})[who] = request.connection
-        return {case: (said, connections[case]) for case, said in json.loads(done.stdout).items()}
+        return {case: (got, connections[case]) for case, got in json.loads(done.stdout).items()}
 
 
 @pytest.mark.parametrize("case", [_name(*case) for case in CASES])
 def test_children_leave_their_parents_connections_alone(
     case: str, forked: dict[str, tuple[dict[str, str], dict[str, int]]]
 ) -> None:
-    said, connections = forked[case]
-    assert said.pop("open").endswith("!")
+    answered, connections = forked[case]
+    assert answered.pop("open").endswith("!")
     streamed = {"warm", "warm again"}
-    assert said == {who: f"{case}/{who}" + "!" * (who in streamed) for who in said}
+    expected = {who: f"{case}/{who}" + "!" * (who in streamed) for who in answered}
+    assert answered == expected
     children = {connections[who] for who in connections if who.startswith("child")}
     assert len(children) == CHILDREN, "each has its own"
     assert not children & {connections[who] for who in ("warm", "open", "warm again")}

@@ -1,4 +1,4 @@
-"""Clients that are installed and uninstalled while they are called: each call is a native one, or an adapted one, and none fails."""
+"""Clients are installed and uninstalled during calls: each is native or adapted, none fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAID = {"Native hello", "Hello there"}
 
 @pytest.fixture
 def impatient_threads() -> Iterator[None]:
-    """Let threads take turns all the time."""
+    """Let threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -74,15 +74,15 @@ def test_threads_call_while_another_installs(name: str) -> None:
     upstream = Upstream(both)
     client = Way("install", asynchronous=False).client(upstream, None)
     call = _held(client) if name == "held resource" else SYNC[name]
-    said: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     errors: list[BaseException] = []
     done = threading.Event()
 
     def work() -> None:
         try:
             while not done.is_set():
-                said[call(client)] += 1
-        except BaseException as error:  # noqa: BLE001 - the test shows it
+                answers[call(client)] += 1
+        except BaseException as error:  # noqa: BLE001 - the test reports it
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -95,10 +95,10 @@ def test_threads_call_while_another_installs(name: str) -> None:
     for thread in threads:
         thread.join()
     assert not errors, errors[0]
-    assert said.keys() <= SAID
+    assert answers.keys() <= SAID
     assert {request.path for request in upstream.requests} <= {CHAT, RESPONSES}
     assert not upstream.open
-    # And it is as it was.
+    # The client is as it was.
     assert type(client).__module__.startswith("openai")
     assert not [key for key in client.__dict__ if key.startswith("_adapter")]
     assert _whole(client) == "Native hello"
@@ -131,7 +131,7 @@ def test_tasks_call_while_another_installs(stream: bool) -> None:
 
 @pytest.mark.usefixtures("impatient_threads")
 def test_two_clients_of_one_http_client_come_and_go() -> None:
-    """Let the ways in stand as long as anybody needs them."""
+    """Transports stay wrapped as long as any client needs them."""
     upstream = Upstream(both)
     way = Way("install", asynchronous=False)
     first = way.client(upstream, None)
@@ -146,7 +146,7 @@ def test_two_clients_of_one_http_client_come_and_go() -> None:
 
     thread = threading.Thread(target=come_and_go)
     thread.start()
-    said = {_whole(second) for _ in range(ROUNDS)}
+    answers = {_whole(second) for _ in range(ROUNDS)}
     done.set()
     thread.join()
-    assert said == {"Hello there"}
+    assert answers == {"Hello there"}

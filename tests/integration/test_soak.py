@@ -1,7 +1,8 @@
 """Thousands of streams, left in every way: afterwards nothing is left of them.
 
-A third is read whole, a third is left early (break, close, the end of a with block), a third is cancelled (tasks) or closed from outside
-(threads). `make soak` is the full form, ten thousand of either kind, with its figures; the short one runs with the tests.
+A third is read whole, a third is left early (break, close, the end of a with block), a third is
+cancelled (tasks) or closed by another thread. `make soak` is the full form, ten thousand of either
+kind, with its figures; a short one runs with the tests.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ ROUNDS = 10
 THREADS = 16
 AT_ONCE = 1000 if FULL else 200
 NOT_RAISED = (openai.APIError, http.TransportError, http.StreamError)
-"""What a reader may see whose stream was closed under its hands."""
+"""What a reader may get whose stream another thread closes."""
 
 
 @cache
@@ -45,7 +46,7 @@ def _certificates() -> ssl.SSLContext:
 
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what is known of the last calls be full after the first round, so that nothing grows after it."""
+    """Let the table of the last calls be full after the first round, so that it doesn't grow."""
     monkeypatch.setattr(decisions, "_MAX_BY_ID", 20)
 
 
@@ -98,7 +99,8 @@ def _pool(client: Any) -> Any:
 def _idle(client: Any) -> tuple[int, int]:
     """Return how many connections the pool holds, and how many of them are idle."""
     connections = _pool(client).connections
-    # Classic httpx keeps a connection whose request was cancelled before it was open, and never uses it; natively too.
+    # Classic httpx keeps a connection whose request was cancelled before it was open, and never
+    # uses it; natively too.
     unused = sum("NEW" in one.info() for one in connections) if http.__name__ == "httpx" else 0
     return len(connections), sum(one.is_idle() for one in connections) + unused
 
@@ -107,7 +109,7 @@ def _idle(client: Any) -> tuple[int, int]:
 
 
 def _one(client: Any, number: int, closer: Callable[[Any], None]) -> str:
-    """Use one stream in the way that its number says; return how it ended."""
+    """Use one stream in the way of its number; return how it ended."""
     match number % 9:
         case 0 | 1 | 2:
             stream = client.chat.completions.create(
@@ -120,7 +122,8 @@ def _one(client: Any, number: int, closer: Callable[[Any], None]) -> str:
             for _ in stream:
                 break
             if not SUPPORTED:
-                # The SDK's own stream is closed by the collector: in the midst of the pool's work that waits for ever (httpcore).
+                # The SDK's own stream is closed by the garbage collector, which deadlocks inside
+                # the pool's book-keeping (httpcore).
                 stream.close()
             return "break"
         case 4:
@@ -152,7 +155,7 @@ def _one(client: Any, number: int, closer: Callable[[Any], None]) -> str:
 
 
 class _Closer:
-    """A thread that closes what it is given."""
+    """A thread that closes streams of others."""
 
     def __init__(self) -> None:
         self._given: queue.Queue[tuple[Any, threading.Event] | None] = queue.Queue()
@@ -185,10 +188,10 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
             for round_ in range(ROUNDS + 1):  # one to warm up
                 numbers = range(round_ * ledger.per_round, (round_ + 1) * ledger.per_round)
                 ends = list(threads.map(lambda number: _one(client, number, closer), numbers))
-                gc.collect()  # replies hold their streams, which hold them
+                gc.collect()  # replies and their streams hold one another
                 pool = _idle(client)
                 left = settled(upstream, pool[0])
-                _pool(client).close()  # how many it keeps is chance, and each weighs something
+                _pool(client).close()  # their number is chance, and each takes memory
                 if round_:
                     ledger.ends.update(ends)
                     ledger.rounds.append(Held.now())
@@ -206,7 +209,7 @@ def test_threads_leave_nothing_behind(upstream: Upstream) -> None:
     )
     assert ledger.complaints == []
     assert ledger.ends.total() == ledger.per_round * ROUNDS
-    assert pool[0] == pool[1] == left  # nothing but what the pool keeps to use again
+    assert pool[0] == pool[1] == left  # only what the pool keeps to use again
     assert pool[0] <= THREADS
     assert settled(upstream, 0) == 0
     assert (after.files, after.threads) == (before.files, before.threads)
@@ -254,7 +257,7 @@ async def _cancelled(client: Any, number: int, model: str) -> str:
 
     task = asyncio.create_task(read())
     if model == "silent":
-        for _ in range(number % 40):  # wherever it is by then: connecting, sending, waiting
+        for _ in range(number % 40):  # at any point: connecting, sending, waiting
             await asyncio.sleep(0)
     else:
         await enough.wait()
@@ -276,7 +279,7 @@ async def _rounds(client: Any, ledger: Ledger, upstream: Upstream) -> tuple[int,
     for round_ in range(ROUNDS + 1):
         numbers = range(round_ * ledger.per_round, (round_ + 1) * ledger.per_round)
         ends = await asyncio.gather(*map(limited, numbers))
-        gc.collect()  # replies hold their streams, which hold them
+        gc.collect()  # replies and their streams hold one another
         pool = await _quiet(client, upstream)
         await _pool(client).aclose()
         if round_:
@@ -286,7 +289,7 @@ async def _rounds(client: Any, ledger: Ledger, upstream: Upstream) -> tuple[int,
 
 
 async def _quiet(client: Any, upstream: Upstream) -> tuple[int, int]:
-    """Wait, for a bounded time, until streams that were just dropped are closed by the loop; look at what is open then."""
+    """Wait until the loop has closed dropped streams, or some time; return what is open."""
     pool = _idle(client)
     for _ in range(200):
         if pool[0] == pool[1]:
@@ -334,7 +337,7 @@ def test_tasks_leave_nothing_behind(upstream: Upstream) -> None:
 
 
 def test_a_thousand_streams_at_once() -> None:
-    """Upstream lets none of them go on before all have begun."""
+    """Upstream continues none of them before all have begun."""
     ledger = Ledger()
     before = Held.now()
 
@@ -352,7 +355,8 @@ def test_a_thousand_streams_at_once() -> None:
         peak = upstream.stats()["peak"]
         assert settled(upstream, 0) == 0
     print(
-        f"\n{AT_ONCE} streams at once: {peak} connections at the peak, complaints {len(ledger.complaints)}"
+        f"\n{AT_ONCE} streams at once: {peak} connections at the peak, "
+        f"complaints {len(ledger.complaints)}"
     )
     assert texts == [_expected(number) for number in range(AT_ONCE)]
     assert peak >= AT_ONCE

@@ -23,7 +23,7 @@ def answer(request: Request) -> Reply:
     return hanging(events()[:5] if request.path.endswith("/responses") else chat_events()[:2])
 
 
-# What other threads hold, and what has been read of a connection that nobody has asked for yet: a matter of chance.
+# What other threads hold, and bytes that were read and not yet asked for, are a matter of chance.
 _BY_CHANCE = [
     tracemalloc.Filter(inclusive=False, filename_pattern=pattern)
     for pattern in (
@@ -38,31 +38,35 @@ _BY_CHANCE = [
 
 
 def traced() -> int:
-    """Return the bytes that are held of what was made since the tracing began."""
+    """Return the bytes that are held of what was allocated since the tracing began."""
     gc.collect()
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(_BY_CHANCE).traces)
 
 
 def held(sdk: Sdk, client: Any) -> int:
-    """Open a stream with a long question and begin to read it; return the bytes that it holds then."""
+    """Open a stream with a long question and read its beginning; return the bytes that it holds."""
 
     async def abegin() -> Any:
-        stream = await client.chat.completions.create(model="gpt-4.1", messages=said(), stream=True)
+        stream = await client.chat.completions.create(
+            model="gpt-4.1", messages=long_question(), stream=True
+        )
         await anext(aiter(stream))
         return stream
 
     def begin() -> Any:
-        stream = client.chat.completions.create(model="gpt-4.1", messages=said(), stream=True)
+        stream = client.chat.completions.create(
+            model="gpt-4.1", messages=long_question(), stream=True
+        )
         next(iter(stream))
         return stream
 
-    def said() -> list[Any]:
+    def long_question() -> list[Any]:
         return [{"role": "user", "content": "x" * SIZE}]
 
     def open_one() -> Any:
         return begin() if sdk.mode == "sync" else sdk.run(abegin())
 
-    first = open_one()  # what is made once for all
+    first = open_one()  # allocates what all streams share
     gc.collect()
     tracemalloc.start(1)
     try:
@@ -110,7 +114,7 @@ LONG, WORD = 4_000, "word "
 
 
 def test_an_answer_so_far_is_held_by_the_character(sdk: Sdk, loopback: Loopback) -> None:
-    """The answer so far is needed to judge its end by; the SDK's own stream holds nothing of it."""
+    """The answer so far is compared with its end; the SDK's own stream holds nothing of it."""
     begun, delta = (
         events()[:4],
         event(

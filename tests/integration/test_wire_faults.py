@@ -1,4 +1,7 @@
-"""The wire way in when upstream misbehaves: an exception of the SDK, never an end that looks clean (docs/mapping.md#stream-errors, docs/edge-cases.md#stream-cut-short)."""
+"""Upstream misbehaves: an exception of the SDK, never an end that looks clean.
+
+See docs/mapping.md#stream-errors and docs/edge-cases.md#stream-cut-short.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def read_all(one: Sdk, client: Any) -> tuple[list[Any], Exception | None]:
 
 @pytest.mark.parametrize("framing", ["close", "chunked", "length"])
 def test_a_stream_cut_after_any_byte_raises(sdk: Sdk, loopback: Loopback, framing: Any) -> None:
-    """Cut everywhere; without a framing of its own the cut looks like a clean end to HTTP."""
+    """Without framing a cut looks like a clean end to HTTP."""
     data = b"".join(short_events())
     sizes = range(0, len(data), 1 if framing == "close" else 7)
     clean = Reply.of_sse([data], framing="close")
@@ -129,12 +132,12 @@ def test_no_reply_at_all(sdk: Sdk, loopback: Loopback, ending: Any) -> None:
 
 FAILED = {"code": "server_error", "message": "It broke."}
 LIMITED = {"code": "rate_limit_exceeded", "message": "Slow down.", "type": "requests"}
-ALONE = Settings(backend="responses", fallback=[])  # a gateway's page would lead to Chat
+ALONE = Settings(backend="responses", fallback=[])  # a gateway's page would fall back to Chat
 WRONG: dict[str, tuple[Reply, type[openai.APIError], int]] = {
     "html 200": (Reply(200, HTML, [PAGE]), openai.InternalServerError, 502),
     "html 502": (Reply(502, HTML, [PAGE]), openai.InternalServerError, 502),
     "html 403": (Reply(403, HTML, [PAGE]), openai.PermissionDeniedError, 403),
-    "html said to be json": (Reply(200, JSON, [PAGE]), openai.InternalServerError, 502),
+    "html declared as json": (Reply(200, JSON, [PAGE]), openai.InternalServerError, 502),
     "empty": (Reply(200, JSON, []), openai.InternalServerError, 502),
     "empty 204": (Reply(204), openai.InternalServerError, 502),
     "empty 500": (Reply(500, JSON, []), openai.InternalServerError, 500),
@@ -365,7 +368,7 @@ ODD_EVENTS: dict[str, list[bytes]] = {
 
 
 UNREADABLE = ("delta of another kind", "no item")
-"""Of these something was said that can't be read: to go on would lose it in silence."""
+"""Events that can't be read: to continue would lose them silently."""
 
 
 @pytest.mark.parametrize("case", ODD_EVENTS)
@@ -405,7 +408,7 @@ def test_other_line_ends(sdk: Sdk, loopback: Loopback, cut: str, mark: bytes) ->
 
 
 def test_other_spellings_of_sse(sdk: Sdk, loopback: Loopback) -> None:
-    """Take events without a name, with the name last, with data over several lines, and a byte order mark."""
+    """Events without a name, with the name last, with data over several lines, with a BOM."""
 
     def spell(number: int, block: bytes) -> bytes:
         name, data = block.decode().strip().split("\n")

@@ -1,4 +1,4 @@
-"""Real HTTP/2 through the ways in: many calls on one connection, windows that fill up, streams that are left and streams that break."""
+"""Real HTTP/2: many calls on one connection, full windows, streams that are left or break."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _http_client(sdk: Sdk) -> Any:
     return sdk.pick(http.Client, http.AsyncClient)(http1=False, http2=True, verify=False)
 
 
-def _ours(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
+def _adapted(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
     """Make a client in one of the three ways in."""
     match way:
         case "client":
@@ -56,11 +56,11 @@ def _ours(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
         case "install":
             client = sdk.client(server, plain=True, http_client=_http_client(sdk))
             return adapter.install(client, adapter.Settings(backend="responses"))
-    way_in = sdk.pick(adapter.Transport, adapter.AsyncTransport)
+    transport_class = sdk.pick(adapter.Transport, adapter.AsyncTransport)
     inner = sdk.pick(http.HTTPTransport, http.AsyncHTTPTransport)(
         http1=False, http2=True, verify=False
     )
-    transport = way_in(inner, settings=adapter.Settings(backend="responses"))
+    transport = transport_class(inner, settings=adapter.Settings(backend="responses"))
     return sdk.client(
         server, plain=True, http_client=sdk.pick(http.Client, http.AsyncClient)(transport=transport)
     )
@@ -68,7 +68,7 @@ def _ours(sdk: Sdk, server: Http2Loopback, way: str = "client") -> Any:
 
 @pytest.mark.parametrize("way", ["client", "install", "transport"])
 def test_both_kinds_of_call(sdk: Sdk, server: Http2Loopback, way: str) -> None:
-    client = _ours(sdk, server, way)
+    client = _adapted(sdk, server, way)
     assert text_of(sdk.create(client)) == "Hello there"
     assert text_of(sdk.stream(client)) == "Hello there"
     assert paths(server) == [RESPONSES] * 2
@@ -82,7 +82,7 @@ def test_both_kinds_of_call(sdk: Sdk, server: Http2Loopback, way: str) -> None:
 
 
 def test_the_reply_says_http2(sdk: Sdk, server: Http2Loopback) -> None:
-    raw = sdk.run(_ours(sdk, server).chat.completions.with_raw_response.create(**CALL))
+    raw = sdk.run(_adapted(sdk, server).chat.completions.with_raw_response.create(**CALL))
     assert raw.http_response.http_version == "HTTP/2"
     assert text_of(raw.parse()) == "Hello there"
 
@@ -91,20 +91,24 @@ def test_off_is_off(sdk: Sdk, server: Http2Loopback) -> None:
     plain = sdk.client(server, plain=True, http_client=_http_client(sdk))
     off = sdk.client(server, "chat", http_client=_http_client(sdk))
     assert text_of(sdk.create(plain)) == text_of(sdk.create(off)) == "Native hello"
-    native, ours = server.requests
-    assert (native.path, native.headers, native.body) == (ours.path, ours.headers, ours.body)
+    native, adapted_request = server.requests
+    assert (native.path, native.headers, native.body) == (
+        adapted_request.path,
+        adapted_request.headers,
+        adapted_request.body,
+    )
     assert native.path == CHAT
 
 
 def test_more_than_a_window_both_ways(sdk: Sdk, server: Http2Loopback) -> None:
-    """HTTP/2 lets 64 KB go before the other side has said that it took them."""
+    """HTTP/2 lets 64 KB be sent before the other side has confirmed them."""
     long = "word " * 60_000
     server.answer = lambda request: (
         Reply.of_sse([*opening(), *[delta(long)] * 3, ending(long * 3)])
         if request.json().get("stream")
         else Reply.of_json(response(message_item(long)))
     )
-    client = _ours(sdk, server)
+    client = _adapted(sdk, server)
     messages = [{"role": "user", "content": long}]
     assert text_of(sdk.create(client, messages=messages)) == long
     assert text_of(sdk.stream(client, messages=messages)) == long * 3
@@ -121,17 +125,20 @@ def _echoing(begun: threading.Barrier) -> Any:
             yield delta("again")
             yield ending(f"{word} again")
 
-        begun.wait(10)  # nobody is answered before all have asked
+        begun.wait(10)  # no answer before all requests are there
         return Reply.of_sse(parts())
 
     return answer
 
 
 def test_streams_share_a_connection(sdk: Sdk, server: Http2Loopback) -> None:
-    """At once in async code. One by one in sync code: from several threads the HTTP library's own HTTP/2 hangs, natively too."""
+    """At once in async code, one by one in sync code.
+
+    From several threads the HTTP library's own HTTP/2 hangs, natively too.
+    """
     server.answer = both
-    client = _ours(sdk, server)
-    # The HTTP library knows only then that a second connection isn't needed.
+    client = _adapted(sdk, server)
+    # Only after it the HTTP library knows that it needs no second connection.
     assert text_of(sdk.create(client))
     server.answer = _echoing(threading.Barrier(AT_ONCE if sdk.mode == "async" else 1))
     calls = [
@@ -166,12 +173,12 @@ def _held(server: Http2Loopback) -> None:
 
 
 def test_leaving_a_stream_leaves_the_connection(sdk: Sdk, server: Http2Loopback) -> None:
-    """Whether a stream that is left is reset is the HTTP library's choice; what it is natively, it is here."""
+    """The HTTP library decides whether a stream that is left is reset: the same as natively."""
     _held(server)
     seen = []
     for client in (
         sdk.client(server, plain=True, http_client=_http_client(sdk)),
-        _ours(sdk, server),
+        _adapted(sdk, server),
     ):
         before = server.connections, server.resets
         left, kept = sdk.create(client, stream=True), sdk.create(client, stream=True)
@@ -180,7 +187,7 @@ def test_leaving_a_stream_leaves_the_connection(sdk: Sdk, server: Http2Loopback)
         sdk.run(left.close())
         text_of(
             sdk.create(client)
-        )  # on the same connection, so that upstream has seen by now what went before
+        )  # on the same connection: upstream has seen everything before it
         seen.append((server.connections - before[0], server.resets - before[1]))
         sdk.run(kept.close())
     assert seen[0] == seen[1]
@@ -214,11 +221,11 @@ def test_cancelling_a_task_leaves_the_connection(server: Http2Loopback) -> None:
 
     native = asyncio.run(main(openai.AsyncOpenAI(**given, http_client=http_client())))
     settings = adapter.Settings(backend="responses")
-    ours = asyncio.run(
+    adapted_request = asyncio.run(
         main(adapter.AsyncOpenAI(**given, http_client=http_client(), settings=settings))
     )
-    assert native == ("Native hello", *ours[1:])
-    assert ours[:2] == ("Hello there", 1)
+    assert native == ("Native hello", *adapted_request[1:])
+    assert adapted_request[:2] == ("Hello there", 1)
 
 
 BROKEN: dict[str, tuple[bool, Reply]] = {
@@ -235,7 +242,7 @@ BROKEN: dict[str, tuple[bool, Reply]] = {
 def test_a_stream_that_upstream_resets(sdk: Sdk, server: Http2Loopback, case: str) -> None:
     streamed, reply = BROKEN[case]
     server.answer = lambda request: reply if len(server.requests) == 1 else both(request)
-    client = _ours(sdk, server)
+    client = _adapted(sdk, server)
     with pytest.raises((openai.APIConnectionError, *CONNECTION_ERRORS)):
         (sdk.stream if streamed else sdk.create)(client)
     assert text_of(sdk.create(client)) == "Hello there"

@@ -1,4 +1,7 @@
-"""Readers that leave a stream early, and connections: upstream is hung up on, nothing leaks (docs/edge-cases.md#leaving-a-stream-early)."""
+"""Readers that leave a stream early: upstream's connection is closed, and nothing leaks.
+
+See docs/edge-cases.md#leaving-a-stream-early.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ __all__ = ["sdk"]
 
 
 def released(server: Loopback) -> bool:
-    """Wait for the server to see that all connections were hung up."""
+    """Wait until the server sees that all connections were closed."""
     return server.wait_for(lambda one: one.open_connections == 0)
 
 
@@ -76,7 +79,7 @@ def test_an_exception_of_the_reader(sdk: Sdk, loopback: Loopback) -> None:
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """Hold the collector of garbage back where our own streams don't need it; others are held by their own readers."""
+    """Disable the garbage collector where adapted streams don't need it; others hold themselves."""
     if SUPPORTED:
         gc.disable()
     try:
@@ -208,7 +211,7 @@ async def test_a_deadline_hangs_up(loopback: Loopback) -> None:
         stream = await client.chat.completions.create(**CALL, stream=True)
         assert await anext(stream)
         with anyio.move_on_after(0.3) as scope:
-            while True:  # what has come is read, and then nothing comes any more
+            while True:  # all that was sent is read, and nothing more comes
                 await anext(stream)
         assert scope.cancelled_caught
         assert await asyncio.to_thread(released, loopback)
@@ -240,8 +243,11 @@ def test_connections_are_used_again(sdk: Sdk) -> None:
     def streamed(client: Any) -> None:
         assert sdk.stream(client)
 
-    native, ours = _connections(sdk, streamed, plain=True), _connections(sdk, streamed, plain=False)
-    assert ours <= native
+    native, adapted = (
+        _connections(sdk, streamed, plain=True),
+        _connections(sdk, streamed, plain=False),
+    )
+    assert adapted <= native
     assert _connections(sdk, sdk.create, plain=False) == 1
 
 
