@@ -887,7 +887,7 @@ def _outcome(chunks: Sequence[Json]) -> tuple[str | None, list[tuple[str, str, s
 
 
 @each_case
-def test_the_translation_alone(case: Case) -> None:
+def test_the_pure_machine(case: Case) -> None:
     made = chat_to_responses(asked(stream=True, **case.request))
     machine = ChunksFromEvents(made.reply_context, made.paths)
     chunks: list[Json] = []
