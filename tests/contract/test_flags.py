@@ -62,7 +62,7 @@ def test_a_forcing_flag_beats_everything(sdk: Sdk, value: str, loopback: Loopbac
 
 
 @pytest.mark.parametrize("force", ["chat", "native"])
-def test_a_forced_chat_asks_nobody(sdk: Sdk, force: Any, loopback: Loopback) -> None:
+def test_a_forced_chat_asks_no_provider(sdk: Sdk, force: Any, loopback: Loopback) -> None:
     loopback.answer = both
     provider = Provider(lambda _: pytest.fail("asked"))
     sdk.create(sdk.client(loopback, settings(client_of(provider), force=force)))
@@ -134,7 +134,7 @@ def test_no_opinion(
     )
 
 
-def test_each_kind_is_said_once_and_anew_when_the_settings_change(
+def test_each_kind_is_logged_once_and_again_when_the_settings_change(
     tmp_path: Path, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = both
@@ -182,7 +182,7 @@ TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", TOLD)
-def test_what_a_flag_is_told(sdk: Sdk, case: str, loopback: Loopback) -> None:
+def test_the_evaluation_context_of_a_flag(sdk: Sdk, case: str, loopback: Loopback) -> None:
     loopback.answer = both
     more, inside, target, attributes = TOLD[case]
     provider = Provider(lambda _: "chat")
@@ -227,7 +227,7 @@ def test_without_openfeature(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().flags is None
 
 
-def test_what_is_no_client() -> None:
+def test_an_object_that_is_not_a_client() -> None:
     with pytest.raises(
         adapter.ConfigurationError, match=r"^flags: expected a client of OpenFeature"
     ):

@@ -238,7 +238,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize("way", WAYS)
-def test_what_means_nothing_is_said_once_for_each_kind(
+def test_an_invalid_value_is_logged_once_for_each_kind(
     sdk: Sdk, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_of(sdk, way, upstream, Settings(backend="responses"))
@@ -261,7 +261,7 @@ def test_what_means_nothing_is_said_once_for_each_kind(
 @pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("backend", ["chat", "responses"])
-def test_a_value_that_is_not_allowed_chooses_nothing_and_is_not_complained_of(
+def test_a_disallowed_header_chooses_nothing_and_logs_nothing(
     sdk: Sdk, backend: Any, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_of(sdk, way, upstream, Settings(backend=backend, allow_header=False))
@@ -290,7 +290,7 @@ def test_a_transport_alone(upstream: Upstream) -> None:
     assert upstream.headers == [None] * 4
 
 
-def test_a_rule_does_not_say_who_may_choose() -> None:
+def test_a_rule_cannot_set_allow_header() -> None:
     with pytest.raises(
         adapter.ConfigurationError, match=r"^rules\.0\.allow_header: no such setting"
     ):

@@ -127,7 +127,7 @@ def test_workers_with_a_shared_memory_extend_each_request(tmp_path: Path) -> Non
         service.close()
 
 
-def test_a_turn_without_thoughts_is_no_gap() -> None:
+def test_a_turn_without_reasoning_is_no_gap() -> None:
     """It is remembered as one of which there is nothing to put back."""
     with closing(Service("memory://", memory_scope="empty")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)

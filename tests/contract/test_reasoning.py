@@ -343,8 +343,8 @@ KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
 
 @each_way_in
 @pytest.mark.parametrize("edit", KEPT)
-def test_what_leaves_the_turn_alone(edit: str, way_in: WayIn) -> None:
-    api = Api([R(1), C(1), C(2)], [message_item("Done.", None)])
+def test_edits_that_keep_the_turn(edit: str, way_in: WayIn) -> None:
+    api = Api([R(1), C(1), C(2)], [said("Done.", None)])
     talk = Talk(way_in, api)
     talk.history = [
         {"role": "user", "content": "Hello."},
@@ -416,8 +416,8 @@ def _made_up(message: str) -> list[Item]:
 
 
 @each_way_in
-def test_a_made_up_history_recalls_nobodys_thoughts(way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [message_item("No.", None)], [message_item("Yes.", None)])
+def test_a_made_up_history_recalls_no_reasoning(way_in: WayIn) -> None:
+    api = Api([R(1), C(1)], [said("No.", None)], [said("Yes.", None)])
     Talk(way_in, api).turn()
     body = {"model": "gpt-5", "tools": [TOOL]}
     way_in.create({**body, "messages": _made_up("What did the other one think?")}, api).reraise()
@@ -518,8 +518,8 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
         ("gpt-5", "never", False),
     ],
 )
-def test_who_is_asked_for_reasoning(model: str, carry: str, *, asked: bool, way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [message_item("Done.", None)], model=model)
+def test_which_models_are_asked_for_reasoning(model: str, carry: str, *, asked: bool, way_in: WayIn) -> None:
+    api = Api([R(1), C(1)], [said("Done.", None)], model=model)
     talk = Talk(way_in, api, model=model, carry_reasoning=carry)
     talk.turns(2)
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED if asked else None] * 2
@@ -970,12 +970,12 @@ def test_forgetting(kind: str, asynchronous: bool, tmp_path: Path) -> None:
     assert forget(conversation="two") == 1
 
 
-def test_forgetting_needs_to_know_what() -> None:
+def test_forget_needs_a_conversation_or_a_scope() -> None:
     with pytest.raises(adapter.AdapterError, match="expected a conversation, a scope, or both"):
         adapter.forget()
 
 
-def test_forgetting_says_when_it_could_not(tmp_path: Path) -> None:
+def test_forget_raises_when_the_store_fails(tmp_path: Path) -> None:
     (tmp_path / "memory.db").write_bytes(
         b"no database at all, and long enough to be read as one" * 20
     )
@@ -1062,7 +1062,7 @@ def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
     ],
     ids=["a gateway's key beside the own", "a gateway's subscription", "a tenant in the query"],
 )
-def test_who_differs_in_one_thing_is_somebody_else(
+def test_callers_that_differ_in_one_thing_share_nothing(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     assert _mine(one, one)

@@ -114,7 +114,7 @@ def test_a_client_that_could_not_be_installed_is_as_before(sdk: Sdk, loopback: L
     assert (type(client), vars(client)) == (sdk.plain, before)
 
 
-def test_what_is_forgotten_is_told_by_a_dict(tmp_path: Any) -> None:
+def test_forget_takes_a_dict(tmp_path: Any) -> None:
     settings = {"memory": f"sqlite:///{tmp_path}/memory.db"}
     assert adapter.forget(conversation="c", settings=settings) == 0
     with pytest.raises(adapter.ConfigurationError, match=r"^settings: expected"):

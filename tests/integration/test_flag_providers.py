@@ -66,7 +66,7 @@ def stuck() -> Iterator[Any]:
             thread.join(LONG)
 
 
-def test_a_blocked_provider_holds_up_nobody(sdk: Sdk, stuck: Any, loopback: Loopback) -> None:
+def test_a_blocked_provider_delays_no_call(sdk: Sdk, stuck: Any, loopback: Loopback) -> None:
     loopback.answer = both
     result = sdk.create(sdk.client(loopback, settings(stuck, flag_timeout=SHORT)))
     assert stuck.begun.acquire(timeout=LONG)
@@ -105,7 +105,7 @@ async def test_a_cancelled_call_stops_waiting(stuck: Any) -> None:
         await asking
 
 
-def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_stuck_queries_than_threads(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(3, "adapter-flag"))
     assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
     assert sum(thread.name == "adapter-flag" for thread in threading.enumerate()) == 3
@@ -120,7 +120,7 @@ def test_more_stuck_questions_than_threads(stuck: Any, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("mode", ["threads", "tasks"])
-def test_more_questions_than_threads_wait_for_their_turn(
+def test_more_queries_than_threads_wait_in_a_queue(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(4, "adapter-flag"))
@@ -146,7 +146,7 @@ def test_more_questions_than_threads_wait_for_their_turn(
     assert got == ["responses"] * 60
 
 
-def test_who_waits_in_vain_leaves_nothing_behind(
+def test_a_query_that_times_out_in_the_queue_leaves_nothing_there(
     stuck: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = WorkerThreads(2, "adapter-flag")
@@ -201,7 +201,7 @@ def _raise(_: Any) -> Any:
 
 @each_way_in
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_once(
+def test_each_problem_is_logged_once(
     case: str, way_in: WayIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     if case == "slow, async" and not way_in.asynchronous:

@@ -48,7 +48,7 @@ COPIES: dict[str, Callable[[Settings], Settings]] = {
 
 
 @pytest.mark.parametrize("case", COPIES)
-def test_copies_live_on(case: str, file: Path) -> None:
+def test_copies_are_reloaded(case: str, file: Path) -> None:
     file.write_text('service = "one"\n')
     settings = Settings(config_file=file, backend="responses")
     reloader_of(settings).current()
@@ -58,7 +58,7 @@ def test_copies_live_on(case: str, file: Path) -> None:
     assert {reloader_of(one).current().settings.service for one in (settings, copied)} == {"two"}
 
 
-def test_a_copy_with_other_values_has_a_life_of_its_own(file: Path) -> None:
+def test_a_copy_with_other_values_has_its_own_reloader(file: Path) -> None:
     file.write_text('service = "one"\n')
     settings = Settings(config_file=file)
     reloader_of(settings)
@@ -214,7 +214,7 @@ def test_a_file_that_goes_bad(
     assert "two" not in caplog.text
 
 
-def test_a_bug_of_ours_in_reading_costs_no_call(
+def test_an_internal_error_in_reading_costs_no_call(
     reader: SettingsReloader,
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -302,7 +302,7 @@ def test_thirty_clients_share_one_reading(
     assert len(caplog.records) == 1
 
 
-def test_clients_that_are_told_different_things_share_nothing(file: Path) -> None:
+def test_clients_with_different_settings_share_nothing(file: Path) -> None:
     file.write_text('service = "one"\n')
     told: list[Any] = [{}, {"backend": "responses"}, {"observers": [print]}, {"observers": [repr]}]
     made = [reloader_of(Settings(config_file=file, **given)) for given in told]
@@ -331,7 +331,7 @@ def test_a_log_handler_may_make_calls_itself(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_reads_on(file: Path) -> None:
+def test_a_forked_process_keeps_reloading(file: Path) -> None:
     # In a process of its own: this one has threads, with which forking isn't safe.
     file.write_text('service = "one"\n')
     code = (

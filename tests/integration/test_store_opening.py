@@ -145,7 +145,7 @@ print(codes)
 
 @needs_redis
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
-def test_children_ask_on_connections_of_their_own(
+def test_children_use_their_own_connections(
     kind: str, tmp_path: Path, shared_redis: RedisServer
 ) -> None:
     url = sqlite_url(tmp_path) if kind == "sqlite" else shared_redis.url
@@ -219,7 +219,7 @@ def test_a_store_that_a_changed_file_names_is_opened_without_waiting(
     assert memory.store._idle
 
 
-def test_what_went_wrong_is_told_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = adapter.Settings(backend="responses", memory=sqlite_url(tmp_path))
     (tmp_path / "memory.db").symlink_to(tmp_path / "another.db")
     with caplog.at_level(logging.WARNING), adapter.OpenAI(api_key="key", settings=settings):

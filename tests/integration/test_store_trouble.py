@@ -121,7 +121,7 @@ def test_calls_succeed(
     ids=lambda way_in: way_in.name,
 )
 @pytest.mark.parametrize("when", ["reading", "writing"])
-def test_a_store_that_hangs_is_left_behind(
+def test_a_store_that_hangs_is_abandoned(
     when: str, way_in: WayIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_on = threading.Event()
@@ -259,7 +259,7 @@ def test_a_server_that_holds_garbage(
 
 
 @each_mode
-def test_a_file_that_somebody_locks(
+def test_a_file_that_another_process_locks(
     tmp_path: Path, asynchronous: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     patient, service = _service(sqlite_url(tmp_path), 30), _service(sqlite_url(tmp_path))
@@ -455,7 +455,7 @@ def test_one_warning_a_minute(
     assert "50 times" in caplog.records[1].getMessage()
 
 
-def test_how_long_a_store_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_long_the_circuit_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(memory_service.time, "monotonic", lambda: now)
     trouble, rests = CircuitBreaker(), []

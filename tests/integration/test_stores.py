@@ -228,13 +228,13 @@ def test_a_file_is_bounded(bound: str, tmp_path: Path) -> None:
         ("sqlite://relative.db", "three slashes"),
     ],
 )
-def test_a_url_that_is_none(url: str, why: str) -> None:
+def test_an_invalid_url(url: str, why: str) -> None:
     with pytest.raises(adapter.ConfigurationError, match=why) as caught:
         adapter.Settings(memory=url)
     assert str(caught.value).startswith("memory: ")
 
 
-def test_an_object_that_is_none() -> None:
+def test_an_object_that_is_not_a_store() -> None:
     with pytest.raises(
         adapter.ConfigurationError,
         match=r"^memory: expected the URL of a store, a client of redis-py, or an object",
@@ -242,7 +242,7 @@ def test_an_object_that_is_none() -> None:
         adapter.Settings(memory=object())
 
 
-def test_a_password_stays_out_of_sight() -> None:
+def test_a_password_is_not_shown() -> None:
     settings = adapter.Settings(memory="redis://:secret@localhost/0")
     assert "secret" not in repr(settings)
     with pytest.raises(adapter.ConfigurationError) as caught:
@@ -262,7 +262,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stores.parse_store_url(f"sqlite:///{tmp_path}/c.db").place == str(tmp_path / "c.db")
 
 
-def test_settings_with_a_store_can_be_told_apart_and_hashed() -> None:
+def test_settings_with_a_store_can_be_compared_and_hashed() -> None:
     own = adapter.Settings(memory=DictStore())
     assert own.hash != adapter.Settings().hash
     assert own.hash == adapter.Settings(memory=DictStore()).hash

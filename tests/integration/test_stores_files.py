@@ -196,7 +196,7 @@ def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_replaced_is_opened_again(tmp_path: Path) -> None:
     store = _read(tmp_path / "memory.db")
     store.put("s:c:1", b"1")
     store.close()
@@ -254,7 +254,7 @@ def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "memory.db").read_bytes() == before
 
 
-def test_a_store_that_goes_closes_its_file(tmp_path: Path) -> None:
+def test_a_collected_store_closes_its_file(tmp_path: Path) -> None:
     store = _read(tmp_path / "memory.db")
     store.put("s:c:1", b"1")
     connection = store._connection
@@ -349,7 +349,7 @@ UNSAFE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @needs_rights
 @pytest.mark.parametrize("case", UNSAFE)
-def test_a_file_that_is_not_ones_own_alone(case: str, tmp_path: Path) -> None:
+def test_an_unsafe_file_is_refused(case: str, tmp_path: Path) -> None:
     make, why = UNSAFE[case]
     path = tmp_path / "memory.db"
     make(path)
@@ -380,7 +380,7 @@ def test_a_file_of_another_user(side: str, tmp_path: Path) -> None:
 @needs_rights
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o700, 0o400])
 @pytest.mark.parametrize("side", ["", "-wal", "-shm"])
-def test_what_others_may_only_read_is_closed_to_them(mode: int, side: str, tmp_path: Path) -> None:
+def test_a_file_that_others_can_read_is_restricted(mode: int, side: str, tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     _with_mode(mode, side)(path)
     adapter.Settings(memory=sqlite_url(tmp_path))
@@ -392,7 +392,7 @@ def test_what_others_may_only_read_is_closed_to_them(mode: int, side: str, tmp_p
 
 @needs_rights
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o277, 0o777], ids=oct)
-def test_the_umask_says_nothing(umask: int, tmp_path: Path) -> None:
+def test_the_umask_does_not_matter(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
         store = _read(tmp_path / "memory.db")

@@ -227,7 +227,7 @@ def _losses(service: Service, tenant: Tenant, history: list[Item]) -> list[tuple
 CHANGED, CUT = "sent without its reasoning", "the turns before it are sent without their reasoning"
 
 
-def test_what_the_ledger_says() -> None:
+def test_the_losses_in_the_ledger() -> None:
     with closing(Service("memory://", memory_scope="ledger")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)
         for _ in range(3):

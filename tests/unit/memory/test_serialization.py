@@ -118,14 +118,14 @@ GARBAGE: dict[str, tuple[TurnSerializer, Any]] = {
 
 
 @pytest.mark.parametrize("what", GARBAGE)
-def test_garbage_is_no_turn(what: str) -> None:
+def test_garbage_is_refused(what: str) -> None:
     packer, value = GARBAGE[what]
     with pytest.raises(ValueError):  # noqa: PT011  # each has words of its own
         packer.deserialize(NAME, value)
 
 
 @pytest.mark.parametrize("key", ["", "short", KEY[:-1], KEY + "A", "!" * 44])
-def test_keys_that_are_none(key: str) -> None:
+def test_invalid_keys(key: str) -> None:
     with pytest.raises(
         adapter.ConfigurationError, match=r"^memory_key: expected 32 bytes in URL-safe base64"
     ) as caught:
@@ -133,7 +133,7 @@ def test_keys_that_are_none(key: str) -> None:
     assert not key or key not in str(caught.value)
 
 
-def test_keys_stay_out_of_sight() -> None:
+def test_keys_are_never_shown() -> None:
     settings = adapter.Settings(memory_key=f"{KEY},{OTHER}")
     assert [one.get_secret_value() for one in settings.memory_key] == [KEY, OTHER]
     assert KEY not in repr(settings)
@@ -188,7 +188,7 @@ def test_a_named_scope_takes_the_place_of_all_but_the_model() -> None:
     assert named != store_keys(ME, "another", "gpt-5", TURN)
 
 
-def test_names_tell_nothing_and_are_the_same_in_every_process() -> None:
+def test_names_reveal_nothing_and_are_the_same_in_every_process() -> None:
     name = store_keys(OTHERS["conversation"], None, "gpt-5", TURN)[0]
     assert not any(word in name for word in ("org", "proj", "key", "api.test", "c-1"))
     assert name.isascii()
@@ -313,13 +313,13 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_others_wrote_is_no_turn(case: str) -> None:
+def test_values_of_others_are_refused(case: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # each has words of its own
         TurnSerializer().deserialize(NAME, _packed(REFUSED[case]))
     assert "say" not in str(caught.value)
 
 
-def test_a_bomb_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compression_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     class Inflater:
@@ -377,7 +377,7 @@ WHOLE = _value(FULL, spoken=[1, "commentary", "x", "msg_1"])
 
 
 @given(st.sampled_from(_paths(WHOLE)), json_values)
-def test_whatever_is_changed_reasoning_comes_out_or_nothing(
+def test_a_changed_turn_is_reasoning_or_refused(
     path: tuple[Any, ...], new: Any
 ) -> None:
     try:

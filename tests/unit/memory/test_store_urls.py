@@ -69,7 +69,7 @@ SOUND: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", SOUND)
-def test_what_a_url_says(case: str) -> None:
+def test_valid_urls(case: str) -> None:
     url, wanted = SOUND[case]
     found = parse_store_url(url)
     assert found.kind == url.partition(":")[0]
@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("way", ["argument", "environment", "file"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_with_a_url(
+def test_invalid_urls(
     case: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, why = WRONG[case]
@@ -222,7 +222,7 @@ def _seen(settings: adapter.Settings) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_password_is_seen_nowhere(url: str) -> None:
+def test_a_password_is_never_shown(url: str) -> None:
     settings = adapter.Settings(memory=url, memory_key=KEY)
     for where, text in _seen(settings).items():
         assert "hunter2" not in text, where
@@ -237,7 +237,7 @@ def test_a_password_is_seen_nowhere(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_settings_with_a_password_go_on_whole(url: str) -> None:
+def test_settings_keep_the_whole_url(url: str) -> None:
     settings = adapter.Settings(memory=url, memory_key=KEY)
     for other in (
         pickle.loads(pickle.dumps(settings)),
@@ -329,7 +329,7 @@ def test_no_error_quotes_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.__context__ is None
 
 
-def test_a_store_that_is_down_is_told_of_without_its_password(
+def test_a_store_that_is_down_is_logged_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = adapter.Settings(backend="responses", memory="redis://ada:hunter2@127.0.0.1:1/0")

@@ -96,7 +96,7 @@ def scanned(path: Path) -> str:
 
 
 @pytest.mark.parametrize("written", WRITTEN)
-def test_scan_and_production_say_the_same(written: str, client: Any, package: Any) -> None:
+def test_scan_and_production_agree(written: str, client: Any, package: Any) -> None:
     code, function = WRITTEN[written]
     path = package("shop_of_sites/llm.py", code)
     module = importlib.import_module("shop_of_sites.llm")
@@ -126,7 +126,7 @@ if __name__ == "__main__":
     ],
     ids=["a script", "a script in a package", "python -m module", "python -m package"],
 )  # fmt: skip
-def test_what_is_started_bears_the_name_that_it_would_be_imported_by(
+def test_a_started_script_has_the_name_of_its_module(
     file: str, start: Any, client: Any, package: Any
 ) -> None:
     path = package(file, MAIN)
@@ -185,7 +185,7 @@ BETWEEN: tuple[object, ...] = (
 )
 
 
-def test_the_nearest_caller_is_told_of(
+def test_the_nearest_caller_is_reported(
     loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = both
@@ -215,7 +215,7 @@ def test_the_nearest_caller_is_told_of(
 
 
 @pytest.mark.parametrize("between", BETWEEN)
-def test_wrappers_are_passed_over(between: object, client: Any) -> None:
+def test_wrappers_are_skipped(between: object, client: Any) -> None:
     create = client.chat.completions.create
     given = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
     result = passing("shop.service")(passing("shop.llm"), passing(between), create, **given)
@@ -234,7 +234,7 @@ def test_a_main_without_a_module_is_main(file: object, client: Any, tmp_path: Pa
     assert made.call_site == ("app:passed_on" if file == "gone/app.py" else "__main__:passed_on")
 
 
-def test_observers_are_told_of_calls_that_stay(loopback: Loopback) -> None:
+def test_observers_get_calls_that_stay(loopback: Loopback) -> None:
     loopback.answer = both
     records: list[adapter.Record] = []
     one = Sdk("sync")
@@ -292,7 +292,7 @@ def test_the_doctor_knows_what_is_never_a_caller(glob: str, says: str | None) ->
     assert bool(found) == (says is not None)
 
 
-def test_what_is_looked_up_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_modules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_site, "_MAX_KINDS", 10)
     monkeypatch.setattr(call_site, "_MODULE_KINDS", {})
     for k in range(100):

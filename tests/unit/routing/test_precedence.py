@@ -237,7 +237,7 @@ def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKEND)
-def test_a_header_that_means_nothing_chooses_nothing(backend: Any) -> None:
+def test_an_invalid_header_chooses_nothing(backend: Any) -> None:
     made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
     assert (made.to, made.journal.reason) == (backend, "settings")
     with adapter.use(backend="responses"):
@@ -252,7 +252,7 @@ def test_a_force_beats_any_header(force: Any, header: str | None) -> None:
     assert (made.to, made.journal.reason) == ("chat", "force")
 
 
-def test_a_header_that_is_not_allowed_chooses_nothing() -> None:
+def test_a_disallowed_header_chooses_nothing() -> None:
     for header, backend in itertools.product(BACKEND, BACKEND):
         made = carry(Router(Settings(backend=backend, allow_header=False)), PLAIN, None, header)  # type: ignore[arg-type]
         assert (made.to, made.journal.reason) == (backend, "settings")
@@ -347,7 +347,7 @@ CHAT_ANSWER = {
 
 @each_way_in
 @pytest.mark.parametrize("by", CHAT_ANSWER)
-def test_no_fact_moves_a_chat_choice_of_a_one_way_model(way_in: WayIn, by: str) -> None:
+def test_no_fact_moves_a_chat_route_of_a_responses_only_model(way_in: WayIn, by: str) -> None:
     seen = way_in.create(ONE_WAY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
     assert [path.rpartition("/")[2] for path in seen.paths] == ["completions"]
     assert seen.decision is not None
@@ -355,7 +355,7 @@ def test_no_fact_moves_a_chat_choice_of_a_one_way_model(way_in: WayIn, by: str) 
 
 
 @each_way_in
-def test_a_veto_of_a_one_way_call_is_an_error(way_in: WayIn) -> None:
+def test_a_hold_of_a_responses_only_call_is_an_error(way_in: WayIn) -> None:
     seen = way_in.create(ONE_WAY | {"seed": 7}, ANSWER)
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.param == "seed"

@@ -97,7 +97,7 @@ def test_places_are_spread_evenly(places: array[float]) -> None:
     assert sum((count - MILLION / 100) ** 2 / (MILLION / 100) for count in counts) < 160
 
 
-def test_neither_end_is_left_to_chance() -> None:
+def test_0_and_100_percent_are_exact() -> None:
     for sticky_by in ("conversation", "user", "request"):
         none, all_ = (Router(Settings(rollout=share, sticky_by=sticky_by)) for share in (0, 100))
         for k in range(100):
@@ -117,7 +117,7 @@ def test_a_higher_share_only_adds() -> None:
         before = now
 
 
-def test_other_settings_do_not_move_anybody() -> None:
+def test_other_settings_move_no_caller() -> None:
     conversations = [body(user(f"Question {k}")) for k in range(500)]
     one = Router(Settings(rollout=30))
     other = Router(
@@ -243,7 +243,7 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize("sticky_by", ["conversation", "user", "header:x-tenant"])
-def test_odd_bodies_have_a_side(sticky_by: str) -> None:
+def test_odd_bodies_have_a_backend(sticky_by: str) -> None:
     router = Router(Settings(rollout=50, sticky_by=sticky_by))
     assert all(side(router, said) == side(router, said) for said in ODD)
 
@@ -273,7 +273,7 @@ CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
 
 
 @pytest.mark.parametrize("case", CALLERS)
-def test_who_is_calling(case: str) -> None:
+def test_the_key_of_a_caller(case: str) -> None:
     sticky_by, said, more, expected = CALLERS[case]
     assert rollout.rollout_key(sticky_by, call(said, **more)) == expected
 
@@ -312,13 +312,13 @@ def test_a_rule_has_its_own_share_and_stickiness() -> None:
 # By request
 
 
-def test_by_request_is_by_chance() -> None:
+def test_by_request_is_random() -> None:
     router = Router(Settings(rollout=25, sticky_by="request"))
     count = sum(side(router, body()) == "responses" for _ in range(20_000))
     assert 4400 < count < 5600  # ten standard deviations
 
 
-def test_a_programs_own_chances_stay_what_they_are() -> None:
+def test_a_programs_own_random_numbers_stay_the_same() -> None:
     router = Router(Settings(rollout=50, sticky_by="request"))
     sequences = []
     for times in (0, 50):
@@ -331,7 +331,7 @@ def test_a_programs_own_chances_stay_what_they_are() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_retry_keeps_its_side(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_retry_keeps_its_backend(sdk: Sdk, loopback: Loopback) -> None:
     seen: list[list[str]] = []
 
     def answer(request: Request) -> Reply:

@@ -233,7 +233,7 @@ def test_a_rule_maps_the_name_for_the_responses_api(way_in: WayIn, by: str) -> N
 
 @each_way_in
 @pytest.mark.parametrize("by", ["settings", "rule", "use", "force", "veto"])
-def test_and_never_on_chat(way_in: WayIn, by: str) -> None:
+def test_a_rule_never_maps_the_name_on_chat(way_in: WayIn, by: str) -> None:
     given: dict[str, Any] = {"backend": "chat" if by == "settings" else "responses"}
     if by == "force":
         given["force"] = "chat"
@@ -417,7 +417,7 @@ BETWEEN: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("modules", BETWEEN.values(), ids=BETWEEN)
-def test_a_rule_matches_whoever_calls_from_further_off(
+def test_a_rule_matches_distant_callers(
     modules: tuple[str, ...], sync_client: Any, loopback: Loopback
 ) -> None:
     call = functools.partial(sync_client.chat.completions.create, **CALL)
@@ -428,7 +428,7 @@ def test_a_rule_matches_whoever_calls_from_further_off(
 
 
 @pytest.mark.parametrize("between", ["shop.llm", "langsmith.wrappers"])
-async def test_a_rule_matches_async_callers_from_further_off(
+async def test_a_rule_matches_distant_async_callers(
     between: str, loopback: Loopback
 ) -> None:
     loopback.answer = both
@@ -458,7 +458,7 @@ def test_the_first_rule_counts_not_the_nearest_caller(loopback: Loopback) -> Non
     made.close()
 
 
-def test_a_deep_stack_is_looked_at_in_part(sync_client: Any, loopback: Loopback) -> None:
+def test_only_part_of_a_deep_stack_is_examined(sync_client: Any, loopback: Loopback) -> None:
     def deep(left: int) -> None:
         if left:
             deep(left - 1)
@@ -474,7 +474,7 @@ def test_a_deep_stack_is_looked_at_in_part(sync_client: Any, loopback: Loopback)
     [[], [{"match": {"tag": "x", "model": "*"}, "backend": "chat"}]],
     ids=["none", "others"],
 )
-def test_call_sites_are_looked_for_only_where_a_rule_asks(
+def test_call_sites_are_collected_only_if_a_rule_needs_them(
     sdk: Sdk, rules: Any, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loopback.answer = both

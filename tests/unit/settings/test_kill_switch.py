@@ -237,7 +237,7 @@ def test_through_the_ways_in(way_in: WayIn, wrong: str, tmp_path: Path) -> None:
         "[models.force]\nchat_only = true",
     ],
 )
-def test_what_is_no_force(line: str, file: Path) -> None:
+def test_values_that_are_not_a_force(line: str, file: Path) -> None:
     file.write_text(f"rolout = 5\n{line}\n")
     with pytest.raises(adapter.ConfigurationError, match=r"^rolout: "):
         Settings(config_file=file)
@@ -278,7 +278,7 @@ def test_the_strongest_of_several_counts(lines: tuple[str, str], file: Path) -> 
 # What is kept
 
 
-def test_what_is_sound_is_kept_and_the_rest_has_its_default(file: Path) -> None:
+def test_valid_values_are_kept_and_the_rest_is_default(file: Path) -> None:
     file.write_text(
         'force = "chat"\nservice = "checkout"\nrollout = 101\nmodels = {x = 1}\non_bug = "raise"\n'
     )
@@ -286,7 +286,7 @@ def test_what_is_sound_is_kept_and_the_rest_has_its_default(file: Path) -> None:
     assert (made.service, made.on_bug, made.rollout, made.models) == ("checkout", "raise", None, {})
 
 
-def test_half_a_memory_is_none(file: Path) -> None:
+def test_half_valid_memory_settings_are_all_dropped(file: Path) -> None:
     file.write_text(
         'force = "responses"\nmemory = "sqlite:///x.db"\nmemory_scope = "ours"\nmemory_key = "short"\n'
     )
@@ -294,7 +294,7 @@ def test_half_a_memory_is_none(file: Path) -> None:
     assert (made.memory, made.memory_scope, made.carry_reasoning) == ("memory://", None, "never")
 
 
-def test_what_is_not_installed_stops_no_kill_switch(
+def test_a_missing_extra_stops_no_kill_switch(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = WRITTEN["memory_key"][0][0]
@@ -318,7 +318,7 @@ def test_a_store_that_fails_stops_no_kill_switch(
     assert goes_to(SettingsReloader(Settings(config_file=file)).current()) == ("chat", "force")
 
 
-def test_a_copy_of_what_started_in_trouble(file: Path) -> None:
+def test_a_copy_of_settings_with_a_mistake(file: Path) -> None:
     file.write_text('rolout = 5\nforce = "chat"\n')
     made = Settings(config_file=file).model_copy(update={"service": "x"})
     assert (made.force, made.service) == ("chat", "x")
@@ -326,7 +326,7 @@ def test_a_copy_of_what_started_in_trouble(file: Path) -> None:
         made.model_copy(update={"backend": "both"})
 
 
-def test_observers_are_told(file: Path) -> None:
+def test_observers_get_the_reason(file: Path) -> None:
     seen: list[Any] = []
     file.write_text('force = "chat"\nrolout = 5\n')
     assert Settings(config_file=file, observers=[seen.append]).observers == (seen.append,)
@@ -408,14 +408,14 @@ def test_a_variable_of_rules_counts(
     assert "ADAPTER_RULES" in errors(caplog)[0]
 
 
-def test_a_sound_variable_beside_a_wrong_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_variable_beside_an_invalid_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in {"FORCE": "chat", "ROLLOUT": "abc", "SERVICE": "checkout"}.items():
         monkeypatch.setenv(f"ADAPTER_{name}", text)
     assert (Settings().service, Settings().rollout) == ("checkout", None)
 
 
 @pytest.mark.parametrize("text", ["backend = \n", 'backend = "both"\n', ""])
-def test_a_variable_beside_a_wrong_file_which_is_mended_later(
+def test_a_variable_beside_a_wrong_file_that_is_fixed_later(
     text: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text(text)

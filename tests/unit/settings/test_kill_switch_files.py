@@ -53,7 +53,7 @@ UNREADABLE: dict[
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_a_file_that_is_no_toml(case: str, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_is_not_toml(case: str, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     text, at_start, running = UNREADABLE[case]
     raw = text if isinstance(text, bytes) else text.encode()
     reader = running_on(file)
@@ -98,7 +98,7 @@ def test_a_pyproject(case: str, tmp_path: Path) -> None:
 # While it lasts, and afterwards
 
 
-def test_it_stays_until_a_good_file_says_otherwise(
+def test_a_force_lasts_until_a_good_file(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = running_on(file)
@@ -120,7 +120,7 @@ def test_it_stays_until_a_good_file_says_otherwise(
     assert reader.current().settings.force is None
 
 
-def test_a_process_that_started_in_trouble_is_let_go_by_a_good_file(file: Path) -> None:
+def test_a_good_file_ends_the_force_of_the_start(file: Path) -> None:
     file.write_text('rolout = 5\nforce = "chat"\n')
     reader = SettingsReloader(Settings(config_file=file))
     for text, force in (
@@ -134,7 +134,7 @@ def test_a_process_that_started_in_trouble_is_let_go_by_a_good_file(file: Path) 
     assert goes_to(reader.current()) == ("responses", "header")
 
 
-def test_thirty_clients_complain_once_while_the_process_runs(
+def test_thirty_clients_log_a_problem_once(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write_text(GOOD)

@@ -133,7 +133,7 @@ def test_a_wrong_environment_does_not_break_the_import(monkeypatch: pytest.Monke
 # The hash
 
 
-def test_the_hash_tells_settings_apart() -> None:
+def test_different_settings_have_different_hashes() -> None:
     different = [
         Settings(), Settings(backend="responses"), Settings(unsupported="error"), Settings(drop=("seed",)), Settings(on_bug="raise"),
         Settings(emulate=("web_search_options",)),
@@ -282,7 +282,7 @@ def test_threads_need_a_copied_context(loopback: Loopback) -> None:
     assert paths(loopback) == [CHAT, RESPONSES]
 
 
-async def test_tasks_keep_what_held_when_they_began(loopback: Loopback) -> None:
+async def test_tasks_keep_the_overrides_of_their_start(loopback: Loopback) -> None:
     loopback.answer = both
     async with _client(loopback, adapter.AsyncOpenAI) as client:
         go_on = asyncio.Event()
@@ -334,7 +334,7 @@ async def test_the_async_stream_helper_starts_when_it_is_entered(loopback: Loopb
     assert paths(loopback) == [RESPONSES, CHAT]
 
 
-def test_a_stream_goes_on_outside_of_the_block_it_began_in(sdk: Sdk, loopback: Loopback) -> None:
+def test_a_stream_continues_outside_of_its_block(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     with adapter.use(backend="responses"):
         stream = sdk.create(sdk.client(loopback, "chat"), stream=True)

@@ -254,7 +254,7 @@ def test_a_directory_that_is_not_there_is_a_warning(
     assert made[0].model_dump() == Settings().model_dump()
 
 
-def test_a_secret_that_leads_out_of_its_directory_does_not_count(tmp_path: Path) -> None:
+def test_a_secret_outside_of_its_directory_is_ignored(tmp_path: Path) -> None:
     inside = tmp_path / "secrets"
     (inside / "..data").mkdir(parents=True)
     (inside / "..data" / "ADAPTER_SERVICE").write_text("kubernetes")
@@ -272,7 +272,7 @@ ONE, OTHER = "on_internal_error", "on_bug"
 
 @pytest.mark.parametrize("name", [ONE, OTHER])
 @pytest.mark.parametrize("source", ["argument", "environment", "file", "rule"])
-def test_either_name_does(
+def test_either_name_works(
     name: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "adapter.toml"

@@ -233,7 +233,7 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"], ids=["", "bom"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_named_with_its_line(
+def test_mistakes_are_named_with_their_line(
     case: str, bom: str, newline: str, file: Path
 ) -> None:
     written, pattern = WRONG[case]
@@ -242,7 +242,7 @@ def test_what_is_wrong_is_named_with_its_line(
         Settings(config_file=file)
 
 
-def test_what_is_wrong_below_is_wrong_too(file: Path) -> None:
+def test_an_overridden_mistake_is_an_error_too(file: Path) -> None:
     file.write_text('backend = "both"')
     with pytest.raises(adapter.ConfigurationError, match=r"^backend: .*line 1"):
         Settings(config_file=file, backend="chat")
@@ -306,7 +306,7 @@ def test_wrong_variables(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 # The hash
 
 
-def test_the_hash_tells_every_setting() -> None:
+def test_the_hash_covers_every_setting() -> None:
     # Those that it isn't about: the older name of another setting, and what is secret.
     told = {name: pair for name, pair in WRITTEN.items() if name not in ("on_bug", "memory_key")}
     made = [Settings(**{name: value}).hash for name, pair in told.items() for _, _, value in pair]
