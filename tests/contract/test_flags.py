@@ -88,13 +88,17 @@ NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
     "broken for good": (lambda: unready("FATAL"), "PROVIDER_FATAL"),
     "a client that raises": (lambda: Bare(lambda: _raise(RuntimeError("SECRET"))), "RuntimeError"),
-    "a client that ends programs": (lambda: Bare(lambda: _raise(SystemExit("SECRET"))), "RuntimeError"),
+    "a client that ends programs": (lambda: Bare(lambda: _raise(SystemExit("SECRET"))),
+        "RuntimeError"),
     "a client that gives nothing": (lambda: Bare(lambda: None), "an unknown value"),
     "a client that gives a list": (lambda: Bare(_details(value=["responses"])), "an unknown value"),
-    "a client that times out": (lambda: Bare(lambda: _raise(TimeoutError("SECRET"))), "TimeoutError"),
+    "a client that times out": (lambda: Bare(lambda: _raise(TimeoutError("SECRET"))),
+        "TimeoutError"),
     "an error without a code": (lambda: Bare(_details(value="", reason="ERROR")), "(ERROR)"),
-    "an error beside a value": (lambda: Bare(_details(value="responses", error_code="GENERAL")), "(GENERAL)"),
-    "a code of the provider's own": (lambda: Bare(_details(value="", error_code="SECRET: 5")), "(ERROR)"),
+    "an error beside a value": (lambda: Bare(_details(value="responses", error_code="GENERAL")),
+        "(GENERAL)"),
+    "a code of the provider's own": (lambda: Bare(_details(value="", error_code="SECRET: 5")),
+        "(ERROR)"),
 }  # fmt: skip
 
 
@@ -176,7 +180,8 @@ TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
     "stream": ({"stream": True}, {}, "adapter", {"stream": True}),
     "model": ({"model": "gpt-4.1"}, {}, "adapter", {"model": "gpt-4.1"}),
     "all": (
-        {"temperature": 1, "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}], "metadata": {"a": "b"}},
+        {"temperature": 1, "tools": [{"type": "function",
+            "function": {"name": "f", "parameters": {}}}], "metadata": {"a": "b"}},
         {}, "adapter", {}),
 }  # fmt: skip
 

@@ -18,11 +18,15 @@ BOUND = "The encrypted content for item rs_1 could not be verified. Reason: Encr
 WORDS: dict[str, Item] = {
     "OpenAI": {"code": "invalid_encrypted_content", "message": BOUND},
     "Azure": {"code": "invalid_request_body", "message": BOUND},
-    "a param": {"code": "missing_required_parameter", "message": "Missing required parameter.", "param": "input[1].id"},
-    "a path in the message": {"code": None, "message": "Missing required parameter: 'input[1].id'."},
-    "validation": {"code": 400, "message": "1 validation error: input.1.reasoning.id Field required"},
+    "a param": {"code": "missing_required_parameter", "message": "Missing required parameter.",
+        "param": "input[1].id"},
+    "a path in the message": {"code": None,
+        "message": "Missing required parameter: 'input[1].id'."},
+    "validation": {"code": 400,
+        "message": "1 validation error: input.1.reasoning.id Field required"},
     "not found": {"code": None, "message": "Item with id 'rs_1' not found.", "param": "input"},
-    "unpaired": {"code": None, "message": "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+    "unpaired": {"code": None,
+        "message": "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
                  "param": "input"},
 }  # fmt: skip
 

@@ -315,11 +315,15 @@ def _ofrep_client(server: Loopback) -> Any:
 
 
 OFREP: dict[str, tuple[Reply, str | None]] = {
-    "responses": (Reply.of_json({"key": "openai-backend", "reason": "STATIC", "variant": "on", "value": "responses"}), "responses"),
-    "force-chat": (Reply.of_json({"key": "openai-backend", "reason": "TARGETING_MATCH", "variant": "x", "value": "force-chat"}),
+    "responses": (Reply.of_json({"key": "openai-backend", "reason": "STATIC", "variant": "on",
+        "value": "responses"}), "responses"),
+    "force-chat": (Reply.of_json({"key": "openai-backend", "reason": "TARGETING_MATCH",
+        "variant": "x", "value": "force-chat"}),
                    "force-chat"),
-    "a switch": (Reply.of_json({"key": "openai-backend", "reason": "STATIC", "variant": "on", "value": True}), None),
-    "not found": (Reply.of_json({"key": "openai-backend", "errorCode": "FLAG_NOT_FOUND", "errorDetails": "no"}, 404), None),
+    "a switch": (Reply.of_json({"key": "openai-backend", "reason": "STATIC", "variant": "on",
+        "value": True}), None),
+    "not found": (Reply.of_json({"key": "openai-backend", "errorCode": "FLAG_NOT_FOUND",
+        "errorDetails": "no"}, 404), None),
     "unauthorised": (Reply.of_json({}, 401), None),
     "down": (Reply.of_json({}, 500), None),
     "busy": (Reply.of_json({}, 429, (("retry-after", "5"),)), None),

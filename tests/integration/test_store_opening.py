@@ -186,7 +186,9 @@ def test_a_server_that_does_not_answer_fails_no_start(
     waited: list[float] = []
     wait = memory_service.wait
     monkeypatch.setattr(
-        memory_service, "wait", lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1]
+        memory_service,
+        "wait",
+        lambda futures, seconds: (waited.append(seconds), wait(futures, 0.01))[1],
     )
     settings = adapter.Settings(backend="responses", memory=url.format(silent))
     with adapter.OpenAI(api_key="key", settings=settings) as client:

@@ -163,7 +163,8 @@ HONEST = {
 @pytest.mark.parametrize("edit", HONEST)
 @pytest.mark.parametrize(
     ("kind", "named", "legacy"),
-    [("random", False, False), ("random", True, False), ("always the same", True, False), ("none", True, False),
+    [("random", False, False), ("random", True, False), ("always the same", True, False),
+        ("none", True, False),
      ("always the same", True, True)],
     ids=["random", "random, named", "guessable, named", "no ids, named", "functions, named"],
 )  # fmt: skip

@@ -27,8 +27,10 @@ NAME = "s:c:1"
 
 texts = st.text(max_size=40)
 items = st.builds(
-    lambda secret, summary, own: {"type": "reasoning", "id": own, "summary": summary, "encrypted_content": secret},
-    texts.filter(bool), st.lists(st.builds(lambda text: {"type": "summary_text", "text": text}, texts), max_size=2), texts,
+    lambda secret, summary, own: {"type": "reasoning", "id": own, "summary": summary,
+        "encrypted_content": secret},
+    texts.filter(bool), st.lists(st.builds(lambda text: {"type": "summary_text", "text": text},
+        texts), max_size=2), texts,
 )  # fmt: skip
 turns = st.integers(1, 3).flatmap(
     lambda n: st.builds(
@@ -377,9 +379,7 @@ WHOLE = _value(FULL, spoken=[1, "commentary", "x", "msg_1"])
 
 
 @given(st.sampled_from(_paths(WHOLE)), json_values)
-def test_a_changed_turn_is_reasoning_or_refused(
-    path: tuple[Any, ...], new: Any
-) -> None:
+def test_a_changed_turn_is_reasoning_or_refused(path: tuple[Any, ...], new: Any) -> None:
     try:
         read = TurnSerializer().deserialize(NAME, _packed(_with(WHOLE, path, new)))
     except ValueError:

@@ -151,9 +151,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("way", ["argument", "environment", "file"])
 @pytest.mark.parametrize("case", WRONG)
-def test_invalid_urls(
-    case: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_urls(case: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, why = WRONG[case]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
@@ -268,7 +266,8 @@ def test_a_url_without_a_password_stays_text() -> None:
 
 
 def test_the_hash_does_not_depend_on_a_password() -> None:
-    hashes = {adapter.Settings(memory=f"redis://:{word}@host/0", memory_key=key).hash for word in ("a", "b") for key in (KEY, "A" * 43 + "=")}  # fmt: skip
+    hashes = {adapter.Settings(memory=f"redis://:{word}@host/0",
+        memory_key=key).hash for word in ("a", "b") for key in (KEY, "A" * 43 + "=")}  # fmt: skip
     assert len(hashes) == 1
     assert adapter.Settings(memory="redis://:a@other/0", memory_key=KEY).hash not in hashes
 

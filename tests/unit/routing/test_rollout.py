@@ -221,11 +221,14 @@ def test_other_conversations_are_others() -> None:
 
 PICTURES: dict[str, tuple[Any, Any]] = {
     "a signed URL": tuple(
-        [{"type": "image_url", "image_url": {"url": f"https://x.test/1.png?signature={k}", "detail": detail}}]
+        [{"type": "image_url", "image_url": {"url": f"https://x.test/1.png?signature={k}",
+            "detail": detail}}]
         for k, detail in enumerate(("low", "high"))
     ),
-    "a file": ([{"type": "file", "file": {"file_id": "f1"}}], [{"file": {"file_id": "f1", "filename": "x"}, "type": "file"}]),
-    "data": tuple([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}] for _ in range(2)),
+    "a file": ([{"type": "file", "file": {"file_id": "f1"}}],
+        [{"file": {"file_id": "f1", "filename": "x"}, "type": "file"}]),
+    "data": tuple([{"type": "image_url",
+        "image_url": {"url": "data:image/png;base64,AA"}}] for _ in range(2)),
 }  # fmt: skip
 
 
@@ -236,8 +239,10 @@ def test_a_conversation_that_opens_with_a_picture(case: str) -> None:
 
 
 ODD: list[Any] = [
-    None, 5, "text", [], {}, {"messages": None}, {"messages": {}}, {"messages": [5]}, {"messages": [{"role": "user"}]},
-    {"messages": [{"role": "user", "content": 5}]}, {"messages": [{"role": "user", "content": [5, {"text": 5}, {"x": {"url": 5}}]}]},
+    None, 5, "text", [], {}, {"messages": None}, {"messages": {}}, {"messages": [5]},
+        {"messages": [{"role": "user"}]},
+    {"messages": [{"role": "user", "content": 5}]},
+        {"messages": [{"role": "user", "content": [5, {"text": 5}, {"x": {"url": 5}}]}]},
     {"messages": [{"content": "\ud800"}]}, {"model": ["x"]}, {"model": 5, "prompt_cache_key": 5},
 ]  # fmt: skip
 
@@ -256,18 +261,23 @@ CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
     "use": ("conversation", body(prompt_cache_key="k"), {"overrides": INSIDE}, "conversation\0c1"),
     "cache key": ("conversation", body(prompt_cache_key="k"), {}, "prompt_cache_key\0k"),
     "fingerprint": ("conversation", body(), {}, "opening\0gpt-4o\0Hello"),
-    "empty use": ("conversation", body(), {"overrides": Overrides(conversation="")}, "opening\0gpt-4o\0Hello"),
+    "empty use": ("conversation", body(), {"overrides": Overrides(conversation="")},
+        "opening\0gpt-4o\0Hello"),
     "empty cache key": ("conversation", body(prompt_cache_key=""), {}, "opening\0gpt-4o\0Hello"),
     "user": ("user", body(user="ann"), {"overrides": INSIDE}, "user\0ann"),
     "no user": ("user", body(), {"overrides": INSIDE}, "conversation\0c1"),
     "empty user": ("user", body(user=""), {}, "opening\0gpt-4o\0Hello"),
     "odd user": ("user", body(user=5), {}, "opening\0gpt-4o\0Hello"),
-    "safety_identifier": ("safety_identifier", body(safety_identifier="s", user="ann"), {}, "safety_identifier\0s"),
-    "no safety_identifier": ("safety_identifier", body(user="ann", prompt_cache_key="k"), {}, "prompt_cache_key\0k"),
-    "header": ("header:x-tenant", body(user="ann"), {"headers": TENANT, "overrides": INSIDE}, "header:x-tenant\0acme"),
+    "safety_identifier": ("safety_identifier", body(safety_identifier="s", user="ann"), {},
+        "safety_identifier\0s"),
+    "no safety_identifier": ("safety_identifier", body(user="ann", prompt_cache_key="k"), {},
+        "prompt_cache_key\0k"),
+    "header": ("header:x-tenant", body(user="ann"), {"headers": TENANT, "overrides": INSIDE},
+        "header:x-tenant\0acme"),
     "header, other case": ("header:X-TENANT", body(), {"headers": TENANT}, "header:x-tenant\0acme"),
     "no header": ("header:x-other", body(), {"headers": TENANT}, "opening\0gpt-4o\0Hello"),
-    "deployment": ("conversation", body(model="ignored"), {"path": b"/openai/deployments/mine/chat/completions?api-version=1"},
+    "deployment": ("conversation", body(model="ignored"),
+        {"path": b"/openai/deployments/mine/chat/completions?api-version=1"},
                    "opening\0mine\0Hello"),
 }  # fmt: skip
 

@@ -86,8 +86,10 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "no call_site": ({"call_site": "*"}, {}, False),
     "azure": ({"azure": True}, {"path": AZURE}, True),
     "azure v1": ({"azure": True}, {"path": AZURE_V1, "host": "mine.openai.azure.com"}, True),
-    "azure v1, behind a gateway": ({"azure": True}, {"path": AZURE_V1 + b"?api-version=preview", "host": "llm.corp.test"}, True),
-    "another vendor's /openai/v1": ({"azure": True}, {"path": AZURE_V1, "host": "api.groq.com"}, False),
+    "azure v1, behind a gateway": ({"azure": True},
+        {"path": AZURE_V1 + b"?api-version=preview", "host": "llm.corp.test"}, True),
+    "another vendor's /openai/v1": ({"azure": True}, {"path": AZURE_V1, "host": "api.groq.com"},
+        False),
     "no azure": ({"azure": True}, {}, False),
     "not azure": ({"azure": False}, {}, True),
     "azure after all": ({"azure": False}, {"path": AZURE}, False),
@@ -96,14 +98,17 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "host, case": ({"host": "API.openai.com"}, {}, True),
     "another host": ({"host": "*.azure.com"}, {}, False),
     "host, part": ({"host": "openai.com"}, {}, False),
-    "host of Azure": ({"host": "*.openai.azure.com"}, {"path": AZURE_V1, "host": "mine.openai.azure.com"}, True),
+    "host of Azure": ({"host": "*.openai.azure.com"},
+        {"path": AZURE_V1, "host": "mine.openai.azure.com"}, True),
     "host, IPv6": ({"host": "::1"}, {"host": "::1"}, True),
     "host, IPv6 in brackets": ({"host": "[2001:db8::*]"}, {"host": "2001:DB8::1"}, True),
     "host, dot at the end": ({"host": "api.openai.com"}, {"host": "api.openai.com."}, True),
     "host, dot at the end of the glob": ({"host": "*.openai.com."}, {}, True),
     "host, IDNA": ({"host": "xn--bcher-kva.example"}, {"host": "bücher.example"}, True),
-    "host, IDNA deeper": ({"host": "*.bücher.example"}, {"host": "llm.xn--bcher-kva.example"}, True),
-    "azure, dot at the end": ({"azure": True}, {"path": AZURE_V1, "host": "mine.openai.azure.com."}, True),
+    "host, IDNA deeper": ({"host": "*.bücher.example"}, {"host": "llm.xn--bcher-kva.example"},
+        True),
+    "azure, dot at the end": ({"azure": True}, {"path": AZURE_V1, "host": "mine.openai.azure.com."},
+        True),
     "api": ({"api": "chat"}, {}, True),
     "stream": ({"stream": True}, {"said": body(stream=True)}, True),
     "no stream": ({"stream": True}, {}, False),
@@ -115,13 +120,18 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "no tools": ({"tools": False}, {}, True),
     "format, none": ({"format": "text"}, {}, True),
     "format, text": ({"format": "text"}, {"said": body(response_format={"type": "text"})}, True),
-    "format, schema": ({"format": "json_schema"}, {"said": body(response_format={"type": "json_schema"})}, True),
-    "format, one of two": ({"format": ["json_schema", "json_object"]}, {"said": body(response_format={"type": "json_object"})}, True),
-    "another format": ({"format": "json_schema"}, {"said": body(response_format={"type": "json_object"})}, False),
+    "format, schema": ({"format": "json_schema"},
+        {"said": body(response_format={"type": "json_schema"})}, True),
+    "format, one of two": ({"format": ["json_schema", "json_object"]},
+        {"said": body(response_format={"type": "json_object"})}, True),
+    "another format": ({"format": "json_schema"},
+        {"said": body(response_format={"type": "json_object"})}, False),
     "odd format": ({"format": "json_schema"}, {"said": body(response_format=[5])}, False),
-    "all": ({"model": "gpt*", "tag": "x", "stream": True, "tools": True, "azure": False, "call_site": "a:*", "format": "text"},
+    "all": ({"model": "gpt*", "tag": "x", "stream": True, "tools": True, "azure": False,
+        "call_site": "a:*", "format": "text"},
             {"said": body(stream=True, tools=[TOOL]), "tag": "x", "site": "a:b"}, True),
-    "all but one": ({"model": "gpt*", "tag": "x", "stream": True}, {"said": body(stream=True), "tag": "y"}, False),
+    "all but one": ({"model": "gpt*", "tag": "x", "stream": True},
+        {"said": body(stream=True), "tag": "y"}, False),
 }  # fmt: skip
 
 
@@ -149,14 +159,16 @@ def test_the_first_match_wins_and_no_other_counts() -> None:
         "error",
     )
     tagged = choose(router, tag="x")
-    assert (tagged.backend, tagged.reason, tagged.policy.unsupported, tagged.policy.action_for("seed")) == (
+    assert (tagged.backend, tagged.reason, tagged.policy.unsupported,
+        tagged.policy.action_for("seed")) == (
         "responses", "settings", "chat", "drop",
     )  # fmt: skip
     assert choose(router, body(model="claude")).backend == "chat"
 
 
 BASE: dict[str, Any] = {
-    "backend": "responses", "unsupported": "error", "unsupported_parameters": {"seed": "chat"}, "drop": ["stop"],
+    "backend": "responses", "unsupported": "error", "unsupported_parameters": {"seed": "chat"},
+        "drop": ["stop"],
     "emulate": ["n"], "fallback": ["missing"], "on_bug": "raise", "fallback_expiry": 5,
 }  # fmt: skip
 PUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -187,7 +199,8 @@ def test_a_rule_replaces_and_merges_policies(case: str) -> None:
             "fallback": set(choice.fallback),
             "on_bug": choice.on_bug,
         }
-        was = {"logit_bias": "error", "seed": "chat", "n": "error", "stop": "drop", "emulate": {"n"}, "fallback": {"missing"},
+        was = {"logit_bias": "error", "seed": "chat", "n": "error", "stop": "drop",
+            "emulate": {"n"}, "fallback": {"missing"},
                "on_bug": "raise"}  # fmt: skip
         assert got == was | expected
         assert (choice.fallback_expiry, choice.settings_hash, choice.backend) == (
@@ -428,9 +441,7 @@ def test_a_rule_matches_distant_callers(
 
 
 @pytest.mark.parametrize("between", ["shop.llm", "langsmith.wrappers"])
-async def test_a_rule_matches_distant_async_callers(
-    between: str, loopback: Loopback
-) -> None:
+async def test_a_rule_matches_distant_async_callers(between: str, loopback: Loopback) -> None:
     loopback.answer = both
     passing = _module(between, "async def passed_on(call): return await call()")
     async with adapter.AsyncOpenAI(

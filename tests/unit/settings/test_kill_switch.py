@@ -60,8 +60,10 @@ WRONG: dict[str, str] = {
 PLACES: dict[str, Callable[[str, str], str]] = {
     "at the top": lambda line, wrong: f"{line}\n{wrong}",
     "appended": lambda line, wrong: f"{wrong}{line}\n",
-    "appended behind a rule": lambda line, wrong: f'{wrong}[[other]]\n[[rules2]]\nbackend = "chat"\n{line}\n',
-    "in a rule": lambda line, wrong: f'{wrong.replace("[[rules]]", "[[rulez]]").replace("[rules]", "[rulez]")}[[rules]]\n{line}\n'
+    "appended behind a rule": lambda line,
+        wrong: f'{wrong}[[other]]\n[[rules2]]\nbackend = "chat"\n{line}\n',
+    "in a rule": lambda line,
+        wrong: f'{wrong.replace("[[rules]]", "[[rulez]]").replace("[rules]", "[rulez]")}[[rules]]\n{line}\n'
     if "rules =" not in wrong
     else f"{wrong}[[rulez]]\n{line}\n",
     "in a match": lambda line, wrong: f'{wrong}[[rulez]]\nmatch = {{tag = "x", {line}}}\n',
@@ -294,9 +296,7 @@ def test_half_valid_memory_settings_are_all_dropped(file: Path) -> None:
     assert (made.memory, made.memory_scope, made.carry_reasoning) == ("memory://", None, "never")
 
 
-def test_a_missing_extra_stops_no_kill_switch(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_stops_no_kill_switch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = WRITTEN["memory_key"][0][0]
     file.write_text(f'memory_key = {key}\nforce = "chat"\n')
     monkeypatch.setattr("adapter._settings.fields.find_spec", lambda _: None)

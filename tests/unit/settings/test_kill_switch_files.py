@@ -98,13 +98,13 @@ def test_a_pyproject(case: str, tmp_path: Path) -> None:
 # While it lasts, and afterwards
 
 
-def test_a_force_lasts_until_a_good_file(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_force_lasts_until_a_good_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     reader = running_on(file)
     steps = [
-        ('rolout = 5\nforce = "chat"\n', "chat"), ("rolout = 5\n", "chat"), ("", "chat"), ("x = \n", "chat"),
-        ('rolout = 5\nforce = "native"\n', "native"), ("rolout = 5\n", "native"), (GOOD, None), ("rolout = 5\n", None),
+        ('rolout = 5\nforce = "chat"\n', "chat"), ("rolout = 5\n", "chat"), ("", "chat"),
+            ("x = \n", "chat"),
+        ('rolout = 5\nforce = "native"\n', "native"), ("rolout = 5\n", "native"), (GOOD, None),
+            ("rolout = 5\n", None),
         ('force = "chat"\n', "chat"), ("rolout = 5\n", "chat"), (GOOD, None),
     ]  # fmt: skip
     caplog.set_level(logging.INFO, "adapter")
@@ -134,9 +134,7 @@ def test_a_good_file_ends_the_force_of_the_start(file: Path) -> None:
     assert goes_to(reader.current()) == ("responses", "header")
 
 
-def test_thirty_clients_log_a_problem_once(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_thirty_clients_log_a_problem_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.write_text(GOOD)
     http_client = default_client()
     clients = [

@@ -135,7 +135,8 @@ def test_a_wrong_environment_does_not_break_the_import(monkeypatch: pytest.Monke
 
 def test_different_settings_have_different_hashes() -> None:
     different = [
-        Settings(), Settings(backend="responses"), Settings(unsupported="error"), Settings(drop=("seed",)), Settings(on_bug="raise"),
+        Settings(), Settings(backend="responses"), Settings(unsupported="error"),
+            Settings(drop=("seed",)), Settings(on_bug="raise"),
         Settings(emulate=("web_search_options",)),
     ]  # fmt: skip
     assert len({made.hash for made in different}) == len(different)

@@ -63,12 +63,18 @@ def test_what_stands_below_an_empty_variable_counts(
 # Other programs' variables, and misspelled ones
 
 UNKNOWN: dict[str, tuple[str, str]] = {
-    "near": ("ADAPTER_BAKEND", "ADAPTER_BAKEND: no such setting, ignored; did you mean ADAPTER_BACKEND?"),
-    "lower case": ("adapter_rolout", "ADAPTER_ROLOUT: no such setting, ignored; did you mean ADAPTER_ROLLOUT?"),
-    "half": ("ADAPTER_STICKY", "ADAPTER_STICKY: no such setting, ignored; did you mean ADAPTER_STICKY_BY?"),
-    "an argument": ("ADAPTER_CONFIG_FILE", "ADAPTER_CONFIG_FILE: no such setting, ignored; did you mean ADAPTER_CONFIG?"),
-    "another tool's": ("ADAPTER_MODEL", "ADAPTER_MODEL: no such setting, ignored; did you mean ADAPTER_MODELS?"),
-    "the kill switch": ("ADAPTER_FORCED", "ADAPTER_FORCED: no such setting, ignored; did you mean ADAPTER_FORCE?"),
+    "near": ("ADAPTER_BAKEND",
+        "ADAPTER_BAKEND: no such setting, ignored; did you mean ADAPTER_BACKEND?"),
+    "lower case": ("adapter_rolout",
+        "ADAPTER_ROLOUT: no such setting, ignored; did you mean ADAPTER_ROLLOUT?"),
+    "half": ("ADAPTER_STICKY",
+        "ADAPTER_STICKY: no such setting, ignored; did you mean ADAPTER_STICKY_BY?"),
+    "an argument": ("ADAPTER_CONFIG_FILE",
+        "ADAPTER_CONFIG_FILE: no such setting, ignored; did you mean ADAPTER_CONFIG?"),
+    "another tool's": ("ADAPTER_MODEL",
+        "ADAPTER_MODEL: no such setting, ignored; did you mean ADAPTER_MODELS?"),
+    "the kill switch": ("ADAPTER_FORCED",
+        "ADAPTER_FORCED: no such setting, ignored; did you mean ADAPTER_FORCE?"),
     "far": ("ADAPTER_XYZZY_9", "ADAPTER_XYZZY_9: no such setting, ignored"),
     "odd": ("ADAPTER_\x1b[31m", "ADAPTER_\\x1b[31M: no such setting, ignored"),
 }  # fmt: skip
@@ -89,7 +95,8 @@ def test_an_unknown_variable_warns_once_and_stops_nothing(
     assert len(warnings(caplog)) == 2
 
 
-SERVICES = ["PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP", "PORT_80_TCP_ADDR", "API_SERVICE_HOST", "API_PORT_53_UDP_PROTO"]  # fmt: skip
+SERVICES = ["PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP",
+    "PORT_80_TCP_ADDR", "API_SERVICE_HOST", "API_PORT_53_UDP_PROTO"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -217,11 +224,16 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "another option": (lambda _: {"_env_prefix": "MY_"}, r"^_env_prefix: not supported"),
     "no path": (lambda _: {"_env_file": 5}, r"^_env_file: expected a path"),
     "no paths": (lambda _: {"_secrets_dir": ["x", None]}, r"^_secrets_dir: expected a path"),
-    "no encoding": (lambda at: dotenv(at, {}) | {"_env_file_encoding": "nope"}, r"^_env_file_encoding: no such encoding$"),
-    "not UTF-8": (lambda at: _written(at / "x.env", b"ADAPTER_SERVICE='\xff'", _env_file=at / "x.env"), r"^_env_file: .*x\.env: not utf-8; _env_file_encoding names another"),
-    "no directory": (lambda at: _written(at / "x", b"", _secrets_dir=at / "x"), r"^_secrets_dir: .*: not a directory"),
+    "no encoding": (lambda at: dotenv(at, {}) | {"_env_file_encoding": "nope"},
+        r"^_env_file_encoding: no such encoding$"),
+    "not UTF-8": (lambda at: _written(at / "x.env", b"ADAPTER_SERVICE='\xff'",
+        _env_file=at / "x.env"),
+        r"^_env_file: .*x\.env: not utf-8; _env_file_encoding names another"),
+    "no directory": (lambda at: _written(at / "x", b"", _secrets_dir=at / "x"),
+        r"^_secrets_dir: .*: not a directory"),
     "a secret that isn't text": (
-        lambda at: _written(at / "adapter_service", b"\xff", _secrets_dir=at), r"^_secrets_dir: .*adapter_service: not UTF-8"),
+        lambda at: _written(at / "adapter_service", b"\xff", _secrets_dir=at),
+            r"^_secrets_dir: .*adapter_service: not UTF-8"),
 }  # fmt: skip
 
 
