@@ -1,4 +1,4 @@
-"""The feature flag: what it chooses, what it is told, and that it may say nothing (docs/decisions.md#flag-provider)."""
+"""The feature flag: its values, its context, and failures (docs/decisions.md#flag-provider)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["fresh_flags", "sdk"]
 pytestmark = pytest.mark.usefixtures("fresh_flags")
 
 
-# What a flag says
+# The values of a flag
 
 
 @pytest.mark.parametrize("given", ["chat", "responses"])
@@ -84,7 +84,8 @@ NOTHING: dict[str, tuple[Callable[[], Any], str]] = {
     "an object": (lambda: client_giving({"backend": "responses"}), "TYPE_MISMATCH"),
     "nothing at all": (lambda: client_giving(None), "TYPE_MISMATCH"),
     "raises": (lambda: client_of(Provider(lambda _: _raise(ConnectionError("SECRET")))), "GENERAL"),
-    "raises what ends programs": (lambda: client_of(Provider(lambda _: _raise(SystemExit("SECRET")))), ""),
+    "raises what ends programs": (
+        lambda: client_of(Provider(lambda _: _raise(SystemExit("SECRET")))), ""),
     "not ready": (lambda: unready("NOT_READY"), "PROVIDER_NOT_READY"),
     "broken for good": (lambda: unready("FATAL"), "PROVIDER_FATAL"),
     "a client that raises": (lambda: Bare(lambda: _raise(RuntimeError("SECRET"))), "RuntimeError"),
@@ -107,7 +108,7 @@ def _details(**given: Any) -> Callable[[], Any]:
 
 
 class Bare:
-    """Something with a client's method, as far as Settings can tell."""
+    """An object with a client's method, which is all that Settings checks."""
 
     def __init__(self, answer: Callable[[], Any]) -> None:
         self.answer = answer
@@ -129,10 +130,10 @@ def test_no_opinion(
             made = adapter.decision(result)
             assert made is not None
             assert (made.backend, made.reason) == (backend, "settings")
-    ours = [record.getMessage() for record in caplog.records if record.name == "adapter"]
-    assert len(ours) == (case != "empty")
-    assert "SECRET" not in "".join(ours)
-    assert complaint in "".join(ours)
+    logged = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    assert len(logged) == (case != "empty")
+    assert "SECRET" not in "".join(logged)
+    assert complaint in "".join(logged)
     assert all(
         record.levelname == "WARNING" for record in caplog.records if record.name == "adapter"
     )
@@ -142,10 +143,10 @@ def test_each_kind_is_logged_once_and_again_when_the_settings_change(
     tmp_path: Path, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:
     loopback.answer = both
-    said: list[Any] = ["SECRET", "other", 5, True, ConnectionError("SECRET")]
+    values: list[Any] = ["SECRET", "other", 5, True, ConnectionError("SECRET")]
 
     def answer(_: Any) -> Any:
-        value = said[len(provider.asked) % len(said) - 1]
+        value = values[len(provider.asked) % len(values) - 1]
         return _raise(value) if isinstance(value, Exception) else value
 
     provider = Provider(answer)
@@ -160,17 +161,17 @@ def test_each_kind_is_logged_once_and_again_when_the_settings_change(
             with caplog.at_level(logging.WARNING, "adapter"):
                 for _ in range(10):
                     client.chat.completions.create(**CALL)
-            ours = [record.getMessage() for record in caplog.records if record.name == "adapter"]
-            assert len(ours) == 3, ours  # a value, a type, a failure
-            assert "SECRET" not in "".join(ours)
+            logged = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+            assert len(logged) == 3, logged  # a value, a type, a failure
+            assert "SECRET" not in "".join(logged)
             caplog.clear()
 
 
-# What a flag is told
+# The evaluation context
 
 KEYED = rollout.ServiceHash("adapter")
-TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
-    "nobody": ({}, {}, "adapter", {}),
+CONTEXTS: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
+    "no caller": ({}, {}, "adapter", {}),
     "user": ({"user": "ann"}, {}, KEYED.digest("ann"), {}),
     "safety_identifier": ({"safety_identifier": "s"}, {}, KEYED.digest("s"), {}),
     "both": ({"user": "ann", "safety_identifier": "s"}, {}, KEYED.digest("ann"), {}),
@@ -186,10 +187,10 @@ TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", TOLD)
+@pytest.mark.parametrize("case", CONTEXTS)
 def test_the_evaluation_context_of_a_flag(sdk: Sdk, case: str, loopback: Loopback) -> None:
     loopback.answer = both
-    more, inside, target, attributes = TOLD[case]
+    more, inside, target, attributes = CONTEXTS[case]
     provider = Provider(lambda _: "chat")
     with adapter.use(**inside):
         result = sdk.create(sdk.client(loopback, settings(client_of(provider))), **more)
@@ -244,7 +245,9 @@ def test_openfeature_is_not_imported_until_a_flag_is_used(loopback: Loopback) ->
     loopback.answer = both
     code = (
         "import sys, adapter\n"
-        f"with adapter.OpenAI(base_url={loopback.base_url!r}, api_key='k', settings=adapter.Settings(backend='responses')) as client:\n"
+        "settings = adapter.Settings(backend='responses')\n"
+        f"with adapter.OpenAI(base_url={loopback.base_url!r}, api_key='k', settings=settings)"
+        " as client:\n"
         f"    client.chat.completions.create(**{CALL!r})\n"
         "assert not [name for name in sys.modules if name.startswith('openfeature')]\n"
     )

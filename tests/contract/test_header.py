@@ -1,4 +1,4 @@
-"""The header `x-adapter-backend`: never sent on, by no call and through no way in; and what its values do."""
+"""The header `x-adapter-backend`: it is never sent on, through any way in; and its values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EMBEDDINGS = {
 
 @dataclass
 class Upstream:
-    """What is behind all ways in: it keeps the requests, and answers."""
+    """The server of all ways in: it keeps the requests, and answers."""
 
     broken: int = 0  # so many first requests fail
     moved: int = 0  # so many first requests are redirected
@@ -63,14 +63,14 @@ class Upstream:
             return http.Response(307, headers={"location": "/v1/models"})
         if not path.endswith(("/chat/completions", "/responses")):
             return http.Response(200, json=EMBEDDINGS)
-        said = (
+        whole, stream = (
             (response(), events()) if path.endswith("/responses") else (completion(), chat_events())
         )
         if json.loads(request.content).get("stream"):
             return http.Response(
-                200, headers={"content-type": "text/event-stream"}, content=b"".join(said[1])
+                200, headers={"content-type": "text/event-stream"}, content=b"".join(stream)
             )
-        return http.Response(200, json=said[0])
+        return http.Response(200, json=whole)
 
     @property
     def paths(self) -> list[str]:
@@ -124,7 +124,7 @@ SETTINGS: dict[str, Given] = {
 
 
 def client_of(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **given: Any) -> Any:
-    """Make a client whose HTTP client's own hook puts the header into everything, where `hook` is given."""
+    """Make a client; with `hook` a hook of its HTTP client adds the header to every request."""
     hook = given.pop("hook", None)
     named = {"base_url": "https://api.test/v1", "api_key": KEY, "max_retries": 0, **given}
     asynchronous = sdk.mode == "async"
@@ -151,8 +151,8 @@ def client_of(sdk: Sdk, way: str, upstream: Upstream, settings: Settings, **give
         }
         return azure(**named, http_client=http_client, settings=settings)
     if way == "client":
-        ours = adapter.AsyncOpenAI if asynchronous else adapter.OpenAI
-        return ours(**named, http_client=http_client, settings=settings)
+        own = adapter.AsyncOpenAI if asynchronous else adapter.OpenAI
+        return own(**named, http_client=http_client, settings=settings)
     made = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(**named, http_client=http_client)
     return adapter.install(made, settings) if way == "install" else made
 
@@ -184,7 +184,7 @@ def test_it_is_never_sent_on(sdk: Sdk, place: str, way: str, upstream: Upstream)
                 "responses",
                 "responses stream",
             ):
-                continue  # an SDK from before
+                continue  # an older SDK
             del upstream.requests[:]
             result = sdk.run(call(client, dict(of_call)))
             if "stream" in name:
@@ -233,15 +233,15 @@ def test_a_redirect_is_without_it_too(sdk: Sdk, backend: str, way: str, upstream
     assert upstream.headers == [None] * 3
 
 
-# What its values do
+# Its values
 
 
 @pytest.fixture
-def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(router, "ONCE", Once())
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("fresh_warnings")
 @pytest.mark.parametrize("way", WAYS)
 def test_an_invalid_value_is_logged_once_for_each_kind(
     sdk: Sdk, way: str, upstream: Upstream, caplog: pytest.LogCaptureFixture
@@ -251,19 +251,19 @@ def test_an_invalid_value_is_logged_once_for_each_kind(
         for value in ("SECRET", "SECRET\x1b[31m", "CHAT", " chat", "", "SECRET" * 100, "Responses"):
             sdk.run(client.chat.completions.create(**CALL, extra_headers={HEADER: value}))
     assert set(upstream.paths) == {RESPONSES}
-    said = [record.getMessage() for record in caplog.records if record.name == "adapter"]
+    logged = [record.getMessage() for record in caplog.records if record.name == "adapter"]
     assert [
-        "unknown" in said[0],
-        "misspelled" in said[1],
-        "empty" in said[2],
-        len(said),
+        "unknown" in logged[0],
+        "misspelled" in logged[1],
+        "empty" in logged[2],
+        len(logged),
     ] == [True] * 3 + [3]
-    assert all(one.startswith(f"headers.{HEADER}: ") for one in said)
+    assert all(one.startswith(f"headers.{HEADER}: ") for one in logged)
     assert "SECRET" not in caplog.text
     sdk.run(client.close())
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("fresh_warnings")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("backend", ["chat", "responses"])
 def test_a_disallowed_header_chooses_nothing_and_logs_nothing(

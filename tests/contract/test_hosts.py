@@ -1,4 +1,4 @@
-"""The setting `hosts`: calls to other hosts are left as they are, through every way in, whatever else says something about them."""
+"""The setting `hosts`: calls to other hosts are never changed, through any way in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
 }
 
 
-def _plainly(request: Any) -> Any:
+def _parts(request: Any) -> Any:
     return request.method, str(request.url), request.content, sorted(request.headers.multi_items())
 
 
@@ -59,8 +59,8 @@ def test_a_call_to_another_host_is_left_as_it_is(
             result = sdk.run(CALLS[call](client, given))
         plain = client_of(sdk, "plain", upstream, Settings())
         sdk.run(CALLS[call](plain, {}))
-        theirs, ours = upstream.requests.pop(), upstream.requests.pop()
-        assert _plainly(ours) == _plainly(theirs), asked
+        native, adapted = upstream.requests.pop(), upstream.requests.pop()
+        assert _parts(adapted) == _parts(native), asked
         made = adapter.decision(result)
         assert made is None or (made.backend, made.asked, made.reason) in {
             ("chat", "chat", "hosts"),

@@ -1,4 +1,4 @@
-"""What prompt caches live on: requests that begin as earlier ones did, whichever worker sends them and whatever its memory has lost."""
+"""Prompt caches: requests begin as earlier ones did, with any worker and after lost turns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.stores import DictStore, sqlite_url
 from tests.support.tenants import ENDS, WIRE, Service, Tenant, recalled
 from tests.support.tool_loop import Item, answered, item_kinds, message_item, random_id
 
-# Two workers with memories of their own, and one prompt cache
+# Two workers with separate memories, and one prompt cache
 
 
 @dataclass
 class Turn:
-    """What was sent for one turn, and by whom."""
+    """The request of one turn, and its worker."""
 
     worker: int
     input: list[Item]
@@ -39,7 +39,8 @@ def _two_workers(
         worker = turn % 2 if in_turns else chance.randrange(2)
         service = services[worker]
         if chance.random() < quiet:
-            tenant.reply = lambda own=Tenant.reply: own(tenant)[1:]  # type: ignore[method-assign]  # a reply without reasoning
+            # A reply without reasoning.
+            tenant.reply = lambda own=Tenant.reply: own(tenant)[1:]  # type: ignore[method-assign]
         way = turn % 4 if seed == 0 else WIRE
         taken.append(Turn(worker, service.take(tenant, way=way, stream=chance.random() < 0.5)))
         tenant.__dict__.pop("reply", None)
@@ -68,8 +69,8 @@ CONVERSATIONS = 50
 def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
     """Each request begins with all of an earlier one.
 
-    With the last one where the same worker goes on. Where another takes over, which can't know what the first has put back, it is
-    the one with which that one had begun: nothing before that is lost.
+    While one worker continues, it is the last request. A worker that takes over can't know the
+    reasoning that the other has inserted: then it is the request with which the other had begun.
     """
     reasons = 0
     for seed in range(CONVERSATIONS):
@@ -90,7 +91,7 @@ def test_two_workers_send_the_same_beginning(on_chat: float) -> None:
 
 @pytest.mark.slow
 def test_two_workers_in_turns_extend_each_request() -> None:
-    """Where a balancer gives each turn to the other worker, nobody knows the turn before."""
+    """If a balancer alternates between workers, neither knows the turn before."""
     for seed in range(CONVERSATIONS):
         taken = _two_workers(seed, in_turns=True)
         assert len(taken) == 12
@@ -128,7 +129,7 @@ def test_workers_with_a_shared_memory_extend_each_request(tmp_path: Path) -> Non
 
 
 def test_a_turn_without_reasoning_is_no_gap() -> None:
-    """It is remembered as one of which there is nothing to put back."""
+    """It is remembered as a turn without reasoning."""
     with closing(Service("memory://", memory_scope="empty")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)
         service.take(tenant)
@@ -142,7 +143,8 @@ def test_a_turn_without_reasoning_is_no_gap() -> None:
 def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
     with closing(Service("memory://", memory_scope="phase")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)
-        tenant.reply = lambda: [message_item("Looking."), *Tenant.reply(tenant)[1:]]  # type: ignore[method-assign]
+        reply = lambda: [said("Looking."), *Tenant.reply(tenant)[1:]]  # noqa: E731
+        tenant.reply = reply  # type: ignore[method-assign]
         service.take(tenant)
         tenant.history[-2]["content"] = "Looking."
         assert "phase" in str(service.ask(tenant))
@@ -162,25 +164,25 @@ def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
         assert item_kinds(sent).count("function_call") == 2
 
 
-# What a memory loses
+# Lost turns
 
 
 class Losing(DictStore):
-    """A store that is down when it is told, and loses what it is told to lose."""
+    """A store that can be down, and whose values the test deletes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.down = False
 
     def get(self, names: Any) -> Any:
-        """Return the values that are there, or fail."""
+        """Return the values found, or fail."""
         if self.down:
             raise OSError
         return super().get(names)
 
 
 def _conversation(store: Losing, at: int, what: str) -> list[list[Item]]:
-    """Take eight turns, of which one meets trouble; return what was sent."""
+    """Take eight turns, with a failure at one of them; return the requests."""
     service = Service(store, memory_scope="losing")
     tenant = Tenant(0, "a", "random", ENDS[0], None)
     sent = []
@@ -195,7 +197,7 @@ def _conversation(store: Losing, at: int, what: str) -> list[list[Item]]:
 
 @pytest.mark.parametrize("at", [2, 5])
 def test_a_memory_that_is_down_for_one_call(at: int) -> None:
-    """That call goes without; the next one begins as the one before it did, and has everything."""
+    """That call has no reasoning; the next one begins like the one before it, and has all."""
     sent = _conversation(Losing(), at, "down")
     assert recalled(sent[at]) == []
     for k in range(1, 8):
@@ -207,7 +209,7 @@ def test_a_memory_that_is_down_for_one_call(at: int) -> None:
 @pytest.mark.parametrize("at", [2, 5])
 @pytest.mark.parametrize("what", ["expired", "the oldest"])
 def test_a_turn_that_is_lost(what: str, at: int) -> None:
-    """From then on nothing up to it is put back: the input changes once."""
+    """From then on no reasoning up to it is inserted: the input changes once."""
     sent = _conversation(Losing(), at, what)
     lost = 0 if what == "the oldest" else at // 2
     assert [len(recalled(one)) for one in sent] == [k if k < at else k - lost - 1 for k in range(8)]
@@ -217,7 +219,7 @@ def test_a_turn_that_is_lost(what: str, at: int) -> None:
 
 
 def test_reasoning_that_was_refused() -> None:
-    """The request that was sent again without it is what the next ones begin with."""
+    """The next requests begin with the one that was sent again without it."""
     service = Service("memory://", memory_scope="refusing")
     tenant = Tenant(0, "a", "random", ENDS[0], None)
     sent = []

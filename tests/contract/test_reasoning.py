@@ -1,4 +1,7 @@
-"""Reasoning survives tool turns although the middleware keeps role, content and tool calls only (docs/edge-cases.md#reasoning-and-state)."""
+"""Reasoning in tool loops (docs/edge-cases.md#reasoning-and-state).
+
+The histories keep only the standard fields of messages.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stre
 ENCRYPTED = ["reasoning.encrypted_content"]
 
 
-# Replies, and what the next request holds between the user message and the calls' answers
+# Replies, and the items of the next request between the user message and the tool outputs
 
 
 R, C = reasoning, call
@@ -111,7 +114,7 @@ _TWICE = "duplicates an earlier message"
 
 
 def sent_form(item: Item) -> Item:
-    """Write an output item in the form in which a history is sent."""
+    """Return an output item in the form of an input item."""
     if item["type"] == "message":
         phase = {"phase": item["phase"]} if "phase" in item else {}
         return {"type": "message", "role": "assistant", "content": item["content"], **phase}
@@ -202,7 +205,7 @@ def test_the_deprecated_form_has_no_ids(
     history: list[Item] = [{"role": "user", "content": "Find out."}]
     body = {"model": "gpt-5", "functions": [TOOL["function"]]}
     with adapter.use(conversation=conversation):
-        for _ in range(2):  # the same call twice: the second time it is another
+        for _ in range(2):  # the same call twice is two calls
             (way_in.stream if stream else way_in.create)(
                 {**body, "messages": history}, api
             ).reraise()
@@ -263,7 +266,7 @@ def test_each_of_several_answers_has_its_own(stream: bool, way_in: WayIn) -> Non
     ] == ["gAAAA-1"]
 
 
-# What doesn't come back
+# Turns that aren't recalled
 
 
 def _changed(history: list[Item], **changes: Any) -> list[Item]:
@@ -387,7 +390,7 @@ def test_servers_that_begin_every_turn_with_the_same_id(
     with adapter.use(conversation=conversation):
         talk = Talk(way_in, api, stream=stream)
         talk.turns(3)
-        talk.history.append(talk.history[0])  # the same words again
+        talk.history.append(talk.history[0])  # the same message again
         talk.turns(3)
     found = [
         item["encrypted_content"]
@@ -439,7 +442,7 @@ def test_a_made_up_history_recalls_no_reasoning(way_in: WayIn) -> None:
     assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0, 0, 1]
 
 
-# Whose
+# Scopes
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -465,7 +468,7 @@ def test_nothing_crosses(
 def _recalled(
     one: dict[str, Any], other: dict[str, Any], *, asynchronous: bool = False, **settings: Any
 ) -> bool:
-    """Tell whether what one client's call brought is put back into another's."""
+    """Return whether a turn of one client is recalled for another."""
     from tests.support.http import http as HTTP  # noqa: N812
 
     sent: list[Item] = []
@@ -516,7 +519,7 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
     assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent[1:]] == [1, 1, 0, 0]
 
 
-# Which models are asked
+# Which models are asked for reasoning
 
 
 @each_way_in
@@ -557,7 +560,7 @@ def test_what_the_caller_asks_for_stays(way_in: WayIn) -> None:
     ]
 
 
-# What the API won't have
+# Reasoning that the API refuses
 
 
 def _refusing(
@@ -567,7 +570,7 @@ def _refusing(
     when: Callable[[Item], bool],
     *outputs: Sequence[Item],
 ) -> tuple[Api, Any]:
-    """Make an API that refuses some requests."""
+    """Return an API that refuses some requests."""
     api = Api(*outputs)
 
     def answer(sent: Sent) -> Reply:
@@ -649,7 +652,10 @@ REFUSALS = {
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) -> None:
     code, message, param = REFUSALS[refusal]
-    holds = lambda body: any(item.get("encrypted_content") == "gAAAA-1" for item in body["input"])  # noqa: E731
+
+    def holds(body: Any) -> bool:
+        return any(item.get("encrypted_content") == "gAAAA-1" for item in body["input"])
+
     api, answer = _refusing(
         code, message, param, holds, [R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)]
     )
@@ -664,7 +670,7 @@ def test_reasoning_that_is_refused(refusal: str, stream: bool, way_in: WayIn) ->
         for sent in api.sent
     ]
     assert kinds == [[], ["gAAAA-1"], ["gAAAA-1"], [], ["gAAAA-2"]], (
-        "once more with the item's id, and once without it; then it is forgotten, and what follows is not"
+        "once with the item's id and once without; then it is forgotten, but not later ones"
     )
     assert all(sent["include"] == ENCRYPTED for sent in api.sent)
 
@@ -756,7 +762,7 @@ def test_a_call_that_falls_back_goes_as_it_came(way_in: WayIn) -> None:
     assert chat == [body]
 
 
-# Streams that are left, and read in pieces
+# Streams that are abandoned, and read in pieces
 
 
 @each_way_in
@@ -777,12 +783,15 @@ def test_a_stream_that_is_left_when_its_call_is_complete(leaving: Any, way_in: W
             )  # called at once
             written = "".join(
                 part.function.arguments or ""
-                for chunk in seen.chunks for one in chunk.choices for part in one.delta.tool_calls or []
-            )  # fmt: skip
+                for chunk in seen.chunks
+                for one in chunk.choices
+                for part in one.delta.tool_calls or []
+            )
             way_in.create({**body, "messages": _made_up("Find out.")}, api).reraise()
         recalled = "reasoning" in item_kinds(api.sent[0]["input"])
         complete = written == '{"key": "value"}'
-        # SDKs 1.x don't close a stream that was dropped: then only what upstream has finished is known to be complete.
+        # SDKs 1.x don't close an abandoned stream: a call counts as complete only if the upstream
+        # stream has ended.
         assert recalled is complete or (complete and leaving == "break" and SDK < (2, 0))
 
 
@@ -832,7 +841,7 @@ def _with_calls() -> list[Any]:
 def test_what_the_api_really_gave(
     stream: bool, way_in: WayIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three recorded replies make a loop: what the first two gave is in the second and third request, byte for byte, in place."""
+    """Three recorded replies make a loop: later requests hold their reasoning byte for byte."""
     recorded = [one for one in _with_calls() if (one[0].sse is not None) is stream]
     assert len(recorded) > 5
     for k in range(len(recorded)):
@@ -859,14 +868,15 @@ def test_what_the_api_really_gave(
                 for item in sent[turn]["input"][1:]
                 if item.get("type") in ("reasoning", "message", "function_call")
             ]
-            assert item_kinds(got) == item_kinds(expected), three[0][0].id
-            theirs = [item for item in expected if item["type"] == "reasoning"]
-            ours = [item for item in got if item["type"] == "reasoning"]
-            assert ours == without_ids(theirs), three[0][0].id
+            assert spoken(got) == spoken(expected), three[0][0].id
+            expected_reasoning = [item for item in expected if item["type"] == "reasoning"]
+            reasoning_items = [item for item in got if item["type"] == "reasoning"]
+            assert reasoning_items == without_ids(expected_reasoning), three[0][0].id
     with capsys.disabled():
         form = "streams" if stream else "whole replies"
         print(
-            f"\n{len(recorded)} recorded {form} with reasoning and calls, {'async' if way_in.asynchronous else 'sync'}: all came back in place"
+            f"\n{len(recorded)} recorded {form} with reasoning and calls, "
+            f"{'async' if way_in.asynchronous else 'sync'}: all came back in place"
         )
 
 
@@ -888,8 +898,8 @@ print(json.dumps(history + answered(as_history(result.choices[0].message))))
 
 
 def _loop_over_processes(memory: str, loopback: Loopback) -> list[Item]:
-    """Hold a loop of which every turn is a process of its own; give the inputs that were sent."""
-    outputs = [[R(1), message_item("Looking."), C(1)], [R(2), C(2)], [message_item("Done.", None)]]
+    """Run each turn of a loop in its own process; return the inputs that were sent."""
+    outputs = [[R(1), said("Looking."), C(1)], [R(2), C(2)], [said("Done.", None)]]
     sent: list[Item] = []
 
     def answer(request: Any) -> Answer:
@@ -1001,7 +1011,7 @@ def test_forget_raises_when_the_store_fails(tmp_path: Path) -> None:
 
 
 def test_as_history_keeps_spec_fields_only() -> None:
-    """Hold the middleware of these tests to what they say of it."""
+    """The middleware of these tests keeps only standard fields."""
     from openai.types.chat import ChatCompletionMessage
 
     message = ChatCompletionMessage.model_validate(
@@ -1010,7 +1020,7 @@ def test_as_history_keeps_spec_fields_only() -> None:
     assert as_history(message) == {"role": "assistant", "content": "x"}
 
 
-# What a stranger found
+# Found by review
 
 
 @each_way_in
@@ -1060,9 +1070,9 @@ def test_an_error_that_quotes_the_caller_is_no_refusal(way_in: WayIn) -> None:
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED] * 2
 
 
-def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
+def _shared(first: dict[str, Any], second: dict[str, Any]) -> bool:
     plain: dict[str, Any] = {"api_key": "key"}
-    return _recalled({**plain, **theirs}, {**plain, **ours})
+    return _recalled({**plain, **first}, {**plain, **second})
 
 
 @pytest.mark.parametrize(
@@ -1083,13 +1093,13 @@ def _mine(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
 def test_callers_that_differ_in_one_thing_share_nothing(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    assert _mine(one, one)
-    assert not _mine(one, other)
+    assert _shared(one, one)
+    assert not _shared(one, other)
 
 
 @each_way_in
 def test_half_of_a_turn_is_not_put_back(way_in: WayIn) -> None:
-    """The second half of a stream's turn couldn't be kept: what is there of it doesn't fit the message."""
+    """The second half of the turn couldn't be stored: the first alone doesn't match the message."""
 
     class Once(DictStore):
         def put(self, name: str, value: bytes) -> None:

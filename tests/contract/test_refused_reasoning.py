@@ -1,4 +1,4 @@
-"""Reasoning that a server refuses when it is put back: once with its items' ids, and after more refusals not at all."""
+"""Reasoning that a server refuses: retried once with its items' ids, then left out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from tests.support.ways_in import Reply, Sent, WayIn, each_way_in
 
 each_form = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
-# What servers say of reasoning that they don't take, as error objects.
-BOUND = "The encrypted content for item rs_1 could not be verified. Reason: Encrypted content item_id did not match the target item id."  # fmt: skip
+# Errors by which servers refuse reasoning.
+BOUND = (
+    "The encrypted content for item rs_1 could not be verified. "
+    "Reason: Encrypted content item_id did not match the target item id."
+)
 WORDS: dict[str, Item] = {
     "OpenAI": {"code": "invalid_encrypted_content", "message": BOUND},
     "Azure": {"code": "invalid_request_body", "message": BOUND},
@@ -26,7 +29,8 @@ WORDS: dict[str, Item] = {
         "message": "1 validation error: input.1.reasoning.id Field required"},
     "not found": {"code": None, "message": "Item with id 'rs_1' not found.", "param": "input"},
     "unpaired": {"code": None,
-        "message": "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+        "message": "Item 'rs_1' of type 'reasoning' was provided without "
+        "its required following item.",
                  "param": "input"},
 }  # fmt: skip
 
@@ -58,8 +62,8 @@ def nested(error: Item) -> Reply:
     return Reply.of_sse([frame({"type": "error", "error": error})])
 
 
-def told_late(error: Item) -> Reply:
-    """Give a failure whose detail comes in the next event."""
+def detail_later(error: Item) -> Reply:
+    """Return a failure whose detail comes in the next event."""
     vague = frame(
         {
             "type": "response.failed",
@@ -76,7 +80,7 @@ WAYS: dict[str, tuple[Callable[[Item], Reply], bool]] = {
     "a failed response to a stream": (failed, True),
     "a flat event": (flat, True),
     "a nested event": (nested, True),
-    "told late": (told_late, True),
+    "detail later": (detail_later, True),
 }
 
 
@@ -85,7 +89,7 @@ def reasoning_items(body: Item) -> list[Item]:
 
 
 class Picky:
-    """An API that refuses requests for their reasoning, and answers all others with a thought and a call."""
+    """An API that refuses some reasoning, and answers with reasoning and a call otherwise."""
 
     def __init__(self, refuses: Callable[[list[Item]], bool], refused: Callable[[], Reply]) -> None:
         self._refuses, self._refused = refuses, refused

@@ -1,4 +1,4 @@
-"""Wherever `settings=` is taken, a dict of them is too; anything else is an error at once."""
+"""`settings=` takes a dict everywhere, too; anything else is an error at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers of feature flags: slow ones, stuck ones, async ones, and a real one over HTTP."""
+"""Providers of feature flags: slow, hanging and async ones, and a real one over HTTP."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ both_sides = ways_in.both(ways_in.Reply.of_json(response()))
 
 @pytest.fixture
 def stuck() -> Iterator[Any]:
-    """Give a client whose provider is blocked until the test ends, and tells when it has begun."""
+    """Yield a client whose provider blocks until the test ends, and an event for its start."""
     go_on, begun = threading.Event(), threading.Semaphore(0)
 
     def wait(_: Any) -> str:
@@ -89,7 +89,7 @@ async def test_a_blocked_provider_does_not_block_the_loop(stuck: Any) -> None:
     asking = asyncio.create_task(flags.aread_flag(stuck, QUESTION, LONG))
     assert await asyncio.to_thread(stuck.begun.acquire, timeout=LONG)
     before = ticks
-    while ticks < before + 100:  # noqa: ASYNC110  # that the loop goes round is what this is about
+    while ticks < before + 100:  # noqa: ASYNC110  # the loop must keep running
         await asyncio.sleep(0)
     assert not asking.done()
     stuck.go_on.set()
@@ -109,7 +109,7 @@ def test_more_stuck_queries_than_threads(stuck: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(flags, "_THREADS", WorkerThreads(3, "adapter-flag"))
     assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
     assert sum(thread.name == "adapter-flag" for thread in threading.enumerate()) == 3
-    # All threads are stuck: nobody waits any more, however long they may.
+    # All threads are stuck: no call waits, whatever its timeout.
     assert [flags.read_flag(stuck, QUESTION, LONG) for _ in range(20)] == [None] * 20
     assert [asyncio.run(flags.aread_flag(stuck, QUESTION, LONG)) for _ in range(5)] == [None] * 5
     stuck.go_on.set()
@@ -152,7 +152,7 @@ def test_a_query_that_times_out_in_the_queue_leaves_nothing_there(
     threads = WorkerThreads(2, "adapter-flag")
     monkeypatch.setattr(flags, "_THREADS", threads)
     waiting = threading.Thread(target=flags.read_flag, args=(stuck, QUESTION, LONG))
-    waiting.start()  # keeps the provider from being taken for stuck
+    waiting.start()  # or the provider would count as stuck
     assert stuck.begun.acquire(timeout=LONG)
     assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(5)] == [None] * 5
     assert not threads._waiting
@@ -176,7 +176,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     )
 
 
-# What is wrong is said once, through every way in, and the configured default holds
+# Each problem is logged once, through every way in, and the settings decide
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a switch": (lambda: client_giving(True), "TYPE_MISMATCH"),
@@ -206,7 +206,7 @@ def test_each_problem_is_logged_once(
 ) -> None:
     if case == "slow, async" and not way_in.asynchronous:
         return  # there it isn't asked by that method
-    make, said = WRONG[case]
+    make, problem = WRONG[case]
     flag_client = make()
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
     timeout = SHORT if case.startswith("slow") else LONG
@@ -218,10 +218,10 @@ def test_each_problem_is_logged_once(
             seen.reraise()
             assert seen.decision is not None
             assert (seen.decision.backend, seen.decision.reason) == (backend, "settings")
-    ours = [record for record in caplog.records if record.name == "adapter"]
-    assert [record.levelname for record in ours] == ["WARNING"]
-    assert f"({said})" in ours[0].getMessage()
-    assert "SECRET" not in ours[0].getMessage()
+    logged = [record for record in caplog.records if record.name == "adapter"]
+    assert [record.levelname for record in logged] == ["WARNING"]
+    assert f"({problem})" in logged[0].getMessage()
+    assert "SECRET" not in logged[0].getMessage()
 
 
 # Providers with async methods
@@ -353,18 +353,23 @@ def test_ofrep(mode: str, case: str, ofrep: Loopback) -> None:
 
 def test_ofrep_through_a_client(sdk: Sdk, ofrep: Loopback, loopback: Loopback) -> None:
     loopback.answer = both
-    said = ["responses", "chat", "force-chat", "responses"]
+    values = ["responses", "chat", "force-chat", "responses"]
 
     def answer(request: Request) -> Reply:
         assert b"Say hello" not in request.body
         return Reply.of_json(
-            {"key": "x", "reason": "STATIC", "variant": "v", "value": said[len(ofrep.requests) - 1]}
+            {
+                "key": "x",
+                "reason": "STATIC",
+                "variant": "v",
+                "value": values[len(ofrep.requests) - 1],
+            }
         )
 
     ofrep.answer = answer
     flag_client = _ofrep_client(ofrep)
     client = sdk.client(loopback, settings(flag_client))
-    for _ in said:
+    for _ in values:
         sdk.create(client, user="ann")
     flag_client.provider.session.close()
     assert paths(loopback) == [RESPONSES, CHAT, CHAT, RESPONSES]

@@ -1,4 +1,4 @@
-"""A conversation whose flag flips at every turn ends as it does without flips, and no request is refused."""
+"""A conversation with a flip of its flag at every turn ends as it does without flips."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _replayed(arm: str, settings: adapter.Settings, flag: Flag) -> str:
 
 @pytest.fixture(scope="module")
 def unflipped() -> str:
-    """Give the final state without flips: the SDK's own, on its own API."""
+    """Return the final state without flips: of the plain SDK, on its own API."""
     with use_cassette(flips.cassette("chat")):
         http_client = HTTP.Client(verify=False)
         with openai.OpenAI(

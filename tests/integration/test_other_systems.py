@@ -1,4 +1,4 @@
-"""What Windows lacks, taken away here, and what it refuses, refused here."""
+"""What Windows lacks is removed here, and what it refuses is refused here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import asyncio, multiprocessing, os, socket, sqlite3, subprocess, sys, tempfile
 import openai, pydantic_settings
 
 runner = asyncio.Runner()
-runner.get_loop()  # the loop of this system needs what is taken away
+runner.get_loop()  # this system's event loop needs what is removed
 for name in '''O_NOCTTY O_NOFOLLOW O_NONBLOCK fchmod fchown fork geteuid getuid kill mkfifo mknod
                register_at_fork'''.split():
     delattr(os, name)
@@ -36,7 +36,9 @@ from adapter.tools.cli import main
 
 url, folder = sys.argv[1:]
 asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
-settings = adapter.Settings(memory=f"sqlite:///{folder}/turns.db", config_file=f"{folder}/adapter.toml")
+settings = adapter.Settings(
+    memory=f"sqlite:///{folder}/turns.db", config_file=f"{folder}/adapter.toml"
+)
 with adapter.OpenAI(base_url=url, api_key="k", settings=settings) as client:
     print(client.chat.completions.create(**asked).choices[0].message.content)
     print(sum(1 for _ in client.chat.completions.create(stream=True, **asked)))
@@ -84,7 +86,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 def test_what_is_replaced_is_closed(
     writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows replaces no file by one that is open."""
+    """Windows can't rename a file that is open."""
     replaced = []
     replace = os.replace
 

@@ -1,4 +1,4 @@
-"""Settings files that change while threads and tasks call: no exception, no torn settings, and a kill switch that reaches all of them."""
+"""Settings files that change while threads and tasks call: no exception, no torn settings."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _replace(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
-def _trouble(file: Path, stop: threading.Event) -> int:
-    """Change the file in every way there is until told to stop; give how often."""
+def _keep_changing(file: Path, stop: threading.Event) -> int:
+    """Change the file in every possible way until `stop`; return how often."""
     count = 0
     for text, bad in zip(itertools.cycle(STATES.values()), itertools.cycle(BROKEN), strict=False):
         if stop.is_set():
@@ -72,7 +72,8 @@ def _trouble(file: Path, stop: threading.Event) -> int:
 
 def _upstream(request: Any) -> Any:
     reply = both(Request("POST", request.url.path, "", (), request.content, 0))
-    return http.Response(reply.status, headers=list(reply.headers), content=b"".join(reply.parts))  # type: ignore[arg-type]
+    headers: Any = list(reply.headers)
+    return http.Response(reply.status, headers=headers, content=b"".join(reply.parts))
 
 
 def _client(
@@ -95,23 +96,23 @@ def _threads(work: Callable[[], Any]) -> list[Any]:
 
 @pytest.fixture
 def settings(file: Path, hashes: set[str]) -> Settings:
-    """Read the file while it is still good: at the start a bad one is an error."""
+    """Settings of the file while it is good: at start a bad one is an error."""
     return Settings(config_file=file)
 
 
 @pytest.fixture
-def troubled(file: Path, settings: Settings) -> Iterator[threading.Event]:
-    """Change the file all the time, until the event is set."""
+def changed_always(file: Path, settings: Settings) -> Iterator[threading.Event]:
+    """Keep changing the file until the event is set."""
     stop, counts = threading.Event(), []
-    trouble = threading.Thread(target=lambda: counts.append(_trouble(file, stop)))
-    trouble.start()
+    changing = threading.Thread(target=lambda: counts.append(_keep_changing(file, stop)))
+    changing.start()
     yield stop
     stop.set()
-    trouble.join(30)
+    changing.join(30)
     print(f"the file was changed {counts[0]} times")
 
 
-@pytest.mark.usefixtures("troubled")
+@pytest.mark.usefixtures("changed_always")
 def test_settings_are_never_torn(settings: Settings, hashes: set[str]) -> None:
     reader = reloader_of(settings)
 
@@ -127,7 +128,9 @@ def test_settings_are_never_torn(settings: Settings, hashes: set[str]) -> None:
     assert {one[0] for one in seen} <= hashes
 
 
-def test_threads_call_on(settings: Settings, hashes: set[str], troubled: threading.Event) -> None:
+def test_threads_call_on(
+    settings: Settings, hashes: set[str], changed_always: threading.Event
+) -> None:
     with _client(settings) as client:
 
         def work() -> list[Any]:
@@ -138,14 +141,14 @@ def test_threads_call_on(settings: Settings, hashes: set[str], troubled: threadi
 
         decisions = [one for many in _threads(work) for one in many]
         _check(decisions, hashes)
-        troubled.set()
+        changed_always.set()
         assert _settles(
             lambda: reloader_of(client._adapter_settings).current().settings.backend == "responses"
         )
         assert adapter.decision(client.chat.completions.create(**CALL)).backend == "responses"
 
 
-@pytest.mark.usefixtures("troubled")
+@pytest.mark.usefixtures("changed_always")
 async def test_tasks_call_on(settings: Settings, hashes: set[str]) -> None:
     async with _client(settings, adapter.AsyncOpenAI) as client:
 
@@ -163,11 +166,12 @@ async def test_tasks_call_on(settings: Settings, hashes: set[str]) -> None:
 
 def _check(decisions: list[Any], hashes: set[str]) -> None:
     print(
-        f"{len(decisions)} calls, {sum(one.backend == 'responses' for one in decisions)} of them to the Responses API"
+        f"{len(decisions)} calls, {sum(one.backend == 'responses' for one in decisions)} of them "
+        "to the Responses API"
     )
     assert {one.settings_hash for one in decisions} <= hashes
     for one in decisions:
-        # `seed` is dropped where the settings of a Responses call say so: the policy is that of the same file.
+        # `seed` is dropped if the settings of the call say so: its policy is from the same file.
         assert [(loss.path, loss.action) for loss in one.losses] == [("seed", "dropped")] * (
             one.backend == "responses"
         )
@@ -191,7 +195,7 @@ rollout = 100
 backend = "responses"
 match = {model = "*"}
 """
-# Everything that speaks for the Responses API: the header, `use()`, a rule, a model that is served there only.
+# Calls that other sources send to the Responses API: the header, a Responses-only model.
 TEMPTING: list[dict[str, Any]] = [
     {},
     {"extra_headers": {"x-adapter-backend": "responses"}},
@@ -205,7 +209,7 @@ TEMPTING: list[dict[str, Any]] = [
 
 
 class Wire:
-    """Notes what arrives, and which calls had begun when."""
+    """Record the requests, by whether their calls began before or after the flip."""
 
     def __init__(self) -> None:
         self.flipped = threading.Event()
@@ -218,7 +222,7 @@ class Wire:
         return _upstream(request)
 
     def call(self, number: int) -> dict[str, Any]:
-        """Make the arguments of a call that begins now."""
+        """Return the arguments of a call that begins now."""
         given = {**CALL, **TEMPTING[number % len(TEMPTING)]}
         began = {"x-began": "after" if self.flipped.is_set() else "before"}
         return {**given, "extra_headers": {**given.get("extra_headers", {}), **began}}
@@ -236,7 +240,7 @@ def _flip_when_busy(wire: Wire, file: Path, text: str) -> None:
 FLIPS = {
     "in a good file": f'force = "chat"\n{OPEN}',
     "appended, beside a typo": f'rolout = 5\n{OPEN}\nforce = "chat"\n',
-    "in what is no TOML": f'force = "responses"\nforce = "chat"\n{OPEN}',
+    "in a file that isn't TOML": f'force = "responses"\nforce = "chat"\n{OPEN}',
 }
 
 
@@ -268,7 +272,8 @@ def test_the_kill_switch_reaches_every_thread(how: str, file: Path) -> None:
     assert set(wire.early) >= {RESPONSES}
     assert set(wire.late) == {CHAT}
     print(
-        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API"
+        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, "
+        "none of them to the Responses API"
     )
 
 
@@ -299,7 +304,8 @@ async def test_the_kill_switch_reaches_every_task(file: Path) -> None:
     assert set(wire.early) >= {RESPONSES}
     assert set(wire.late) == {CHAT}
     print(
-        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, none of them to the Responses API"
+        f"{len(wire.early)} calls before the flip, {len(wire.late)} after it, "
+        "none of them to the Responses API"
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings files that change: what is read again, when, and what stays in force when a file goes bad (docs/decisions.md#settings)."""
+"""Settings files that change, for the better or the worse (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["at once", "long after"])
 def moment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the file right after its change, or so long after that its times alone tell of the next one."""
+    """Read the file right after its change, or so late that its times reveal the next one."""
     if request.param == "long after":
         monkeypatch.setattr(live_module, "_RACY_NS", -1)
 
@@ -259,7 +259,7 @@ def test_an_argument_keeps_its_value_and_everything_else_follows(file: Path) -> 
         file.write_text(f'backend = "{backend}"\nrollout = 1\ndrop = {json.dumps(drop)}\n')
         now = reader.current().settings
         assert (now.backend, now.rollout, now.drop) == (backend, 50, tuple(drop))
-    file.write_text("# all gone\n")
+    file.write_text("# empty\n")
     assert (reader.current().settings.backend, reader.current().settings.rollout) == ("chat", 50)
 
 
@@ -304,9 +304,14 @@ def test_thirty_clients_share_one_reading(
 
 def test_clients_with_different_settings_share_nothing(file: Path) -> None:
     file.write_text('service = "one"\n')
-    told: list[Any] = [{}, {"backend": "responses"}, {"observers": [print]}, {"observers": [repr]}]
-    made = [reloader_of(Settings(config_file=file, **given)) for given in told]
-    assert len({id(one) for one in made}) == len(told)
+    arguments: list[Any] = [
+        {},
+        {"backend": "responses"},
+        {"observers": [print]},
+        {"observers": [repr]},
+    ]
+    made = [reloader_of(Settings(config_file=file, **given)) for given in arguments]
+    assert len({id(one) for one in made}) == len(arguments)
 
 
 def test_a_log_handler_may_make_calls_itself(

@@ -1,4 +1,4 @@
-"""A store is opened before the first call, outside of what a call may cost, and one that can't be opened holds up nobody."""
+"""A store is opened before the first call, and one that can't be opened delays no call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.stores import DictStore, RedisServer, needs_redis, shared_red
 __all__ = ["shared_redis"]
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
-WHOSE = make_memory_scope("https://api.test:443/v1")
+SCOPE = make_memory_scope("https://api.test:443/v1")
 RECALL = Recall("gpt-5", ("a",))
 REMEMBER = Remember("gpt-5", MemoryEntry("a", turn()))
 
@@ -62,7 +62,9 @@ assert {name.partition(".")[0] for name in sys.modules} & SLOW
 def first():
     memory = client._adapter_live.current().memory
     effect, scope = Recall("gpt-5", ("a",)), make_memory_scope("https://api.test:443/v1")
-    return len((asyncio.run(memory.aperform(effect, scope)) if asynchronous else memory.perform(effect, scope)).turns)
+    if asynchronous:
+        return len(asyncio.run(memory.aperform(effect, scope)).turns)
+    return len(memory.perform(effect, scope).turns)
 
 
 readable, writable = os.pipe()
@@ -89,7 +91,7 @@ def test_the_first_call_of_a_process_recalls(
         else shared_redis.url.replace("127.0.0.1", "localhost")
     )
     service = MemoryService(url, scope_name=None, keys=(KEY,), seconds=5)
-    service.perform(REMEMBER, WHOSE)
+    service.perform(REMEMBER, SCOPE)
     service.store.close()
     command = [sys.executable, "-c", FRESH, url, KEY, mode]
     done = subprocess.run(
@@ -158,7 +160,7 @@ def test_children_use_their_own_connections(
 
 @pytest.fixture
 def silent() -> Any:
-    """Give the port of a server that never takes a connection."""
+    """Yield the port of a server that never accepts a connection."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -192,7 +194,8 @@ def test_a_server_that_does_not_answer_fails_no_start(
     )
     settings = adapter.Settings(backend="responses", memory=url.format(silent))
     with adapter.OpenAI(api_key="key", settings=settings) as client:
-        assert client._adapter_live.current().memory.perform(RECALL, WHOSE) == RecallResult()  # type: ignore[attr-defined]
+        reloader: Any = client._adapter_live  # type: ignore[attr-defined]
+        assert reloader.current().memory.perform(RECALL, SCOPE) == RecallResult()
     assert waited == [OPEN_TIMEOUT]
 
 
@@ -243,14 +246,14 @@ def test_a_store_is_opened_once(asynchronous: bool) -> None:
     service = MemoryService(store, scope_name=None, keys=(), seconds=5)
     for _ in range(3):
         if asynchronous:
-            asyncio.run(service.aperform(RECALL, WHOSE))
+            asyncio.run(service.aperform(RECALL, SCOPE))
         else:
-            service.perform(RECALL, WHOSE)
+            service.perform(RECALL, SCOPE)
     assert store.times == 1
 
 
 def test_opening_leaves_no_thread(tmp_path: Path) -> None:
-    """Else a process that forks after it has made its clients would be one with threads."""
+    """A process that makes clients before it forks must have no threads."""
     MemoryService(sqlite_url(tmp_path), scope_name=None, keys=(), seconds=5).prepare()
     for thread in threading.enumerate():
         if thread.name == "adapter-memory-opening":

@@ -23,14 +23,14 @@ from tests.integration.test_stores import Asked, TestEveryStore
 from tests.support.redis_kinds import PASSWORD, Kinds, all_kinds, until
 from tests.support.stores import SERVER, needs_redis, turn
 
-__all__ = ["TestEveryStore"]  # once more, with this file's stores
+__all__ = ["TestEveryStore"]  # run again with the stores of this file
 
 pytestmark = needs_redis
 
 URLS = ("tls", "unix", "cluster", "sentinel")
 CLIENTS = ("client", "cluster client", "client of text", "cluster client of text")
 ASYNC_CLIENTS = tuple(f"async {kind}" for kind in CLIENTS)
-WHOSE = make_memory_scope("https://api.test:443/v1")
+SCOPE = make_memory_scope("https://api.test:443/v1")
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def servers() -> Iterator[Kinds]:
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Give an event loop that runs: a client of redis.asyncio belongs to one."""
+    """Yield a running event loop: a client of redis.asyncio belongs to one."""
     made = asyncio.new_event_loop()
     thread = threading.Thread(target=made.run_forever)
     thread.start()
@@ -112,18 +112,18 @@ def asked(request: pytest.FixtureRequest, servers: Kinds) -> Iterator[Asked]:
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("kind", URLS)
 def test_the_first_call_recalls(kind: str, asynchronous: bool, servers: Kinds) -> None:
-    """To connect to a cluster, or to find a server by its sentinels, takes more than a call may cost."""
+    """Connecting to a cluster, or through sentinels, takes longer than a call may wait."""
     url = adapter.Settings(memory=servers.url(kind)).memory
     MemoryService(url, scope_name=kind, keys=(), seconds=30).perform(
-        Remember("gpt-5", MemoryEntry("a", turn())), WHOSE
+        Remember("gpt-5", MemoryEntry("a", turn())), SCOPE
     )
     stores.reset_stores()
-    keeper = MemoryService(url, scope_name=kind, keys=(), seconds=0.3)
+    service = MemoryService(url, scope_name=kind, keys=(), seconds=0.3)
     recall = Recall("gpt-5", ("a",))
     found = (
-        asyncio.run(keeper.aperform(recall, WHOSE))
+        asyncio.run(service.aperform(recall, SCOPE))
         if asynchronous
-        else keeper.perform(recall, WHOSE)
+        else service.perform(recall, SCOPE)
     )
     assert found.turns == {"a": turn()}
 
@@ -145,26 +145,26 @@ def test_a_clusters_values_are_spread(servers: Kinds) -> None:
 def test_a_server_that_sentinels_replace(servers: Kinds) -> None:
     with all_kinds() as own:
         url = adapter.Settings(memory=own.url("sentinel")).memory
-        keeper = MemoryService(url, scope_name=None, keys=(), seconds=5)
+        service = MemoryService(url, scope_name=None, keys=(), seconds=5)
         remember, recall = Remember("gpt-5", MemoryEntry("a", turn())), Recall("gpt-5", ("a",))
-        keeper.perform(remember, WHOSE)
-        assert keeper.perform(recall, WHOSE).turns == {"a": turn()}
+        service.perform(remember, SCOPE)
+        assert service.perform(recall, SCOPE).turns == {"a": turn()}
         own.sentinel_server.kill()
 
         def back() -> bool:
-            keeper._breaker._open_until = 0.0
-            keeper.perform(remember, WHOSE)
-            return bool(keeper.perform(recall, WHOSE).turns)
+            service._breaker._open_until = 0.0
+            service.perform(remember, SCOPE)
+            return bool(service.perform(recall, SCOPE).turns)
 
         until(back, "another server")
-        keeper.store.close()
+        service.store.close()
 
 
 def test_an_async_client_in_sync_calls_is_a_warning(
     servers: Kinds, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = MemoryService(_client("async client", servers), scope_name=None, keys=(), seconds=5)
-    assert keeper.perform(Recall("gpt-5", ("a",)), WHOSE) == RecallResult()
+    service = MemoryService(_client("async client", servers), scope_name=None, keys=(), seconds=5)
+    assert service.perform(Recall("gpt-5", ("a",)), SCOPE) == RecallResult()
     assert "a client of redis.asyncio serves async calls alone" in caplog.text
 
 

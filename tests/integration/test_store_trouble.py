@@ -1,4 +1,4 @@
-"""A store in trouble costs continuity and one warning, never the call, and never more than its deadline (docs/decisions.md#continuity)."""
+"""A failing store costs continuity and a warning, never a call (docs/decisions.md#continuity)."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _outputs(turns: int) -> list[list[Any]]:
     return [*([R(k), C(k)] for k in range(turns)), [message_item("Done.", None)]]
 
 
-# The user's own store, in every kind of trouble
+# A store of the program's own, with every kind of failure
 
 
 class Broken(DictStore):
-    """A store that does something else than it should."""
+    """A store that breaks its contract."""
 
     def __init__(
         self, get: Callable[[], Any] | None = None, put: Callable[[], Any] | None = None
@@ -53,12 +53,12 @@ class Broken(DictStore):
         self._get, self._put = get, put
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what it likes."""
+        """Call the test's function."""
         found: Mapping[str, bytes] = super().get(names) if self._get is None else self._get()
         return found
 
     def put(self, name: str, value: bytes) -> None:
-        """Do what it likes."""
+        """Call the test's function."""
         if self._put is None:
             super().put(name, value)
         else:
@@ -70,7 +70,7 @@ def _raise(error: BaseException) -> Any:
 
 
 class Everything(Mapping[str, Any]):
-    """Has the same for every name."""
+    """A mapping with the same value for every name."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -105,11 +105,11 @@ def test_calls_succeed(
     what: str, stream: bool, way_in: WayIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = Api(*_outputs(3))
-    # A deadline that no machine is too slow for: nothing here waits for it.
+    # A generous deadline: nothing here waits for it.
     Talk(way_in, api, stream=stream, memory=BROKEN[what](), memory_timeout=30).turns(4)
     assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0] * 4
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    if what != "gives None":  # nothing is no garbage
+    if what != "gives None":  # None isn't garbage
         assert len(warnings) == 1
         assert "reasoning isn't carried between some turns" in warnings[0].getMessage()
     assert "gAAAA" not in caplog.text
@@ -143,16 +143,16 @@ def _service(memory: Any, seconds: float = SECONDS) -> MemoryService:
     return MemoryService(memory, scope_name=None, keys=(), seconds=seconds)
 
 
-WHOSE = make_memory_scope("https://api.test:443/v1")
+SCOPE = make_memory_scope("https://api.test:443/v1")
 REMEMBER = Remember("gpt-5", MemoryEntry("a", turn()))
 RECALL = Recall("gpt-5", ("a",))
 
 
 def _ask(service: MemoryService, effect: Any, *, asynchronous: bool) -> Any:
     return (
-        asyncio.run(service.aperform(effect, WHOSE))
+        asyncio.run(service.aperform(effect, SCOPE))
         if asynchronous
-        else service.perform(effect, WHOSE)
+        else service.perform(effect, SCOPE)
     )
 
 
@@ -167,7 +167,7 @@ def server() -> Iterator[RedisServer]:
 
 @contextlib.contextmanager
 def measured(capsys: pytest.CaptureFixture[str], what: str) -> Iterator[None]:
-    """Print how long something took: measured, not asserted."""
+    """Print how long the block took, without an assertion."""
     began = time.perf_counter()
     yield
     took = time.perf_counter() - began
@@ -213,18 +213,19 @@ def test_a_server_that_is_killed_in_mid_call(
 
     def answer(sent: Any) -> Any:
         if len(api.sent) == 1:
-            server.kill()  # the second request is under way: what it had been told is used, its reply can't be remembered
+            # During the second request: it has recalled a turn, but can't store its own.
+            server.kill()
         return api(sent)
 
     talk = Talk(way_in, answer, memory=server.url, memory_timeout=5)
     talk.turns(2)
-    with measured(capsys, "a call scope Redis server is gone"):
+    with measured(capsys, "a call without its Redis server"):
         talk.turn()
     assert [item_kinds(sent["input"]).count("reasoning") for sent in api.sent] == [0, 1, 0]
     server.start()
     until = time.monotonic() + 20
     back = False
-    while not back and time.monotonic() < until:  # it may be left alone for a moment
+    while not back and time.monotonic() < until:  # the circuit may be open for a moment
         api = Api(*_outputs(1))
         Talk(way_in, api, memory=server.url, memory_timeout=5).turns(2)
         back = "reasoning" in item_kinds(api.sent[-1]["input"])
@@ -339,7 +340,7 @@ print(len(found), all(found[name] == turn("x%s" % name * 200) for name in found)
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
-    """A limit on the size of files stands for it: SQLite is told the same, in the middle of a write."""
+    """A limit on the size of files gives SQLite the same error, in the middle of a write."""
     here = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", _FULL, sqlite_url(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
@@ -349,18 +350,18 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     assert done.stderr.count("WARNING") == 1
 
 
-# What others have written
+# Values that others have written
 
 
 class Poisoned(DictStore):
-    """A store that somebody else writes to as well."""
+    """A store that others write to as well."""
 
     def __init__(self, poison: Callable[[bytes], Any]) -> None:
         super().__init__()
         self.poison = poison
 
     def get(self, names: Sequence[str]) -> Mapping[str, bytes]:
-        """Return what has become of the values."""
+        """Return the values after the change."""
         return {name: self.poison(value) for name, value in super().get(names).items()}
 
 
@@ -437,7 +438,7 @@ def test_a_recall_is_bounded(
     assert "reasoning isn't carried" in caplog.text
 
 
-# Saying so
+# Warnings
 
 
 def test_one_warning_a_minute(
@@ -546,7 +547,7 @@ def test_a_name_that_takes_long_to_look_up(
     service = _service("redis://somewhere.invalid/0")
     assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
     assert looking.is_set()
-    assert not go_on.is_set(), "nobody has waited for it"
+    assert not go_on.is_set(), "no call has waited for it"
     go_on.set()
 
 
@@ -555,4 +556,4 @@ def test_a_store_whose_own_task_was_cancelled() -> None:
         async def aget(self, names: Sequence[str]) -> Mapping[str, bytes]:
             raise asyncio.CancelledError
 
-    assert asyncio.run(_service(Cancelled()).aperform(RECALL, WHOSE)) == RecallResult()
+    assert asyncio.run(_service(Cancelled()).aperform(RECALL, SCOPE)) == RecallResult()

@@ -1,4 +1,4 @@
-"""Every store keeps the same contract: sync and async, in this process, in a file, in a Redis server, and of the user's own."""
+"""Every store keeps the same contract: in memory, in a file, in Redis, and a program's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KINDS = ("memory", "sqlite", "redis", "own")
 
 
 class Asked:
-    """A store, asked in sync or async code; a store of this process is told sizes."""
+    """A store with one interface for sync and async code, and for the in-memory store's sizes."""
 
     def __init__(self, store: Any, *, asynchronous: bool) -> None:
         self.store = store
@@ -55,8 +55,8 @@ class Asked:
         self._ask("delete", list(names))
 
     def forget(self, pattern: str) -> int:
-        gone: int = self._ask("forget", pattern)
-        return gone
+        deleted: int = self._ask("forget", pattern)
+        return deleted
 
 
 @pytest.fixture(params=[f"{mode}-{kind}" for mode in ("sync", "async") for kind in KINDS])
@@ -134,7 +134,7 @@ class TestEveryStore:
                 for i in range(20):
                     asked.put(f"s:c{k}:{i}", b"%d" % i)
                     assert asked.get(f"s:c{k}:{i}") == {f"s:c{k}:{i}": b"%d" % i}
-            except BaseException as error:  # noqa: BLE001  # told below
+            except BaseException as error:  # noqa: BLE001  # raised below
                 failed.append(error)
 
         threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
@@ -210,7 +210,7 @@ def test_a_file_is_bounded(bound: str, tmp_path: Path) -> None:
     assert "s:c:0" not in kept
 
 
-# Which store
+# The setting `memory`
 
 
 @pytest.mark.parametrize(
@@ -336,22 +336,22 @@ def test_redis_answers_an_event_loop_on_a_connection_it_has_without_a_thread(
     monkeypatch.setattr(redis.THREADS, "start", None)
     big = b"2" * (redis._BUFFER_BYTES - 1)
 
-    async def talk() -> None:
+    async def exchange() -> None:
         assert await store.aget(["s:c:near", "s:c:far"]) == {"s:c:near": b"1"}
         await store.aput("s:c:far", big)
         assert await store.aget(["s:c:far"]) == {"s:c:far": big}
         await store.adelete(["s:c:near", "s:c:far"])
         assert await store.aget(["s:c:near", "s:c:far"]) == {}
 
-    asyncio.run(talk())
-    asyncio.run(talk_again(store))
+    asyncio.run(exchange())
+    asyncio.run(exchange_again(store))
     store.close()
 
 
-async def talk_again(store: Any) -> None:
+async def exchange_again(store: Any) -> None:
     waiting = asyncio.ensure_future(store.aget(["s:c:far"]))
     await asyncio.sleep(0)
-    waiting.cancel()  # its answer must reach nobody else
+    waiting.cancel()  # its answer must not reach another caller
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert store._idle[0][0]._sock is None

@@ -1,4 +1,4 @@
-"""What SQLite's files stand: many processes at once, sudden ends, forks, other programs."""
+"""SQLite files with many processes, crashes, forks and other programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ for k in range(count):
 
 @contextlib.contextmanager
 def _running(program: str, arguments: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run a program several times at once; end what is left of them, whatever the test found."""
+    """Run a program several times at once; kill what still runs at the end."""
     with contextlib.ExitStack() as stack:
         processes = []
         for each in arguments:
@@ -102,7 +102,8 @@ from adapter._memory.sqlite import SQLiteStore
 for k in range(60):
     print("ready", flush=True)
     sys.stdin.readline()
-    store = SQLiteStore(pathlib.Path(sys.argv[1]) / f"{k}.db", seconds=60, count=10**6, size=10**9, age=3600)
+    path = pathlib.Path(sys.argv[1]) / f"{k}.db"
+    store = SQLiteStore(path, seconds=60, count=10**6, size=10**9, age=3600)
     store.put("s:c:" + sys.argv[2], b"1")
     store.close()
 """
@@ -143,9 +144,10 @@ def test_the_change_of_mode_waits_for_readers(tmp_path: Path) -> None:
     with contextlib.closing(
         sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     ) as reader:
-        # As another process leaves it for a moment: begun, and not in WAL mode yet.
+        # As another process leaves it for a moment: created, and not yet in WAL mode.
         reader.executescript(
-            f"BEGIN; {sqlite_module._SCHEMA} PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;"
+            f"BEGIN; {sqlite_module._SCHEMA} "
+            f"PRAGMA user_version = {sqlite_module._VERSION}; COMMIT;"
         )
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM turns").fetchall()
@@ -156,13 +158,13 @@ def test_the_change_of_mode_waits_for_readers(tmp_path: Path) -> None:
         end.start()
         _read(path).put("s:c:2", b"2")
         end.join()
-        with contextlib.closing(sqlite3.connect(path)) as anew:
-            assert anew.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        with contextlib.closing(sqlite3.connect(path)) as again:
+            assert again.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert hasty.get(["s:c:1", "s:c:2"]) == {"s:c:2": b"2"}
 
 
 class _Changing(sqlite3.Connection):
-    """A connection to which SQLite says twice, at once, that others are about to change the mode."""
+    """A connection that fails twice, as SQLite does while others change the mode."""
 
     refused = 0
 
@@ -228,7 +230,8 @@ store._lock.acquire()
 child = os.fork()
 if child == 0:
     store.put("s:c:child", b"2")
-    os._exit(0 if store.get(["s:c:parent", "s:c:child"]).keys() == {"s:c:parent", "s:c:child"} else 1)
+    found = store.get(["s:c:parent", "s:c:child"])
+    os._exit(0 if found.keys() == {"s:c:parent", "s:c:child"} else 1)
 _, status = os.waitpid(child, 0)
 store._lock.release()
 sys.exit(status or store.get(["s:c:child"]) != {"s:c:child": b"2"})
@@ -246,7 +249,7 @@ def test_a_file_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
 
 def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "memory.db")
-    other.execute("CREATE TABLE theirs (x)")
+    other.execute("CREATE TABLE other (x)")
     other.close()
     before = (tmp_path / "memory.db").read_bytes()
     with pytest.raises(sqlite3.DatabaseError, match="another program"):
@@ -264,7 +267,7 @@ def test_a_collected_store_closes_its_file(tmp_path: Path) -> None:
         connection.execute("SELECT 1")
 
 
-# Whose file it is
+# Owners and modes
 
 needs_rights = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights of another kind")
 
@@ -303,7 +306,7 @@ def _beside(side: str, make: Callable[[Path], object]) -> Callable[[Path], None]
     return both
 
 
-def _anothers(path: Path) -> None:
+def _of_another_user(path: Path) -> None:
     _used(path)
     os.chown(path, 65534, 65534)
 
@@ -356,7 +359,7 @@ def test_an_unsafe_file_is_refused(case: str, tmp_path: Path) -> None:
     before = {one.name: one.lstat() for one in tmp_path.iterdir()}
     with pytest.raises(adapter.ConfigurationError, match=rf"^memory: .*{why}"):
         adapter.Settings(memory=sqlite_url(tmp_path))
-    with pytest.raises(OSError, match=why):  # and where it came about later
+    with pytest.raises(OSError, match=why):  # also if it changes later
         _read(path).put("s:c:2", b"2")
     after = {one.name: one.lstat() for one in tmp_path.iterdir()}
     assert {name: (found.st_mode, found.st_size) for name, found in before.items()} == {
@@ -434,14 +437,17 @@ def test_a_file_that_is_replaced_while_it_is_opened(
 
 
 def test_a_second_connection_leaves_the_first_ones_locks_alone(tmp_path: Path) -> None:
-    """A process loses all its locks on a file when it closes the file anywhere."""
+    """A process that closes a file loses all its locks on it."""
     path = tmp_path / "memory.db"
     one, other = _read(path), _read(path)
     one.put("s:c:1", b"1")
     with one._lease() as connection:
         connection.execute("BEGIN IMMEDIATE")
         other._open()
-        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        program = (
+            "import sqlite3, sys; "
+            "sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        )
         done = subprocess.run(
             [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
         )

@@ -1,4 +1,4 @@
-"""Many tenants behind one key: histories that end alike recall nobody else's thoughts, and everybody's own.
+"""Many tenants behind one key: histories that end alike recall their own tenant's reasoning.
 
 `TENANTS=1000` makes a thousand pairs for each store; the default is smaller.
 """
@@ -34,7 +34,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
     elif request.param == "redis":
         server: RedisServer = request.getfixturevalue("shared_redis")
         memory = server.url
-    # By name, so that what another test has left in a store isn't found.
+    # Named, so that turns of other tests aren't found.
     with closing(Service(memory, memory_scope=f"tenants of {tmp_path}")) as made:
         yield made
 
@@ -46,7 +46,7 @@ def _pairs() -> Iterator[tuple[Tenant, Tenant]]:
         kind, end = kinds[pair % len(kinds)], ENDS[chance.randrange(len(ENDS))]
         named = chance.random() < 0.5
         legacy = chance.random() < 0.15
-        shared = chance.random() < 0.3  # both call it the same
+        shared = chance.random() < 0.3  # both use the same name
         a, b = (
             Tenant(
                 pair,
@@ -62,7 +62,7 @@ def _pairs() -> Iterator[tuple[Tenant, Tenant]]:
 
 
 def test_histories_that_end_alike(service: Service) -> None:
-    """Turn by turn, one after the other: nothing crosses, and nobody's turn takes the place of the other's."""
+    """Turn by turn, one after the other: no turn crosses over or replaces another."""
     chance = random.Random(21)
     for a, b in _pairs():
         for _ in range(2):
@@ -79,7 +79,7 @@ def test_histories_that_end_alike(service: Service) -> None:
 
 
 def test_histories_that_are_made_up(service: Service) -> None:
-    """Whoever knows everything of another's conversation but random ids gets nothing of it, in a conversation of one's own."""
+    """Knowing all of another's conversation but its random ids recalls nothing of it."""
     for victim, _ in _pairs():
         service.take(victim)
         service.take(victim)
@@ -102,7 +102,7 @@ def test_histories_that_are_made_up(service: Service) -> None:
 
 
 def test_an_id_that_was_given_counts_with_its_words_alone(service: Service) -> None:
-    """Also who knows the ids must know the user's message and the arguments."""
+    """With the ids, the user's message and the arguments must be known as well."""
     victim = Tenant(1, "a", "random", ENDS[0], None)
     service.take(victim)
     thief = Tenant(1, "thief", "random", ENDS[0], None)
@@ -154,7 +154,7 @@ HONEST = {
     "as it was": list,
     "trimmed": _trimmed,
     "masked": _masked,
-    "rendered anew": _rendered,
+    "rendered again": _rendered,
     "without the system's and the assistant's words": _without_the_systems_words,
 }
 
@@ -177,7 +177,7 @@ def test_honest_conversations_lose_nothing(
         tenant = Tenant(0, "a", kind, ENDS[1], "c" if named else None, legacy)
         for turn in range(4):
             sent = service.ask(tenant, way=way, history=HONEST[edit](tenant.history))
-            # What the user said in the beginning is a part of a named conversation, where ids say nothing.
+            # Without random ids, the first user messages are part of a named conversation.
             lost = edit == "trimmed" and kind != "random"
             assert recalled(sent) == ([] if lost and turn == 0 else tenant.expected())
             service.take(tenant, way=way)
@@ -188,7 +188,7 @@ def test_honest_conversations_lose_nothing(
 
 
 def test_a_history_that_is_cut_in_front_carries_nothing_under_guessable_ids() -> None:
-    """It can't be told from another one that ends alike."""
+    """It can't be distinguished from another one that ends alike."""
     with closing(Service("memory://", memory_scope="cut")) as service:
         tenant = Tenant(0, "a", "always the same", ENDS[0], "c")
         service.take(tenant)
@@ -220,9 +220,9 @@ def _losses(service: Service, tenant: Tenant, history: list[Item]) -> list[tuple
         )
     found = adapter.decision(made)
     assert found is not None
-    # The summary that stands in each reply, which Chat has no place for, is of no interest here.
-    told = [loss for loss in found.losses if loss.path != "output[0].summary"]
-    return [(loss.path, loss.why.partition(":")[0]) for loss in told]
+    # Without the loss of the summary, which is in each reply.
+    losses = [loss for loss in found.losses if loss.path != "output[0].summary"]
+    return [(loss.path, loss.why.partition(":")[0]) for loss in losses]
 
 
 CHANGED, CUT = "sent without its reasoning", "the turns before it are sent without their reasoning"

@@ -1,4 +1,4 @@
-"""What turns look like in a store, and what can't be taken for one."""
+"""The format of stored turns, and values that aren't turns."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ turns = st.integers(1, 3).flatmap(
 
 @given(turns, st.sampled_from([(), (KEY,), (KEY, OTHER)]))
 def test_turns_survive(one: RememberedTurn, keys: tuple[str, ...]) -> None:
-    packer = TurnSerializer([parse_key(key) for key in keys])
-    assert packer.deserialize(NAME, packer.serialize(NAME, one)) == one
+    serializer = TurnSerializer([parse_key(key) for key in keys])
+    assert serializer.deserialize(NAME, serializer.serialize(NAME, one)) == one
 
 
 def test_small_values_are_plain_json() -> None:
@@ -88,7 +88,7 @@ def test_keys_can_be_replaced() -> None:
     )
 
 
-SEALER = TurnSerializer([parse_key(KEY)])
+ENCRYPTING = TurnSerializer([parse_key(KEY)])
 GARBAGE: dict[str, tuple[TurnSerializer, Any]] = {
     "nothing": (TurnSerializer(), b""),
     "another program's": (TurnSerializer(), b"hello"),
@@ -110,20 +110,23 @@ GARBAGE: dict[str, tuple[TurnSerializer, Any]] = {
     "a bomb": (TurnSerializer(), b"1z" + zlib.compress(b"\0" * 40_000_000)),
     "pickled": (TurnSerializer(), b"\x80\x04\x95"),
     "text": (TurnSerializer(), "1j{}"),
-    "sealed, without a key": (TurnSerializer(), SEALER.serialize(NAME, turn())),
-    "sealed with another key": (TurnSerializer([parse_key(OTHER)]), SEALER.serialize(NAME, turn())),
-    "sealed under another name": (SEALER, SEALER.serialize("s:c:2", turn())),
-    "sealed and changed": (SEALER, SEALER.serialize(NAME, turn())[:-1] + b"\0"),
-    "not sealed, with a key": (SEALER, TurnSerializer().serialize(NAME, turn())),
-    "sealed nothing": (SEALER, b"1s"),
+    "sealed, without a key": (TurnSerializer(), ENCRYPTING.serialize(NAME, turn())),
+    "sealed with another key": (
+        TurnSerializer([parse_key(OTHER)]),
+        ENCRYPTING.serialize(NAME, turn()),
+    ),
+    "sealed under another name": (ENCRYPTING, ENCRYPTING.serialize("s:c:2", turn())),
+    "sealed and changed": (ENCRYPTING, ENCRYPTING.serialize(NAME, turn())[:-1] + b"\0"),
+    "not sealed, with a key": (ENCRYPTING, TurnSerializer().serialize(NAME, turn())),
+    "sealed nothing": (ENCRYPTING, b"1s"),
 }
 
 
 @pytest.mark.parametrize("what", GARBAGE)
 def test_garbage_is_refused(what: str) -> None:
-    packer, value = GARBAGE[what]
-    with pytest.raises(ValueError):  # noqa: PT011  # each has words of its own
-        packer.deserialize(NAME, value)
+    serializer, value = GARBAGE[what]
+    with pytest.raises(ValueError):  # noqa: PT011  # each has another message
+        serializer.deserialize(NAME, value)
 
 
 @pytest.mark.parametrize("key", ["", "short", KEY[:-1], KEY + "A", "!" * 44])
@@ -213,9 +216,9 @@ def test_patterns_match_names() -> None:
 
     name = store_keys(OTHERS["conversation"], "shared", "gpt-5", TURN)[0]
     fits = {
-        (scope, talk): fnmatchcase(name, key_pattern(scope, talk))
+        (scope, conversation): fnmatchcase(name, key_pattern(scope, conversation))
         for scope in ("shared", "x", None)
-        for talk in ("c-1", "c-2", None)
+        for conversation in ("c-1", "c-2", None)
     }
     assert {key for key, fit in fits.items() if fit} == {
         ("shared", "c-1"),
@@ -225,7 +228,7 @@ def test_patterns_match_names() -> None:
     }
 
 
-# What others may have written
+# Values that others may have written
 
 SOUND = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
 FULL = {
@@ -297,8 +300,8 @@ REFUSED: dict[str, Any] = {
         "ids": [None] * 10**5,
         "user": "",
     },
-    "said before it began": _value(SOUND, spoken=[-1, None, "x", None]),
-    "said by nobody known": _value(SOUND, spoken=[1, "system", "x", None]),
+    "a message before the turn": _value(SOUND, spoken=[-1, None, "x", None]),
+    "a message of an unknown phase": _value(SOUND, spoken=[1, "system", "x", None]),
     "true for a number": _value(SOUND, spoken=[True, None, "x", None]),
     "NaN": b'{"calls":["a"],"before":[[]],"ids":[null],"user":"","x":NaN}',
     "half a surrogate pair": b'{"calls":["\\ud800"],"before":[[]],"ids":[null],"user":""}',
@@ -306,8 +309,8 @@ REFUSED: dict[str, Any] = {
     "nested without end": b'{"calls":' + b"[" * 500_000,
     "lists without end": b'{"calls":[' + b"[]," * 300_000,
     "parts without end": _value({**SOUND, "summary": FULL["summary"] * 1000}),
-    "a key twice, a message last": b'{"calls":["a"],"before":[[{"type":"reasoning","encrypted_content":"x","type":"message"}]],'
-    b'"ids":[null],"user":"u"}',
+    "a key twice, a message last": b'{"calls":["a"],"before":[['
+    b'{"type":"reasoning","encrypted_content":"x","type":"message"}]],"ids":[null],"user":"u"}',
     "keys without end": b"{" + b",".join(b'"%d":0' % k for k in range(120_000)),
     "digits without end": b'{"calls":' + b"9" * 900_000,
     "too big": _value({**SOUND, "encrypted_content": "x" * (MAX_VALUE + 1)}),
@@ -316,7 +319,7 @@ REFUSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_values_of_others_are_refused(case: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  # each has words of its own
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # each has another message
         TurnSerializer().deserialize(NAME, _packed(REFUSED[case]))
     assert "say" not in str(caught.value)
 
@@ -399,12 +402,12 @@ def test_a_changed_turn_is_reasoning_or_refused(path: tuple[Any, ...], new: Any)
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"1j", b"1z", b"1s"]))
 def test_any_bytes_are_a_turn_or_a_value_error(data: bytes, begin: bytes) -> None:
-    for packer in (TurnSerializer(), SEALER):
+    for serializer in (TurnSerializer(), ENCRYPTING):
         with contextlib.suppress(ValueError):
-            assert packer.deserialize(NAME, begin + data)
+            assert serializer.deserialize(NAME, begin + data)
 
 
 def test_patterns_match_what_older_versions_have_kept() -> None:
-    """The turn's own part is of another kind, so that nobody takes one for the other."""
+    """Only the turn's own part differs, so that old and new values aren't confused."""
     assert key_pattern("ours", None) == "c34fd310b404e70b19fc7284f2938cde:*:*"
     assert key_pattern(None, "c-1") == "*:e854dbf04aea02ed61646ddc:*"

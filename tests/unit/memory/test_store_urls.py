@@ -1,4 +1,4 @@
-"""What a store's URL may say, what is wrong with one, and that nobody sees its password."""
+"""Valid and invalid URLs of stores; their passwords are never shown."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_paths_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert os.fsencode(parse_store_url("sqlite:///%ff.db").place).endswith(b"/\xff.db")
 
 
-# What is seen of a password
+# Passwords
 
 SECRETS = (
     "redis://ada:hunter2@host:6379/0?age=60",

@@ -1,4 +1,4 @@
-"""Call sites: what production names a caller is what scan names it, and stands in decisions, records and the log."""
+"""Call sites: production and `scan` name them alike, in decisions, records and the log."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ from tests.support.loopback import Loopback
 
 CREATE = "client.chat.completions.create(model='m', messages=[{'role': 'user', 'content': 'a'}])"
 
-# A module with one call, which calls `CREATE` when `run(client)` is called, and the function that is named.
+# Modules that run `CREATE` when `run(client)` is called, and the name of the calling function.
 WRITTEN: dict[str, tuple[str, str]] = {
     "a function": (f"def run(client): return {CREATE}", "run"),
-    "a method": (f"class A:\n  def f(self, client): return {CREATE}\ndef run(client): return A().f(client)", "A.f"),
+    "a method": (
+        f"class A:\n  def f(self, client): return {CREATE}\ndef run(client): return A().f(client)",
+        "A.f",
+    ),
     "a nested class": (
-        f"class A:\n  class B:\n    def f(self, client): return {CREATE}\ndef run(client): return A.B().f(client)",
+        (f"class A:\n  class B:\n    def f(self, client): return {CREATE}\n"
+        "def run(client): return A.B().f(client)"),
         "A.B.f",
     ),
     "a class of a function": (
@@ -43,26 +47,41 @@ WRITTEN: dict[str, tuple[str, str]] = {
     "a lambda": (f"run = lambda client: {CREATE}", "<lambda>"),
     "a lambda inside": (f"def run(client): return (lambda: {CREATE})()", "run.<locals>.<lambda>"),
     "a list": (f"def run(client): return [{CREATE} for _ in 'a'][0]", "run"),
-    "a set, a dict": (f"def run(client): return {{k: {CREATE} for k in 'a' for _ in {{1 for _ in 'a'}}}}['a']", "run"),
+    "a set, a dict": (
+        f"def run(client): return {{k: {CREATE} for k in 'a' for _ in {{1 for _ in 'a'}}}}['a']",
+        "run",
+    ),
     "a generator": (f"def run(client): return next({CREATE} for _ in 'a')", "run"),
     "a list in a list": (f"def run(client): return [[{CREATE} for _ in 'a'] for _ in 'a'][0][0]",
         "run"),
     "a lambda in a list": (f"def run(client): return [(lambda: {CREATE})() for _ in 'a'][0]",
         "run.<locals>.<lambda>"),
-    "a generator function": (f"def g(client): yield {CREATE}\ndef run(client): return next(g(client))", "g"),
-    "a property": (f"class A:\n  @property\n  def f(self): return {CREATE}\ndef run(c):\n  global client; client = c\n  return A().f", "A.f"),
+    "a generator function": (
+        f"def g(client): yield {CREATE}\ndef run(client): return next(g(client))", "g"),
+    "a property": (
+        (f"class A:\n  @property\n  def f(self): return {CREATE}\n"
+        "def run(c):\n  global client; client = c\n  return A().f"),
+        "A.f",
+    ),
     "a static method": (f"class A:\n  @staticmethod\n  def f(client): return {CREATE}\nrun = A.f",
         "A.f"),
     "decorated": (
-        f"import functools\ndef again(f):\n  @functools.wraps(f)\n  def wrapper(*a): return f(*a)\n  return wrapper\n@again\ndef run(client): return {CREATE}",
+        ("import functools\ndef again(f):\n  @functools.wraps(f)\n"
+        "  def wrapper(*a): return f(*a)\n  return wrapper\n"
+        f"@again\ndef run(client): return {CREATE}"),
         "run",
     ),
     "cached": (f"import functools\n@functools.cache\ndef run(client): return {CREATE}", "run"),
     "a context manager": (
-        f"import contextlib\n@contextlib.contextmanager\ndef f(client): yield {CREATE}\ndef run(client):\n  with f(client) as made: return made",
+        (f"import contextlib\n@contextlib.contextmanager\ndef f(client): yield {CREATE}\n"
+        "def run(client):\n  with f(client) as made: return made"),
         "f",
     ),
-    "handed on": (f"def hand(f, **given): return f(**given)\ndef run(client): return hand(lambda: {CREATE})", "run.<locals>.<lambda>"),
+    "passed on": (
+        ("def hand(f, **given): return f(**given)\n"
+        f"def run(client): return hand(lambda: {CREATE})"),
+        "run.<locals>.<lambda>",
+    ),
 }  # fmt: skip
 
 
@@ -78,7 +97,7 @@ def client(loopback: Loopback) -> Iterator[Any]:
 def package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], Path]]:
-    """Write modules below a folder that is imported from."""
+    """Return a function that writes modules into a folder on the import path."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(name: str, code: str) -> Path:
@@ -169,11 +188,11 @@ def test_a_notebook_is_main(tmp_path: Path) -> None:
     assert scanned(path) == "__main__:run"
 
 
-# Where it is told
+# Where it is reported
 
 
 def passing(name: object, **more: object) -> Any:
-    """Make a function of a module that calls what it is given."""
+    """Return a function of a module that calls its argument."""
     space: dict[str, Any] = {"__name__": name, **more}
     exec("def passed_on(call, *a, **k): return call(*a, **k)", space)
     return space["passed_on"]
@@ -215,7 +234,7 @@ def test_the_nearest_caller_is_reported(
     assert [line.partition(" ")[0] for line in lines] == [
         "asked",
         "POST",
-    ]  # what held it, and where it went
+    ]  # what kept it on Chat, and its backend
     assert all(f" call_site={site} settings=" in line for line in lines)
     one.close()
 

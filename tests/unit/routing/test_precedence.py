@@ -1,7 +1,8 @@
-"""Which backend gets a call: every combination of the sources of a choice, against the order in docs/decisions.md#precedence, written down again.
+"""The backend of a call for every combination of sources, against the order stated again here.
 
-force → header → use() → flag → rules → rollout → backend; a `native` force anywhere beats a `chat`, and that a `responses`; the
-flag's values `force-chat` and `force-native` are such. Then the request may veto, and only ever moves a call from the Responses API to Chat.
+force → header → use() → flag → rules → rollout → backend. A `native` force anywhere beats
+`chat`, which beats `responses`; the flag's values `force-chat` and `force-native` are forces. Then
+the request may hold a call on Chat, never the other way (docs/decisions.md#precedence).
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Case(NamedTuple):
     use: str | None = None
 
 
-def sentence(case: Case) -> tuple[str, str]:
-    """Say the backend and the reason by the order in docs/decisions.md#precedence: the first source that has an opinion counts."""
+def expected_route(case: Case) -> tuple[str, str]:
+    """Return backend and reason by the order above: the first source with an opinion decides."""
     forces = {case.force and case.force[1], case.flag.partition("force-")[2]}
     share = {"rollout 0": 0, "rollout 100": 100}.get(case.rule, case.rollout)
     opinions = {
@@ -93,32 +94,32 @@ def sentence(case: Case) -> tuple[str, str]:
 
 
 class Provider:
-    """Stands for a client of OpenFeature."""
+    """A stand-in for a client of OpenFeature."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
 
     def get_string_details(self, key: str, default: str, context: Any) -> Any:
         assert key == "openai-backend"
-        if self.said == "failing":
+        if self.answer == "failing":
             raise ConnectionError("SECRET")
-        if self.said == "no opinion":
+        if self.answer == "no opinion":
             return SimpleNamespace(value=default, error_code="FLAG_NOT_FOUND")
-        return SimpleNamespace(value=self.said, error_code=None)
+        return SimpleNamespace(value=self.answer, error_code=None)
 
 
-PROVIDERS = {said: Provider(said) for said in FLAG[1:]}
+PROVIDERS = {answer: Provider(answer) for answer in FLAG[1:]}
 
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
-    """Ask each provider once, as a call would."""
-    question = FlagQuery("adapter", {"stream": False})
-    return {said: flags.read_flag(provider, question, 5) for said, provider in PROVIDERS.items()}
+    """Return the answer of each provider."""
+    query = FlagQuery("adapter", {"stream": False})
+    return {name: flags.read_flag(provider, query, 5) for name, provider in PROVIDERS.items()}
 
 
 def given_by(case: Case, path: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Write a case's settings where they come from: the file, the environment; give the arguments."""
+    """Write a case's settings into their sources; return those that are arguments."""
     written: dict[str, Any] = {} if case.rollout is None else {"rollout": case.rollout}
     given: dict[str, Any] = {"config_file": str(path), "backend": case.backend, "flag_timeout": 5.0}
     match case.force:
@@ -142,22 +143,22 @@ EVERY = [
 
 
 class Sent(Exception):
-    """Ends a journey where it sends."""
+    """Raised to stop an exchange when it sends."""
 
 
-class Carried(NamedTuple):
-    """What became of a call: where it was sent to (None: nowhere), and its journal."""
+class Result(NamedTuple):
+    """The result of a call: its backend (None: it wasn't sent), and its state."""
 
     to: str | None
-    journal: CallState
+    state: CallState
     outcome: Any = None
 
 
-def carry(
+def run_until_sent(
     router: Router, body: Any, flag: str | None, header: str | None, until: str = "sent"
-) -> Carried:
-    """Drive a call's own journey, with this router, until it sends, or until its backend is chosen."""
-    overrides, journal = current_overrides(), CallState()
+) -> Result:
+    """Run an exchange with this router until it sends, or until its backend is chosen."""
+    overrides, state = current_overrides(), CallState()
     to: list[str] = []
     headers = {} if header is None else {HEADER: header}
 
@@ -166,7 +167,7 @@ def carry(
             case Decide(read, answer):
                 choice = router.choose(Call(header, headers, overrides, body=read, flag=answer))
                 if until == "chosen" and isinstance(choice, Route):
-                    journal.route = choice
+                    state.route = choice
                     to.append(choice.backend)
                     raise Sent
                 return choice
@@ -182,10 +183,10 @@ def carry(
         raise AssertionError(effect)
 
     try:
-        outcome = drive(exchange(journal, b"/v1/chat/completions"), perform)
+        outcome = drive(exchange(state, b"/v1/chat/completions"), perform)
     except Sent:
-        return Carried(to[0], journal)
-    return Carried(None, journal, outcome)
+        return Result(to[0], state)
+    return Result(None, state, outcome)
 
 
 PLAIN = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
@@ -194,28 +195,28 @@ TOOL = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
 }
-ONE_WAY = PLAIN | {"model": "gpt-5.6", "tools": [TOOL], "reasoning_effort": "low"}
+RESPONSES_ONLY = PLAIN | {"model": "gpt-5.6", "tools": [TOOL], "reasoning_effort": "low"}
 
 
 def check(case: Case, router: Router, answer: Any) -> None:
-    backend, reason = sentence(case)
+    backend, reason = expected_route(case)
     dropped = case.rule == "only policy"
 
-    plain = carry(router, PLAIN, answer, case.header, until="chosen")
-    assert plain.journal.route is not None
-    assert (plain.to, plain.journal.route.reason) == (backend, reason), case
-    assert plain.journal.route.settings_hash == router.settings.hash
+    plain = run_until_sent(router, PLAIN, answer, case.header, until="chosen")
+    assert plain.state.route is not None
+    assert (plain.to, plain.state.route.reason) == (backend, reason), case
+    assert plain.state.route.settings_hash == router.settings.hash
 
-    held = carry(router, HELD, answer, case.header)
+    held = run_until_sent(router, HELD, answer, case.header)
     expected = (backend, reason) if backend == "chat" or dropped else ("chat", "unsupported")
-    assert (held.to, held.journal.reason) == expected, case
+    assert (held.to, held.state.reason) == expected, case
     ledger = [] if backend == "chat" else [("seed", "dropped" if dropped else "held")]
-    assert [(loss.path, loss.action) for loss in held.journal.request_losses] == ledger
+    assert [(loss.path, loss.action) for loss in held.state.request_losses] == ledger
 
-    one_way = carry(router, ONE_WAY | {"seed": 7}, answer, case.header)
+    responses_only = run_until_sent(router, RESPONSES_ONLY | {"seed": 7}, answer, case.header)
     expected = (backend, reason) if backend == "chat" or dropped else (None, "refused")
-    assert (one_way.to, one_way.journal.reason) == expected, case
-    assert one_way.to is not None or one_way.outcome.status == 400
+    assert (responses_only.to, responses_only.state.reason) == expected, case
+    assert responses_only.to is not None or responses_only.outcome.status == 400
 
 
 @pytest.mark.slow
@@ -227,8 +228,8 @@ def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
         some = Case(*combination)
         with pytest.MonkeyPatch.context() as patch:
             router = Router(Settings(**given_by(some, tmp_path / "adapter.toml", patch)))
-        said = FLAG[:1] if some.flag == "no client" else FLAG[1:]
-        for flag, header, use in itertools.product(said, HEADERS, USE):
+        flag_values = FLAG[:1] if some.flag == "no client" else FLAG[1:]
+        for flag, header, use in itertools.product(flag_values, HEADERS, USE):
             with adapter.use(backend=use):  # type: ignore[arg-type]
                 check(some._replace(flag=flag, header=header, use=use), router, answers.get(flag))
             count += 1
@@ -238,36 +239,41 @@ def test_every_combination(answers: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", BACKEND)
 def test_an_invalid_header_chooses_nothing(backend: Any) -> None:
-    made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
-    assert (made.to, made.journal.reason) == (backend, "settings")
+    made = run_until_sent(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.state.reason) == (backend, "settings")
     with adapter.use(backend="responses"):
-        made = carry(Router(Settings(backend=backend)), PLAIN, None, "sideways")
-    assert (made.to, made.journal.reason) == ("responses", "use")
+        made = run_until_sent(Router(Settings(backend=backend)), PLAIN, None, "sideways")
+    assert (made.to, made.state.reason) == ("responses", "use")
 
 
 @pytest.mark.parametrize("force", ["chat", "native"])
 @pytest.mark.parametrize("header", ["sideways", "responses", None])
 def test_a_force_beats_any_header(force: Any, header: str | None) -> None:
-    made = carry(Router(Settings(force=force)), PLAIN, "responses", header)
-    assert (made.to, made.journal.reason) == ("chat", "force")
+    made = run_until_sent(Router(Settings(force=force)), PLAIN, "responses", header)
+    assert (made.to, made.state.reason) == ("chat", "force")
 
 
 def test_a_disallowed_header_chooses_nothing() -> None:
     for header, backend in itertools.product(BACKEND, BACKEND):
-        made = carry(Router(Settings(backend=backend, allow_header=False)), PLAIN, None, header)  # type: ignore[arg-type]
-        assert (made.to, made.journal.reason) == (backend, "settings")
+        made = run_until_sent(
+            Router(Settings(backend=backend, allow_header=False)), PLAIN, None, header
+        )  # type: ignore[arg-type]
+        assert (made.to, made.state.reason) == (backend, "settings")
 
 
 STRENGTH = ["responses", "chat", "native"]
 
 
 @pytest.mark.parametrize("flag", [None, *FLAG[-2:]] if len(FLAG) > 1 else [None])
-@pytest.mark.parametrize("said", [*itertools.product([None, *STRENGTH], repeat=3)], ids=str)
+@pytest.mark.parametrize("forces", [*itertools.product([None, *STRENGTH], repeat=3)], ids=str)
 def test_the_strongest_force_of_all_sources_holds(
-    said: tuple[str | None, ...], flag: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    forces: tuple[str | None, ...],
+    flag: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "adapter.toml"
-    argument, environment, file = said
+    argument, environment, file = forces
     path.write_text("# nothing" if file is None else f'force = "{file}"')
     if environment is not None:
         monkeypatch.setenv("ADAPTER_FORCE", environment)
@@ -275,24 +281,24 @@ def test_the_strongest_force_of_all_sources_holds(
     if flag is not None:
         given["flags"] = PROVIDERS[flag]
     made = Settings(config_file=path, **given)
-    strongest = max((one for one in said if one is not None), key=STRENGTH.index, default=None)
+    strongest = max((one for one in forces if one is not None), key=STRENGTH.index, default=None)
     assert made.force == strongest
     router = Router(made)
     if strongest is not None or flag is not None:
         with adapter.use(backend="responses"):
-            carried = carry(router, PLAIN, flag, "responses")
+            result = run_until_sent(router, PLAIN, flag, "responses")
         moved = strongest == "responses" and flag is None
-        assert (carried.to, carried.journal.reason) == ("responses" if moved else "chat", "force")
+        assert (result.to, result.state.reason) == ("responses" if moved else "chat", "force")
 
 
 def test_chat_from_one_source_beats_responses_from_a_higher_one(tmp_path: Path) -> None:
     path = tmp_path / "adapter.toml"
     path.write_text('force = "chat"')
     with adapter.use(backend="responses"):
-        made = carry(
+        made = run_until_sent(
             Router(Settings(config_file=path, force="responses")), PLAIN, "responses", "responses"
         )
-    assert (made.to, made.journal.reason) == ("chat", "force")
+    assert (made.to, made.state.reason) == ("chat", "force")
 
 
 # Through the ways in
@@ -301,21 +307,22 @@ ANSWER = both(Reply.of_json(response()))
 
 
 def through(way_in: WayIn, case: Case, path: Path, body: dict[str, Any]) -> Seen:
-    """Make a call through a way in, with the sources that a whole program has."""
-    with pytest.MonkeyPatch.context() as patch, adapter.use(backend=case.use):  # type: ignore[arg-type]
+    """Make a call through a way in, with all sources of a program."""
+    use = adapter.use(backend=case.use)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch, use:
         more = {} if case.header is None else {"extra_headers": {HEADER: case.header}}
         return way_in.create({**body, **more}, ANSWER, **given_by(case, path, patch))
 
 
 _FROM_BELOW = [case for case in EVERY if (case.force, case.header, case.use) == (None, None, None)]
-SAMPLE = EVERY[::509] + _FROM_BELOW[::19]  # primes: they step through all values of all sources
+SAMPLE = EVERY[::509] + _FROM_BELOW[::19]  # primes, which reach all values of all sources
 
 
 def test_the_sample_has_everything_in_it() -> None:
     pytest.importorskip("openfeature")
     sources = (FORCE, RULE, ROLLOUT, BACKEND, FLAG, HEADERS, USE)
     assert all({case[k] for case in SAMPLE} == set(source) for k, source in enumerate(sources))
-    assert {sentence(case) for case in SAMPLE} >= set(
+    assert {expected_route(case) for case in SAMPLE} >= set(
         itertools.product(BACKEND, ["force", "header", "use", "flag", "rollout"])
     )
 
@@ -323,19 +330,19 @@ def test_the_sample_has_everything_in_it() -> None:
 @each_way_in
 def test_through_the_ways_in(way_in: WayIn, tmp_path: Path) -> None:
     for number, case in enumerate(SAMPLE):
-        backend, reason = sentence(case)
+        backend, reason = expected_route(case)
         for body in (PLAIN, HELD):
-            vetoed = body is HELD and backend == "responses" and case.rule != "only policy"
+            held = body is HELD and backend == "responses" and case.rule != "only policy"
             seen = through(way_in, case, tmp_path / f"{number}-{len(body)}.toml", body)
             seen.reraise()
-            got = "chat" if vetoed else backend
+            got = "chat" if held else backend
             assert [path.rpartition("/")[2] for path in seen.paths] == [
                 {"chat": "completions"}.get(got, got)
             ], case
             assert HEADER not in seen.sent[0].headers
             assert seen.decision is not None
             decided = (seen.decision.backend, seen.decision.asked, seen.decision.reason)
-            assert decided == (got, backend, "unsupported" if vetoed else reason), case
+            assert decided == (got, backend, "unsupported" if held else reason), case
 
 
 CHAT_ANSWER = {
@@ -348,7 +355,7 @@ CHAT_ANSWER = {
 @each_way_in
 @pytest.mark.parametrize("by", CHAT_ANSWER)
 def test_no_fact_moves_a_chat_route_of_a_responses_only_model(way_in: WayIn, by: str) -> None:
-    seen = way_in.create(ONE_WAY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
+    seen = way_in.create(RESPONSES_ONLY, ANSWER, **{"backend": "responses", **CHAT_ANSWER[by]})
     assert [path.rpartition("/")[2] for path in seen.paths] == ["completions"]
     assert seen.decision is not None
     assert (seen.decision.backend, seen.decision.reason, seen.ledger) == ("chat", by, [])
@@ -356,11 +363,11 @@ def test_no_fact_moves_a_chat_route_of_a_responses_only_model(way_in: WayIn, by:
 
 @each_way_in
 def test_a_hold_of_a_responses_only_call_is_an_error(way_in: WayIn) -> None:
-    seen = way_in.create(ONE_WAY | {"seed": 7}, ANSWER)
+    seen = way_in.create(RESPONSES_ONLY | {"seed": 7}, ANSWER)
     assert isinstance(seen.error, openai.BadRequestError)
     assert seen.error.param == "seed"
     assert seen.paths == []
-    assert way_in.create(ONE_WAY, ANSWER).paths[-1].endswith("/responses")
+    assert way_in.create(RESPONSES_ONLY, ANSWER).paths[-1].endswith("/responses")
 
 
 def test_there_are_six_ways_in() -> None:

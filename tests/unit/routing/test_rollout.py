@@ -1,4 +1,4 @@
-"""Rollouts: the share of callers is what was asked for, a caller stays on its side, and raising the share only adds callers."""
+"""Rollouts: exact shares, callers that keep their backend (docs/decisions.md#rollout)."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def body(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def call(
-    said: Any,
+    request: Any,
     overrides: Overrides = NO_OVERRIDES,
     headers: Any = (),
     path: bytes = b"/v1/chat/completions",
 ) -> Call:
-    return Call(None, http.Headers(headers), overrides, path, body=said)
+    return Call(None, http.Headers(headers), overrides, path, body=request)
 
 
-def who(
-    said: Any,
+def key_of(
+    request: Any,
     sticky_by: str = "conversation",
     overrides: Overrides = NO_OVERRIDES,
     headers: Any = (),
 ) -> Any:
-    """Say who is calling, as the rollout sees it."""
-    return rollout.rollout_key(sticky_by, call(said, overrides, headers))
+    """Return the key of a caller."""
+    return rollout.rollout_key(sticky_by, call(request, overrides, headers))
 
 
-def side(router: Router, said: Any, **more: Any) -> str:
-    choice = router.choose(call(said, **more))
+def backend_of(router: Router, request: Any, **more: Any) -> str:
+    choice = router.choose(call(request, **more))
     assert isinstance(choice, Route)
     assert choice.reason == "rollout"
     return choice.backend
@@ -70,28 +70,28 @@ def side(router: Router, said: Any, **more: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def places() -> array[float]:
-    """Give the places of a million conversations; those of a thousand are checked against the whole way of a call."""
+def buckets() -> array[float]:
+    """Return the buckets of a million conversations; a thousand are checked against whole calls."""
     key = rollout.ServiceHash("adapter")
     callers = (f"opening\0gpt-4o\0Question {k} of somebody" for k in range(MILLION))
     found = array("d", (key.bucket(caller) for caller in callers))
     for k in range(0, MILLION, 1000):
-        assert found[k] == key.bucket(who(body(user(f"Question {k} of  somebody"))))
+        assert found[k] == key.bucket(key_of(body(user(f"Question {k} of  somebody"))))
     return found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
-def test_the_share_of_a_million_conversations(share: float, places: array[float]) -> None:
-    moved = sum(place < share for place in places) * 100 / MILLION
+def test_the_share_of_a_million_conversations(share: float, buckets: array[float]) -> None:
+    moved = sum(place < share for place in buckets) * 100 / MILLION
     print(f"asked for {share} %, got {moved:.4f} %")
     assert moved == pytest.approx(share, abs=0.1)
 
 
 @pytest.mark.slow
-def test_places_are_spread_evenly(places: array[float]) -> None:
+def test_buckets_are_spread_evenly(buckets: array[float]) -> None:
     counts = [0] * 100
-    for place in places:
+    for place in buckets:
         counts[int(place)] += 1
     # Chi-squared with 99 degrees of freedom: 1 in 10,000 is above 160.
     assert sum((count - MILLION / 100) ** 2 / (MILLION / 100) for count in counts) < 160
@@ -101,7 +101,7 @@ def test_0_and_100_percent_are_exact() -> None:
     for sticky_by in ("conversation", "user", "request"):
         none, all_ = (Router(Settings(rollout=share, sticky_by=sticky_by)) for share in (0, 100))
         for k in range(100):
-            assert (side(none, body(user(f"{k}"))), side(all_, body(user(f"{k}")))) == (
+            assert (backend_of(none, body(user(f"{k}"))), backend_of(all_, body(user(f"{k}")))) == (
                 "chat",
                 "responses",
             )
@@ -112,7 +112,11 @@ def test_a_higher_share_only_adds() -> None:
     before: set[int] = set()
     for share in (1, 10, 25, 99.9, 100):
         router = Router(Settings(rollout=share))
-        now = {k for k, said in enumerate(conversations) if side(router, said) == "responses"}
+        now = {
+            k
+            for k, request in enumerate(conversations)
+            if backend_of(router, request) == "responses"
+        }
         assert before < now
         before = now
 
@@ -125,15 +129,15 @@ def test_other_settings_move_no_caller() -> None:
             rollout=30, drop=["seed"], rules=[{"match": {"tag": "x"}, "rollout": 5}], fallback=()
         )
     )
-    assert [side(one, said) for said in conversations] == [
-        side(other, said) for said in conversations
+    assert [backend_of(one, request) for request in conversations] == [
+        backend_of(other, request) for request in conversations
     ]
 
 
 def test_services_move_different_callers() -> None:
     conversations = [body(user(f"Question {k}")) for k in range(2000)]
     moved = [
-        {k for k, said in enumerate(conversations) if side(router, said) == "responses"}
+        {k for k, request in enumerate(conversations) if backend_of(router, request) == "responses"}
         for router in (Router(Settings(rollout=50, service=name)) for name in ("billing", "search"))
     ]
     # Independent halves: a quarter is in both.
@@ -196,7 +200,7 @@ SAME: dict[str, dict[str, Any]] = {
     "a field of the database's": body({"id": 7, "created": "12:00", **user(FIRST)}),
     "a field of a part": body(user([{"type": "text", "text": FIRST, "cache": True}])),
     "other parameters": body(user(FIRST), temperature=1, tools=[], stream=True, seed=7, user="ann"),
-    "something that is no message": body(5, None, user(FIRST)),  # type: ignore[arg-type]
+    "something that isn't a message": body(5, None, user(FIRST)),  # type: ignore[arg-type]
 }
 OTHER: dict[str, dict[str, Any]] = {
     "another question": body(user("Où est la mairie?")),
@@ -212,11 +216,11 @@ OTHER: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", SAME)
 def test_a_conversation_is_known_again(case: str) -> None:
-    assert who(SAME[case]) == who(OPENED)
+    assert key_of(SAME[case]) == key_of(OPENED)
 
 
 def test_other_conversations_are_others() -> None:
-    assert len({who(said) for said in [OPENED, *OTHER.values()]}) == len(OTHER) + 1
+    assert len({key_of(request) for request in [OPENED, *OTHER.values()]}) == len(OTHER) + 1
 
 
 PICTURES: dict[str, tuple[Any, Any]] = {
@@ -235,7 +239,7 @@ PICTURES: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("case", PICTURES)
 def test_a_conversation_that_opens_with_a_picture(case: str) -> None:
     one, other = PICTURES[case]
-    assert who(body(user(one))) == who(body(user(other))) != who(body(user("")))
+    assert key_of(body(user(one))) == key_of(body(user(other))) != key_of(body(user("")))
 
 
 ODD: list[Any] = [
@@ -250,10 +254,10 @@ ODD: list[Any] = [
 @pytest.mark.parametrize("sticky_by", ["conversation", "user", "header:x-tenant"])
 def test_odd_bodies_have_a_backend(sticky_by: str) -> None:
     router = Router(Settings(rollout=50, sticky_by=sticky_by))
-    assert all(side(router, said) == side(router, said) for said in ODD)
+    assert all(backend_of(router, request) == backend_of(router, request) for request in ODD)
 
 
-# Who is calling
+# The keys of callers
 
 TENANT = {"X-Tenant": "acme"}
 INSIDE = Overrides(conversation="c1")
@@ -284,8 +288,8 @@ CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
 
 @pytest.mark.parametrize("case", CALLERS)
 def test_the_key_of_a_caller(case: str) -> None:
-    sticky_by, said, more, expected = CALLERS[case]
-    assert rollout.rollout_key(sticky_by, call(said, **more)) == expected
+    sticky_by, request, more, expected = CALLERS[case]
+    assert rollout.rollout_key(sticky_by, call(request, **more)) == expected
 
 
 UNREAD_CALLS: dict[str, tuple[str, Call, bool]] = {
@@ -307,24 +311,24 @@ def test_the_body_is_read_only_where_it_must_be(case: str) -> None:
 def test_a_rule_has_its_own_share_and_stickiness() -> None:
     rule = {"match": {"tag": "batch"}, "rollout": 100}
     router = Router(Settings(rollout=0, rules=[rule]))
-    assert side(router, body()) == "chat"
-    assert side(router, body(), overrides=Overrides(tag="batch")) == "responses"
+    assert backend_of(router, body()) == "chat"
+    assert backend_of(router, body(), overrides=Overrides(tag="batch")) == "responses"
     by_user = Router(Settings(rollout=50, rules=[{"match": {"tag": "batch"}, "sticky_by": "user"}]))
     tagged = Overrides(tag="batch")
-    sides = [
-        {side(by_user, body(user(f"{k}"), user=f"u{n}"), overrides=tagged) for k in range(10)}
+    backends = [
+        {backend_of(by_user, body(user(f"{k}"), user=f"u{n}"), overrides=tagged) for k in range(10)}
         for n in range(20)
     ]
-    assert all(len(one) == 1 for one in sides)
-    assert set().union(*sides) == {"chat", "responses"}
+    assert all(len(one) == 1 for one in backends)
+    assert set().union(*backends) == {"chat", "responses"}
 
 
-# By request
+# `sticky_by = "request"`
 
 
 def test_by_request_is_random() -> None:
     router = Router(Settings(rollout=25, sticky_by="request"))
-    count = sum(side(router, body()) == "responses" for _ in range(20_000))
+    count = sum(backend_of(router, body()) == "responses" for _ in range(20_000))
     assert 4400 < count < 5600  # ten standard deviations
 
 
@@ -333,11 +337,11 @@ def test_a_programs_own_random_numbers_stay_the_same() -> None:
     sequences = []
     for times in (0, 50):
         random.seed(42)
-        sides = [side(router, body()) for _ in range(times)]
+        backends = [backend_of(router, body()) for _ in range(times)]
         sequences.append(random.random())
     assert sequences[0] == sequences[1]
     random.seed(42)
-    assert [side(router, body()) for _ in range(50)] != sides
+    assert [backend_of(router, body()) for _ in range(50)] != backends
 
 
 @pytest.mark.usefixtures("impatient")
@@ -360,17 +364,17 @@ def test_a_retry_keeps_its_backend(sdk: Sdk, loopback: Loopback) -> None:
 def test_a_conversation_of_many_turns_through_a_client(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     client = sdk.client(loopback, Settings(rollout=50))
-    sides = []
+    backends = []
     for k in range(12):
         loopback.requests.clear()
         history = [user(f"Question {k}")]
         for turn in range(6):
             clock = {"role": "system", "content": f"It is 12:0{turn}."}
-            said = sdk.create(client, messages=[clock, *history]).choices[0].message.content
-            history += [{"role": "assistant", "content": said}, user(f"And then? {turn}")]
-        sides.append({request.path for request in loopback.requests})
-    assert all(len(one) == 1 for one in sides)
-    assert len(set().union(*sides)) == 2
+            answer = sdk.create(client, messages=[clock, *history]).choices[0].message.content
+            history += [{"role": "assistant", "content": answer}, user(f"And then? {turn}")]
+        backends.append({request.path for request in loopback.requests})
+    assert all(len(one) == 1 for one in backends)
+    assert len(set().union(*backends)) == 2
 
 
 # Nothing of a prompt
@@ -378,7 +382,7 @@ def test_a_conversation_of_many_turns_through_a_client(sdk: Sdk, loopback: Loopb
 
 def test_nothing_of_a_prompt_is_kept() -> None:
     pytest.importorskip("openfeature")
-    said = body(
+    request = body(
         {"role": "system", "content": "SECRET1"},
         user("SECRET2"),
         user="SECRET3",
@@ -387,10 +391,10 @@ def test_nothing_of_a_prompt_is_kept() -> None:
     provider = type("Provider", (), {"get_string_details": lambda *_: None})()
     reader = reloader_of(Settings(rollout=50, flags=provider))
     with adapter.use(conversation="SECRET5"):
-        ticket = start_call(reader)
-        flag = reader.current().choose(call(said, ticket.overrides))
+        context = start_call(reader)
+        flag = reader.current().choose(call(request, context.overrides))
     assert isinstance(flag, FlagQuery)
-    asked = call(said)
+    asked = call(request)
     asked.flag = None
     choice = reader.current().choose(asked)
     assert isinstance(choice, Route)

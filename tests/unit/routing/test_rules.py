@@ -1,4 +1,4 @@
-"""Rules: which calls they match, what they put in place of the settings, and the models' names that they map (docs/decisions.md#rules)."""
+"""Rules: what they match, what they replace, and models' names (docs/decisions.md#rules)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def body(**more: Any) -> dict[str, Any]:
 
 def choose(
     router: Router,
-    said: Any = None,
+    request: Any = None,
     *,
     tag: str | None = None,
     path: bytes = PLAIN,
@@ -53,14 +53,14 @@ def choose(
             path,
             host,
             (site,) if site else (),
-            body=body() if said is None else said,
+            body=body() if request is None else request,
         )
     )
     assert isinstance(choice, Route)
     return choice
 
 
-# match, what the call is like, whether the rule holds
+# match, the call, whether the rule matches
 MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "nothing given": ({}, {}, True),
     "model": ({"model": "gpt-4o-mini"}, {}, True),
@@ -71,12 +71,12 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "model, brackets": ({"model": "gpt-[45]*"}, {}, True),
     "model, not in brackets": ({"model": "gpt-[!4]*"}, {}, False),
     "model, case": ({"model": "GPT-4o*"}, {}, False),
-    "model, none": ({"model": "*"}, {"said": {}}, True),
-    "model, no object": ({"model": "g*"}, {"said": [5]}, False),
+    "model, none": ({"model": "*"}, {"request": {}}, True),
+    "model, no object": ({"model": "g*"}, {"request": [5]}, False),
     "model, a deployment": ({"model": "mine"}, {"path": AZURE}, True),
     "model, not the body's": ({"model": "gpt-4o*"}, {"path": AZURE}, False),
     "model, the body's on v1": ({"model": "gpt-4o*"}, {"path": AZURE_V1}, True),
-    "model, end of line": ({"model": "gpt-4o"}, {"said": body(model="gpt-4o\n")}, False),
+    "model, end of line": ({"model": "gpt-4o"}, {"request": body(model="gpt-4o\n")}, False),
     "tag": ({"tag": "batch"}, {"tag": "batch"}, True),
     "tag, glob": ({"tag": ["x", "batch:*"]}, {"tag": "batch:night"}, True),
     "another tag": ({"tag": "batch"}, {"tag": "chat"}, False),
@@ -110,28 +110,28 @@ MATCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "azure, dot at the end": ({"azure": True}, {"path": AZURE_V1, "host": "mine.openai.azure.com."},
         True),
     "api": ({"api": "chat"}, {}, True),
-    "stream": ({"stream": True}, {"said": body(stream=True)}, True),
+    "stream": ({"stream": True}, {"request": body(stream=True)}, True),
     "no stream": ({"stream": True}, {}, False),
-    "stream off": ({"stream": False}, {"said": body(stream=False)}, True),
-    "stream null": ({"stream": False}, {"said": body(stream=None)}, True),
-    "tools": ({"tools": True}, {"said": body(tools=[TOOL])}, True),
-    "functions": ({"tools": True}, {"said": body(functions=[{"name": "look"}])}, True),
-    "an empty list of tools": ({"tools": True}, {"said": body(tools=[])}, False),
+    "stream off": ({"stream": False}, {"request": body(stream=False)}, True),
+    "stream null": ({"stream": False}, {"request": body(stream=None)}, True),
+    "tools": ({"tools": True}, {"request": body(tools=[TOOL])}, True),
+    "functions": ({"tools": True}, {"request": body(functions=[{"name": "look"}])}, True),
+    "an empty list of tools": ({"tools": True}, {"request": body(tools=[])}, False),
     "no tools": ({"tools": False}, {}, True),
     "format, none": ({"format": "text"}, {}, True),
-    "format, text": ({"format": "text"}, {"said": body(response_format={"type": "text"})}, True),
+    "format, text": ({"format": "text"}, {"request": body(response_format={"type": "text"})}, True),
     "format, schema": ({"format": "json_schema"},
-        {"said": body(response_format={"type": "json_schema"})}, True),
+        {"request": body(response_format={"type": "json_schema"})}, True),
     "format, one of two": ({"format": ["json_schema", "json_object"]},
-        {"said": body(response_format={"type": "json_object"})}, True),
+        {"request": body(response_format={"type": "json_object"})}, True),
     "another format": ({"format": "json_schema"},
-        {"said": body(response_format={"type": "json_object"})}, False),
-    "odd format": ({"format": "json_schema"}, {"said": body(response_format=[5])}, False),
+        {"request": body(response_format={"type": "json_object"})}, False),
+    "odd format": ({"format": "json_schema"}, {"request": body(response_format=[5])}, False),
     "all": ({"model": "gpt*", "tag": "x", "stream": True, "tools": True, "azure": False,
         "call_site": "a:*", "format": "text"},
-            {"said": body(stream=True, tools=[TOOL]), "tag": "x", "site": "a:b"}, True),
+            {"request": body(stream=True, tools=[TOOL]), "tag": "x", "site": "a:b"}, True),
     "all but one": ({"model": "gpt*", "tag": "x", "stream": True},
-        {"said": body(stream=True), "tag": "y"}, False),
+        {"request": body(stream=True), "tag": "y"}, False),
 }  # fmt: skip
 
 
@@ -302,12 +302,13 @@ SITES: dict[str, tuple[Callable[[Callable[[], Any]], Any], str]] = {
 
 
 def _spy() -> Any:
-    seen.append(original())  # type: ignore[name-defined]  # noqa: F821  # its own globals, see below
+    # Runs with other globals, see below.
+    seen.append(original())  # type: ignore[name-defined]  # noqa: F821
     return seen[-1]  # type: ignore[name-defined]  # noqa: F821
 
 
 def sites(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Note the call sites that are looked for; the spy passes for a module of the adapter's, so as to be none itself."""
+    """Record the call sites that are collected; the spy counts as a module of the adapter."""
     seen: list[tuple[str, ...]] = []
     inside = {"__name__": "adapter.spy", "seen": seen, "original": call_context.call_sites}
     monkeypatch.setattr(call_context, "call_sites", types.FunctionType(_spy.__code__, inside))
@@ -365,7 +366,7 @@ class AsyncService:
 
 
 async def _itself(client: Any) -> Any:
-    # The SDK's own coroutine is the task: nobody else is on its stack.
+    # The SDK's own coroutine is the task, with no caller on its stack.
     return await asyncio.gather(client.chat.completions.create(**CALL))
 
 
@@ -418,7 +419,7 @@ _PASSES_ON = "def passed_on(call): return call()"
 BETWEEN: dict[str, tuple[str, ...]] = {
     "a company's own client": ("shop.llm",),
     "a tracer": ("braintrust.oai",),
-    "a tracer nobody knows": ("unheard.of.tracing",),
+    "an unknown tracer": ("unheard.of.tracing",),
     "both, twice": (
         "shop.llm",
         "opik.api",

@@ -1,4 +1,4 @@
-"""The kill switch by accident: a file that is wrong in every other way, and a line that was put where it doesn't belong."""
+"""The kill switch in a hurry: files with any other mistake, and lines in the wrong place."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from adapter._routing.router import Router
 from adapter._settings.fields import CallSettings, Rule, SettingsFields
 from tests.support.answers import response
 from tests.support.ways_in import Reply, WayIn, both, each_way_in
-from tests.unit.routing.test_precedence import PLAIN, carry
+from tests.unit.routing.test_precedence import PLAIN, run_until_sent
 from tests.unit.settings.test_settings_file import WRITTEN
 
 GOOD = 'backend = "responses"\nservice = "checkout"\n'
 
-# What is wrong: a line of a file, before any table, or tables that follow.
+# Mistakes: a line before any table, or tables that follow.
 WRONG: dict[str, str] = {
     **{
         f"{name} misspelt": f"{name}x = 5\n"
@@ -53,25 +53,32 @@ WRONG: dict[str, str] = {
     "unknown table": '[colours]\nred = "SECRET"\n',
     "rules a table": "[rules]\nrollout = 5\n",
     "second rule": '[[rules]]\nbackend = "chat"\n[[rules]]\nrolout = 5\n',
-    "many": 'backend = 1\nrollout = "x"\nservcie = "y"\nmemory = 5\n[[rules]]\nmatch = {modle = "x"}\n',
+    "many": 'backend = 1\nrollout = "x"\nservcie = "y"\nmemory = 5\n'
+    '[[rules]]\nmatch = {modle = "x"}\n',
 }
 
-# Where the line stands, among what is wrong.
+
+def _in_a_rule(line: str, wrong: str) -> str:
+    if "rules =" in wrong:
+        return f"{wrong}[[rulez]]\n{line}\n"
+    others = wrong.replace("[[rules]]", "[[rulez]]").replace("[rules]", "[rulez]")
+    return f"{others}[[rules]]\n{line}\n"
+
+
+# The place of the line in such a file.
 PLACES: dict[str, Callable[[str, str], str]] = {
     "at the top": lambda line, wrong: f"{line}\n{wrong}",
     "appended": lambda line, wrong: f"{wrong}{line}\n",
-    "appended behind a rule": lambda line,
-        wrong: f'{wrong}[[other]]\n[[rules2]]\nbackend = "chat"\n{line}\n',
-    "in a rule": lambda line,
-        wrong: f'{wrong.replace("[[rules]]", "[[rulez]]").replace("[rules]", "[rulez]")}[[rules]]\n{line}\n'
-    if "rules =" not in wrong
-    else f"{wrong}[[rulez]]\n{line}\n",
+    "appended after a rule": lambda line, wrong: (
+        f'{wrong}[[other]]\n[[rules2]]\nbackend = "chat"\n{line}\n'
+    ),
+    "in a rule": _in_a_rule,
     "in a match": lambda line, wrong: f'{wrong}[[rulez]]\nmatch = {{tag = "x", {line}}}\n',
     "in a table of a table": lambda line, wrong: f"{wrong}[a.b.c]\n{line}\n",
     "of a model": lambda line, wrong: f'{wrong}[models2."gpt-5"]\n{line}\n',
 }  # fmt: skip
 
-# What it says, and what that is.
+# Its values, and what they mean.
 VALUES: dict[str, str] = {
     'force = "chat"': "chat",
     'force = "native"': "native",
@@ -100,7 +107,7 @@ class Case(NamedTuple):
 
     @property
     def odd(self) -> bool:
-        """Tell whether there is anything to complain of."""
+        """Return whether there is a mistake to log."""
         at_top = self.place == "at the top" or (
             self.place == "appended" and "[" not in WRONG[self.wrong]
         )
@@ -111,7 +118,7 @@ class Case(NamedTuple):
 
 
 def every_case() -> Iterator[Case]:
-    """Give everything that is wrong with some place and value each, and every place with every value."""
+    """Yield every mistake with some place and value, and every place with every value."""
     turning = itertools.cycle(itertools.product(PLACES, list(VALUES)[:4]))
     for wrong, (place, line) in zip(WRONG, turning, strict=False):
         yield Case(wrong, place, line)
@@ -141,14 +148,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def goes_to(router: Router) -> tuple[str | None, str]:
-    """Say where a call goes that everything else sends to the Responses API."""
+    """Return the backend of a call that all other sources send to the Responses API."""
     with adapter.use(backend="responses"):
-        made = carry(router, PLAIN, None, "responses")
-    return made.to, made.journal.reason
+        made = run_until_sent(router, PLAIN, None, "responses")
+    return made.to, made.state.reason
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines of the log at ERROR, and forget all."""
+    """Return the log lines at ERROR, and clear the log."""
     found = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "SECRET" not in caplog.text
     caplog.clear()
@@ -164,8 +171,8 @@ def test_every_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
         file.write_text(case.text)
         started = Settings(config_file=file)
         at_start = (started.force, *goes_to(SettingsReloader(started).current()))
-        said = errors(caplog)
-        assert len(said) == case.odd, (case, said)
+        logged = errors(caplog)
+        assert len(logged) == case.odd, (case, logged)
 
         file.write_text(GOOD)
         reader = SettingsReloader(Settings(config_file=file))
@@ -178,7 +185,7 @@ def test_every_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
         rows.append((case.wrong, case.line, case.place, *at_start, *running[0]))
         assert [at_start, *running] == [(expected, "chat", "force")] * 4, case
         if case.odd:
-            assert all(f"force={expected}" in line for line in (*said, *later))
+            assert all(f"force={expected}" in line for line in (*logged, *later))
         kept = reader.current().settings
         assert case.wrong == "nothing" or (kept.service, kept.backend) == (
             "checkout",
@@ -201,7 +208,7 @@ ANSWER = both(Reply.of_json(response()))
 @pytest.mark.parametrize("wrong", ["many", "second rule"])
 def test_through_the_ways_in(way_in: WayIn, wrong: str, tmp_path: Path) -> None:
     for number, (line, place) in enumerate(
-        zip(VALUES, ("at the top", "appended behind a rule", "in a match"), strict=False)
+        zip(VALUES, ("at the top", "appended after a rule", "in a match"), strict=False)
     ):
         file = tmp_path / f"{number}.toml"
         file.write_text(PLACES[place](line, WRONG[wrong]))
@@ -277,7 +284,7 @@ def test_the_strongest_of_several_counts(lines: tuple[str, str], file: Path) -> 
     assert Settings(config_file=file).force == ("native" if "native" in lines else "chat")
 
 
-# What is kept
+# Valid values
 
 
 def test_valid_values_are_kept_and_the_rest_is_default(file: Path) -> None:
@@ -290,7 +297,8 @@ def test_valid_values_are_kept_and_the_rest_is_default(file: Path) -> None:
 
 def test_half_valid_memory_settings_are_all_dropped(file: Path) -> None:
     file.write_text(
-        'force = "responses"\nmemory = "sqlite:///x.db"\nmemory_scope = "ours"\nmemory_key = "short"\n'
+        'force = "responses"\nmemory = "sqlite:///x.db"\n'
+        'memory_scope = "own"\nmemory_key = "short"\n'
     )
     made = Settings(config_file=file)
     assert (made.memory, made.memory_scope, made.carry_reasoning) == ("memory://", None, "never")
@@ -332,7 +340,7 @@ def test_observers_get_the_reason(file: Path) -> None:
     assert Settings(config_file=file, observers=[seen.append]).observers == (seen.append,)
 
 
-# Where nothing but arguments is wrong
+# Arguments
 
 
 @pytest.mark.parametrize(
@@ -359,7 +367,8 @@ def test_an_argument_that_is_unknown_counts_as_native(
 
 
 def test_a_rule_of_an_argument_counts(caplog: pytest.LogCaptureFixture) -> None:
-    made = Settings(rules=[{"match": {"tag": "x"}, "backend": "chat", "force": "chat"}])  # type: ignore[list-item]
+    rule: Any = {"match": {"tag": "x"}, "backend": "chat", "force": "chat"}
+    made = Settings(rules=[rule])
     assert (made.force, made.rules[0].backend) == ("chat", "chat")
     assert len(errors(caplog)) == 1
 

@@ -1,4 +1,4 @@
-"""The kill switch by accident: files that are no TOML, the tables of other tools, and how long a force lasts."""
+"""The kill switch in files that aren't TOML, in other tools' tables, and how long it lasts."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ PROJECTS: dict[str, tuple[str, str | None]] = {
     "unknown in our table": ('[tool.adapter]\nforce = "yes"\n', "native"),
     "appended to another's": ('[tool.adapter]\n[tool.other]\nx = 1\nforce = "chat"\n', "chat"),
     "at the top": ("[tool.adapter]\n", "native"),
-    "another's own": ('[tool.adapter]\n[tool.other]\nforce = true\n[tool.third]\nforce = "always"\n', None),
+    "another's own": (
+        '[tool.adapter]\n[tool.other]\nforce = true\n[tool.third]\nforce = "always"\n', None),
     "a package": ('[tool.adapter]\n[tool.poetry.dependencies]\nforce = "^1.0"\n', None),
     "without our table": ('[tool.other]\nforce = "chat"\n', "chat"),
 }  # fmt: skip
@@ -95,7 +96,7 @@ def test_a_pyproject(case: str, tmp_path: Path) -> None:
     assert Settings(config_file=path).force == expected
 
 
-# While it lasts, and afterwards
+# How long it lasts
 
 
 def test_a_force_lasts_until_a_good_file(file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,7 +143,8 @@ def test_thirty_clients_log_a_problem_once(file: Path, caplog: pytest.LogCapture
         for _ in range(30)
     ]
     file.write_text('rolout = 5\nforce = "chat"\n')
-    assert {client._adapter_live.current().settings.force for client in clients} == {"chat"}  # type: ignore[attr-defined]
+    reloaders = [client._adapter_live for client in clients]  # type: ignore[attr-defined]
+    assert {reloader.current().settings.force for reloader in reloaders} == {"chat"}
     assert len(errors(caplog)) == 1
     for client in clients:
         client.close()

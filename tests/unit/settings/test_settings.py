@@ -1,4 +1,4 @@
-"""Settings, `use()` and the header: where choices come from, and which of them wins."""
+"""Settings, `use()` and the header: the sources of a choice, and their precedence."""
 
 from __future__ import annotations
 
@@ -147,7 +147,10 @@ def test_different_settings_have_different_hashes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1", "77"])
 def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
-    code = "import adapter; print(adapter.Settings(backend='responses', drop={'seed', 'stop', 'n'}).hash)"
+    code = (
+        "import adapter; "
+        "print(adapter.Settings(backend='responses', drop={'seed', 'stop', 'n'}).hash)"
+    )
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
     run = subprocess.run(
         [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
@@ -194,7 +197,7 @@ def test_a_copy_with_other_settings_is_not_the_original(loopback: Loopback) -> N
             assert backend_of(loopback, lambda: another.chat.completions.create(**CALL)) == "chat"
 
 
-# Ranks
+# Precedence
 
 
 @pytest.mark.parametrize("header", [None, "chat", "responses"])

@@ -1,4 +1,4 @@
-"""Variables: empty ones, other programs' ones, `.env` files and directories of secrets, and settings with two names."""
+"""Variables: empty and unknown ones, `.env` files, secrets, and settings with two names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BLANK = {"empty": "", "white space": " \t\n"}
 
 
 @pytest.fixture(autouse=True)
-def anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget which names were warned of."""
+def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reset the warnings that were logged."""
     monkeypatch.setattr(environment, "_WARNED", Once())
 
 
@@ -84,10 +84,10 @@ UNKNOWN: dict[str, tuple[str, str]] = {
 def test_an_unknown_variable_warns_once_and_stops_nothing(
     case: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    name, said = UNKNOWN[case]
+    name, message = UNKNOWN[case]
     monkeypatch.setenv(name, "SECRET")
     made = [Settings(), Settings(backend="responses")]
-    assert warnings(caplog) == [said]
+    assert warnings(caplog) == [message]
     assert made[0].hash == Settings().hash
     monkeypatch.setenv("ADAPTER_RETRIES", "5")
     with adapter.OpenAI(api_key="fake"):
@@ -293,8 +293,8 @@ def test_either_name_works(
         monkeypatch.setenv(f"ADAPTER_{name.upper()}", "raise")
     given: Any = {"argument": {name: "raise"}, "rule": {"rules": [{name: "raise"}]}}.get(source, {})
     made = Settings(config_file=file, **given)
-    held: Any = made.rules[0] if source == "rule" else made
-    assert (held.on_internal_error, held.on_bug) == ("raise", "raise")
+    made_or_rule: Any = made.rules[0] if source == "rule" else made
+    assert (made_or_rule.on_internal_error, made_or_rule.on_bug) == ("raise", "raise")
     monkeypatch.undo()
     plain = (
         Settings(rules=[{ONE: "raise"}])

@@ -1,4 +1,4 @@
-"""The settings' sources: arguments over the environment over a file; and what is wrong in each (docs/decisions.md#settings)."""
+"""Settings from arguments, environment and files, and their errors (docs/decisions.md#settings)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = (
     "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=",
 )
 
-# Every setting from every source: as it is written in TOML and in the environment, and as it is read; two values of each.
+# Two values of every setting: as written in TOML, as written in a variable, and as read.
 WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     "backend": (('"responses"', "responses", "responses"), ('"chat"', "chat", "chat")),
     "rollout": (("12.5", "12.5", 12.5), ("50", "50", 50.0)),
@@ -58,7 +58,7 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     ),
     "memory_scope_headers": (('["X-Tenant"]', "X-Tenant", ("x-tenant",)),
         ('["a", "X-B", "x-b"]', "X-B, a, x-b", ("a", "x-b"))),
-    "memory_scope": (('"ours"', "ours", "ours"), ('"theirs"', "theirs", "theirs")),
+    "memory_scope": (('"one"', "one", "one"), ('"two"', "two", "two")),
     "memory_key": ((f'"{KEYS[0]}"', KEYS[0], (SecretStr(KEYS[0]),)),
         (f'["{KEYS[0]}", "{KEYS[1]}"]', ",".join(KEYS), tuple(map(SecretStr, KEYS)))),
     "memory_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),
@@ -140,11 +140,11 @@ def test_an_argument_beats_both(name: str, file: Path, monkeypatch: pytest.Monke
 def test_a_chat_anywhere_beats_a_responses(
     chat: str, responses: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {responses: "responses"} | {chat: "chat"}
-    file.write_text(f'force = "{said["file"]}"\n' if "file" in said else "# nothing\n")
-    if "environment" in said:
-        monkeypatch.setenv("ADAPTER_FORCE", said["environment"])
-    given = {"force": said["argument"]} if "argument" in said else {}
+    forces = {responses: "responses"} | {chat: "chat"}
+    file.write_text(f'force = "{forces["file"]}"\n' if "file" in forces else "# nothing\n")
+    if "environment" in forces:
+        monkeypatch.setenv("ADAPTER_FORCE", forces["environment"])
+    given = {"force": forces["argument"]} if "argument" in forces else {}
     assert Settings(config_file=file, **given).force == "chat"
 
 
@@ -188,7 +188,7 @@ def test_a_named_file_beats_the_variable_and_is_found_from_anywhere(
     assert reader.current().settings.service == "three"
 
 
-# What is wrong
+# Errors
 
 
 WRONG: dict[str, tuple[str, str]] = {
@@ -274,7 +274,8 @@ def test_an_overridden_mistake_is_an_error_too(file: Path) -> None:
 def test_lines_of_a_pyproject(tmp_path: Path) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_text(
-        'backend = 1\n[tool.other]\nbackend = "x"\n[tool.adapter]\n\nbackend = "x"\n[[tool.adapter.rules]]\nno = 1'
+        'backend = 1\n[tool.other]\nbackend = "x"\n[tool.adapter]\n\nbackend = "x"\n'
+        "[[tool.adapter.rules]]\nno = 1"
     )
     with pytest.raises(
         adapter.ConfigurationError, match=r"^backend: .*line 6\); rules\.0\.no: .*line 8\)$"
@@ -333,12 +334,12 @@ def test_wrong_variables(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_hash_covers_every_setting() -> None:
-    # Those that it isn't about: the older name of another setting, and what is secret.
-    told = {name: pair for name, pair in WRITTEN.items() if name not in ("on_bug", "memory_key")}
-    made = [Settings(**{name: value}).hash for name, pair in told.items() for _, _, value in pair]
+    # Without the earlier name of another setting, and the secret.
+    hashed = {name: pair for name, pair in WRITTEN.items() if name not in ("on_bug", "memory_key")}
+    made = [Settings(**{name: value}).hash for name, pair in hashed.items() for _, _, value in pair]
     default = Settings().hash
     assert len(set(made)) == len(made) - sum(value == default for value in made) + 1
-    # A rule that writes a default down says something; one that doesn't, doesn't.
+    # A default in a rule overrides the outer setting, and so changes the hash.
     assert (
         Settings(rules=[{"backend": "chat"}]).hash
         != Settings(rules=[{"on_bug": "chat"}]).hash
