@@ -143,7 +143,7 @@ def test_a_turn_without_reasoning_is_no_gap() -> None:
 def test_a_phase_alone_is_cut_off_with_the_rest() -> None:
     with closing(Service("memory://", memory_scope="phase")) as service:
         tenant = Tenant(0, "a", "random", ENDS[0], None)
-        reply = lambda: [said("Looking."), *Tenant.reply(tenant)[1:]]  # noqa: E731
+        reply = lambda: [message_item("Looking."), *Tenant.reply(tenant)[1:]]  # noqa: E731
         tenant.reply = reply  # type: ignore[method-assign]
         service.take(tenant)
         tenant.history[-2]["content"] = "Looking."

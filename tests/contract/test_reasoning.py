@@ -65,47 +65,51 @@ R, C = reasoning, call
 LOOPS: dict[str, tuple[list[Item], list[Item]]] = {
     "one call": ([R(1), C(1)], [*reasoning_items([R(1)]), C(1)]),
     "with a summary": ([R(1, summary=[{"type": "summary_text", "text": "Hm — ½"}]), C(1)],
-                       [*thoughts([R(1, summary=[{"type": "summary_text", "text": "Hm — ½"}])]),
+                       [*reasoning_items([R(1,
+                           summary=[{"type": "summary_text", "text": "Hm — ½"}])]),
                            C(1)]),
     "with everything that the API gives": ([R(1, status="completed", content=[]), C(1)],
-        [*thoughts([R(1, status="completed", content=[])]), C(1)]),
-    "several in a row": ([R(1), R(2), C(1)], [*thoughts([R(1), R(2)]), C(1)]),
-    "two calls": ([R(1), C(1), C(2)], [*thoughts([R(1)]), C(1), C(2)]),
+        [*reasoning_items([R(1, status="completed", content=[])]), C(1)]),
+    "several in a row": ([R(1), R(2), C(1)], [*reasoning_items([R(1), R(2)]), C(1)]),
+    "two calls": ([R(1), C(1), C(2)], [*reasoning_items([R(1)]), C(1), C(2)]),
     "between two calls": ([R(1), C(1), R(2), C(2)],
-        [*thoughts([R(1)]), C(1), *thoughts([R(2)]), C(2)]),
-    "commentary": ([R(1), said("Looking."), C(1)], [*thoughts([R(1)]), said("Looking."), C(1)]),
-    "commentary in the middle": ([R(1), said("Looking."), R(2), C(1)],
-        [*thoughts([R(1)]), said("Looking."), *thoughts([R(2)]), C(1)]),
-    "commentary first": ([said("Looking."), R(1), C(1)],
-        [said("Looking."), *thoughts([R(1)]), C(1)]),
-    "a phase alone": ([said("Looking."), C(1)], [said("Looking."), C(1)]),
-    "a final text": ([R(1), said("Done.", "final_answer"), C(1)],
-        [*thoughts([R(1)]), said("Done.", "final_answer"), C(1)]),
-    "a final text alone": ([said("Done.", "final_answer"), C(1)],
-        [said("Done.", "final_answer"), C(1)]),
-    "a final text behind the call": ([R(1), C(1), said("Done.", "final_answer")],
-        [said("Done.", "final_answer"), *thoughts([R(1)]), C(1)]),
+        [*reasoning_items([R(1)]), C(1), *reasoning_items([R(2)]), C(2)]),
+    "commentary": ([R(1), message_item("Looking."), C(1)],
+        [*reasoning_items([R(1)]), message_item("Looking."), C(1)]),
+    "commentary in the middle": ([R(1), message_item("Looking."), R(2), C(1)],
+        [*reasoning_items([R(1)]), message_item("Looking."), *reasoning_items([R(2)]), C(1)]),
+    "commentary first": ([message_item("Looking."), R(1), C(1)],
+        [message_item("Looking."), *reasoning_items([R(1)]), C(1)]),
+    "a phase alone": ([message_item("Looking."), C(1)], [message_item("Looking."), C(1)]),
+    "a final text": ([R(1), message_item("Done.", "final_answer"), C(1)],
+        [*reasoning_items([R(1)]), message_item("Done.", "final_answer"), C(1)]),
+    "a final text alone": ([message_item("Done.", "final_answer"), C(1)],
+        [message_item("Done.", "final_answer"), C(1)]),
+    "a final text behind the call": ([R(1), C(1), message_item("Done.", "final_answer")],
+        [message_item("Done.", "final_answer"), *reasoning_items([R(1)]), C(1)]),
     "a final text between calls": (
-        [R(1), C(1), said("Done.", "final_answer"), R(2), C(2)],
-            [said("Done.", "final_answer"), *thoughts([R(1)]), C(1), *thoughts([R(2)]), C(2)],
+        [R(1), C(1), message_item("Done.", "final_answer"), R(2), C(2)],
+            [message_item("Done.", "final_answer"), *reasoning_items([R(1)]), C(1),
+                *reasoning_items([R(2)]), C(2)],
     ),
     "commentary, then a final text": (
         [R(1), message_item("Looking."), R(2), message_item("Done.", "final_answer"), C(1)],
         [*reasoning_items([R(1), R(2)]), message_item("Done.", "final_answer"), C(1)],
     ),
-    "commentary twice": ([said("Looking."), R(1), said("Still looking."), C(1)],
-        [said("Looking.\n\nStill looking."), *thoughts([R(1)]), C(1)]),
-    "commentary repeated": ([said("Looking."), said("Looking."), C(1)], [said("Looking."), C(1)]),
-    "a phase that isn't known": ([said("Looking.", "analysis"), C(1)],
-        [said("Looking.", None), C(1)]),
-    "no phase": ([R(1), said("Looking.", None), C(1)],
-        [*thoughts([R(1)]), said("Looking.", None), C(1)]),
-    "behind the calls": ([R(1), C(1), R(2)], [*thoughts([R(1)]), C(1)]),
+    "commentary twice": ([message_item("Looking."), R(1), message_item("Still looking."), C(1)],
+        [message_item("Looking.\n\nStill looking."), *reasoning_items([R(1)]), C(1)]),
+    "commentary repeated": ([message_item("Looking."), message_item("Looking."), C(1)],
+        [message_item("Looking."), C(1)]),
+    "a phase that isn't known": ([message_item("Looking.", "analysis"), C(1)],
+        [message_item("Looking.", None), C(1)]),
+    "no phase": ([R(1), message_item("Looking.", None), C(1)],
+        [*reasoning_items([R(1)]), message_item("Looking.", None), C(1)]),
+    "behind the calls": ([R(1), C(1), R(2)], [*reasoning_items([R(1)]), C(1)]),
     "beside other items": ([R(1), {"type": "web_search_call", "id": "ws_1", "status": "completed"},
-        C(1)], [*thoughts([R(1)]), C(1)]),
+        C(1)], [*reasoning_items([R(1)]), C(1)]),
     "not encrypted": ([{"type": "reasoning", "id": "rs_1", "summary": []}, C(1)], [C(1)]),
     "one of two encrypted": ([{"type": "reasoning", "id": "rs_1", "summary": []}, R(2), C(1)],
-        [*thoughts([R(2)]), C(1)]),
+        [*reasoning_items([R(2)]), C(1)]),
     "none": ([C(1)], [C(1)]),
 }  # fmt: skip
 
@@ -361,7 +365,7 @@ KEPT: dict[str, Callable[[list[Item]], list[Item]]] = {
 @each_way_in
 @pytest.mark.parametrize("edit", KEPT)
 def test_edits_that_keep_the_turn(edit: str, way_in: WayIn) -> None:
-    api = Api([R(1), C(1), C(2)], [said("Done.", None)])
+    api = Api([R(1), C(1), C(2)], [message_item("Done.", None)])
     talk = Talk(way_in, api)
     talk.history = [
         {"role": "user", "content": "Hello."},
@@ -434,7 +438,7 @@ def _made_up(message: str) -> list[Item]:
 
 @each_way_in
 def test_a_made_up_history_recalls_no_reasoning(way_in: WayIn) -> None:
-    api = Api([R(1), C(1)], [said("No.", None)], [said("Yes.", None)])
+    api = Api([R(1), C(1)], [message_item("No.", None)], [message_item("Yes.", None)])
     Talk(way_in, api).turn()
     body = {"model": "gpt-5", "tools": [TOOL]}
     way_in.create({**body, "messages": _made_up("What did the other one think?")}, api).reraise()
@@ -538,7 +542,7 @@ def test_nothing_crosses_conversations_or_models(way_in: WayIn) -> None:
 def test_which_models_are_asked_for_reasoning(
     model: str, carry: str, *, asked: bool, way_in: WayIn
 ) -> None:
-    api = Api([R(1), C(1)], [said("Done.", None)], model=model)
+    api = Api([R(1), C(1)], [message_item("Done.", None)], model=model)
     talk = Talk(way_in, api, model=model, carry_reasoning=carry)
     talk.turns(2)
     assert [sent.get("include") for sent in api.sent] == [ENCRYPTED if asked else None] * 2
@@ -682,7 +686,7 @@ def test_a_server_that_insists_on_ids(way_in: WayIn) -> None:
 
     api, answer = _refusing("missing_required_parameter", "Missing required parameter.",
         "input[1].id", lacks,
-                            [R(1), C(1)], [R(2), C(2)], [said("Done.", None)])  # fmt: skip
+                            [R(1), C(1)], [R(2), C(2)], [message_item("Done.", None)])  # fmt: skip
     talk = Talk(way_in, answer)
     talk.turns(3)
     found = [
@@ -868,10 +872,10 @@ def test_what_the_api_really_gave(
                 for item in sent[turn]["input"][1:]
                 if item.get("type") in ("reasoning", "message", "function_call")
             ]
-            assert spoken(got) == spoken(expected), three[0][0].id
+            assert item_kinds(got) == item_kinds(expected), three[0][0].id
             expected_reasoning = [item for item in expected if item["type"] == "reasoning"]
-            reasoning_items = [item for item in got if item["type"] == "reasoning"]
-            assert reasoning_items == without_ids(expected_reasoning), three[0][0].id
+            got_reasoning = [item for item in got if item["type"] == "reasoning"]
+            assert got_reasoning == without_ids(expected_reasoning), three[0][0].id
     with capsys.disabled():
         form = "streams" if stream else "whole replies"
         print(
@@ -899,7 +903,7 @@ print(json.dumps(history + answered(as_history(result.choices[0].message))))
 
 def _loop_over_processes(memory: str, loopback: Loopback) -> list[Item]:
     """Run each turn of a loop in its own process; return the inputs that were sent."""
-    outputs = [[R(1), said("Looking."), C(1)], [R(2), C(2)], [said("Done.", None)]]
+    outputs = [[R(1), message_item("Looking."), C(1)], [R(2), C(2)], [message_item("Done.", None)]]
     sent: list[Item] = []
 
     def answer(request: Any) -> Answer:
@@ -1062,7 +1066,7 @@ def test_two_refusals_in_a_row(way_in: WayIn) -> None:
 def test_an_error_that_quotes_the_caller_is_no_refusal(way_in: WayIn) -> None:
     api, answer = _refusing("invalid_value", "Invalid: 'reasoning.encrypted_content'.",
         "tools[0].name", lambda body: "tools" in body,
-                            [said("Hi.", None)])  # fmt: skip
+                            [message_item("Hi.", None)])  # fmt: skip
     tool = {"type": "function", "function": {"name": "reasoning.encrypted_content"}}
     body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi."}]}
     assert way_in.create({**body, "tools": [tool]}, answer).error is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import secrets
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,9 @@ def make_certificate(folder: Path) -> Certificate:
     from cryptography.x509.oid import NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    # Unique: of two certificates with one subject OpenSSL may find the wrong one.
+    subject = f"loopback {secrets.token_hex(8)}"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
