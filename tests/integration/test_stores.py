@@ -152,7 +152,7 @@ class TestEveryStore:
 def test_values_grow_old(
     mode: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    urls = {"memory": lambda: "memory://?age=1", "sqlite": lambda: sqlite_url(tmp_path, age=1),
+    urls = {"memory": lambda: "memory://?age=60", "sqlite": lambda: sqlite_url(tmp_path, age=60),
             "redis": lambda: _emptied(request).url + "?age=0.5"}  # fmt: skip
     asked = Asked(stores.open_store(urls[mode](), 5), asynchronous=False)
     asked.put("s:c:1", b"1")
@@ -163,7 +163,7 @@ def test_values_grow_old(
             time.sleep(0.02)
     else:
         clock = time.monotonic if mode == "memory" else time.time
-        monkeypatch.setattr(time, clock.__name__, lambda: clock() + 2)
+        monkeypatch.setattr(time, clock.__name__, lambda: clock() + 62)
     assert asked.get("s:c:1") == {}
 
 
