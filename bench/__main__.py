@@ -1,7 +1,7 @@
-"""Measure everything, print the table, and keep it in bench/RESULTS.md and bench/results.svg.
+"""Measure everything, print the table, and write bench/RESULTS.md and bench/results.svg.
 
-    python -m bench            all of it, a few minutes
-    python -m bench --short    a short form, which writes nothing: that it keeps working, not what it finds
+    python -m bench            everything, a few minutes
+    python -m bench --short    a short run that writes nothing, to see that the benchmark works
 
 No figure fails a run.
 """
@@ -54,10 +54,11 @@ def measured(*, short: bool) -> list[Row]:
 
 
 def line(row: Row) -> str:
-    """Write one row for the terminal."""
+    """Format one row for the terminal."""
     goal = f"reach {row.reach}" + (f", aim {row.aim}" if row.aim else "") if row.reach else ""
     met = "" if row.met is None else ("met" if row.met else "NOT met")
-    return f"{row.what:<52} {row.who:<28} {_figure(row):>12} {_ratio(row):>7}  {goal:<32} {met}".rstrip()
+    figures = f"{_figure(row):>12} {_ratio(row):>7}"
+    return f"{row.what:<52} {row.who:<28} {figures}  {goal:<32} {met}".rstrip()
 
 
 def _figure(row: Row) -> str:
@@ -69,13 +70,14 @@ def _ratio(row: Row) -> str:
 
 
 def markdown(found: list[Row]) -> str:
-    """Write all rows as a page."""
+    """Format all rows as a Markdown page."""
     head = [
         "# What it costs",
         "",
-        f"Made by `make bench` on Python {platform.python_version()} and openai {openai.VERSION}, {os.cpu_count()} cores. Medians of",
-        "interleaved rounds against a server in its own process; the ratio is the median of the rounds' own ratios to the SDK's native",
-        "chat call. CPU time is that of the client's process.",
+        f"Made by `make bench` on Python {platform.python_version()} and openai {openai.VERSION},",
+        f"{os.cpu_count()} cores. Medians of interleaved rounds against a server in its own",
+        "process; the ratio is the median of the rounds' own ratios to the SDK's native chat call.",
+        "CPU time is that of the client's process.",
         "",
         "![ratios](results.svg)",
         "",
@@ -91,7 +93,7 @@ def markdown(found: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure and print; write the page and the plot, but for the short form."""
+    """Measure and print; write the page and the plot unless the run is short."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     short = "--short" in sys.argv[1:]

@@ -1,4 +1,7 @@
-"""Run by the Python of another library's environment: its call and the SDK's native one in turns. Imports nothing of this project."""
+"""Measure another library in its own environment, in turns with the native SDK.
+
+This file imports nothing of the project.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 ROUNDS, DELTAS = 15, 200
 
 
-def _langchain(base_url: str, asked: str) -> tuple[Any, Any]:
+def _langchain(base_url: str, bench_header: str) -> tuple[Any, Any]:
     from langchain_openai import ChatOpenAI  # type: ignore[import-not-found,unused-ignore]
 
     model = ChatOpenAI(
@@ -19,27 +22,29 @@ def _langchain(base_url: str, asked: str) -> tuple[Any, Any]:
         api_key="key",
         base_url=base_url,
         use_responses_api=True,
-        default_headers={"x-bench": asked},
+        default_headers={"x-bench": bench_header},
     )
     return lambda: [None for _ in model.stream("Hello")], lambda: model.invoke("Hello")
 
 
-def _litellm(base_url: str, asked: str) -> tuple[Any, Any]:
+def _litellm(base_url: str, bench_header: str) -> tuple[Any, Any]:
     import litellm  # type: ignore[import-not-found,unused-ignore]
 
     def call(**more: Any) -> Any:
         return litellm.completion(
             model="openai/responses/gpt-4.1", messages=[{"role": "user", "content": "Hello"}],
-            api_key="key", api_base=base_url, extra_headers={"x-bench": asked}, **more,
+            api_key="key", api_base=base_url, extra_headers={"x-bench": bench_header}, **more,
         )  # fmt: skip
 
     return lambda: [None for _ in call(stream=True)], call
 
 
-def _native(base_url: str, asked: str) -> tuple[Any, Any]:
+def _native(base_url: str, bench_header: str) -> tuple[Any, Any]:
     import openai
 
-    client = openai.OpenAI(api_key="key", base_url=base_url, default_headers={"x-bench": asked})
+    client = openai.OpenAI(
+        api_key="key", base_url=base_url, default_headers={"x-bench": bench_header}
+    )
 
     def call(**more: Any) -> Any:
         messages: Any = [{"role": "user", "content": "Hello"}]
@@ -49,10 +54,10 @@ def _native(base_url: str, asked: str) -> tuple[Any, Any]:
 
 
 def _measure(name: str, base_url: str) -> None:
-    asked = f"n{DELTAS}-g0"
-    theirs, native = (
-        {"langchain": _langchain, "litellm": _litellm}[name](base_url, asked),
-        _native(base_url, asked),
+    bench_header = f"n{DELTAS}-g0"
+    library, native = (
+        {"langchain": _langchain, "litellm": _litellm}[name](base_url, bench_header),
+        _native(base_url, bench_header),
     )
     found = {}
     for k, what in enumerate(
@@ -61,7 +66,7 @@ def _measure(name: str, base_url: str) -> None:
         taken: list[tuple[float, float]] = []
         for _ in range(ROUNDS + 2):
             times = []
-            for work in (theirs[k], native[k]):
+            for work in (library[k], native[k]):
                 began = time.process_time()
                 work()
                 times.append(time.process_time() - began)

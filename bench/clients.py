@@ -1,4 +1,4 @@
-"""Who is measured: the SDK alone on either API, and the adapter's ways in, each making the same call to the same server."""
+"""The clients that are measured: the SDK alone on either API, and the adapter's two ways in."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import adapter
 
 MODEL = "gpt-4.1"
 PLAIN: dict[str, Any] = {"api_key": "key", "max_retries": 0}
-NATIVE, RESPONSES, CLIENT, WIRE, OFF = (
+NATIVE, RESPONSES, CLIENT, TRANSPORT, OFF = (
     "native chat",
     "native responses",
-    "client way_in",
-    "wire way_in",
+    "SDK client",
+    "HTTP transport",
     "off",
 )
 Work = Callable[[], object]
 
 
 def history(count: int) -> list[dict[str, Any]]:
-    """Make a conversation of so many messages: questions, answers, and a tool call with its result among every ten."""
+    """Make a conversation of `count` messages, with a tool call and its result among every ten."""
     messages: list[dict[str, Any]] = []
     for k in range(count):
-        text = (
-            f"Message {k}: something of an ordinary length, about the weather in Oslo, trains to Bergen, and lunch. "
-            * 2
+        text = 2 * (
+            f"Message {k}: something of an ordinary length, about the weather in Oslo, "
+            "trains to Bergen, and lunch. "
         )
         match k % 10 if k < count - 2 else k % 2 * 2:
             case 5:
@@ -45,34 +45,35 @@ def history(count: int) -> list[dict[str, Any]]:
 
 
 def question() -> list[dict[str, Any]]:
-    """Make the shortest conversation."""
+    """Make a conversation of one message."""
     return [
         {
             "role": "user",
-            "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus.",
+            "content": "Find me the cheapest way from Oslo to Bergen next Friday, "
+            "by train or by bus.",
         }
     ]
 
 
-def client(name: str, base_url: str, asked: str, *, asynchronous: bool = False) -> Any:
-    """Make one of the clients; `asked` tells the server what to send."""
-    plain = {**PLAIN, "base_url": base_url, "default_headers": {"x-bench": asked}}
+def client(name: str, base_url: str, bench_header: str, *, asynchronous: bool = False) -> Any:
+    """Make a client; `bench_header` selects the server's reply (see `server`)."""
+    plain = {**PLAIN, "base_url": base_url, "default_headers": {"x-bench": bench_header}}
     settings = adapter.Settings(backend="chat" if name == OFF else "responses")
     if name in (CLIENT, OFF):
         return (adapter.AsyncOpenAI if asynchronous else adapter.OpenAI)(**plain, settings=settings)
-    if name == WIRE and asynchronous:
+    if name == TRANSPORT and asynchronous:
         outer: Any = openai.DefaultAsyncHttpxClient(
             transport=adapter.AsyncTransport(settings=settings)
         )
         return openai.AsyncOpenAI(**plain, http_client=outer)
-    if name == WIRE:
+    if name == TRANSPORT:
         outer = openai.DefaultHttpxClient(transport=adapter.Transport(settings=settings))
         return openai.OpenAI(**plain, http_client=outer)
     return (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(**plain)
 
 
 def whole(name: str, made: Any, messages: list[dict[str, Any]]) -> Work:
-    """Say how a client asks for a whole answer."""
+    """Return a function that requests a whole answer."""
     if name == RESPONSES:
         items = [_item(message) for message in messages]
         return lambda: made.responses.create(model=MODEL, input=items, store=False)
@@ -80,7 +81,7 @@ def whole(name: str, made: Any, messages: list[dict[str, Any]]) -> Work:
 
 
 def opened(name: str, made: Any, messages: Any = None) -> Any:
-    """Open a stream (or, of an async client, return what opens it), with these messages or one question."""
+    """Open a stream, by default of a question; an async client returns a coroutine that does."""
     messages = messages or question()
     if name == RESPONSES:
         return made.responses.create(model=MODEL, input=messages, store=False, stream=True)
@@ -90,7 +91,7 @@ def opened(name: str, made: Any, messages: Any = None) -> Any:
 
 
 def texts(name: str, stream: Any) -> Iterator[str]:
-    """Read a stream's words as an application would."""
+    """Yield the text deltas of a stream, as an application would."""
     for event in stream:
         if name == RESPONSES:
             if event.type == "response.output_text.delta":
@@ -99,8 +100,8 @@ def texts(name: str, stream: Any) -> Iterator[str]:
             yield event.choices[0].delta.content
 
 
-async def said(name: str, stream: Any) -> str:
-    """Read an async stream's words."""
+async def read_async(name: str, stream: Any) -> str:
+    """Return the text of an async stream."""
     out = ""
     async for event in await stream:
         if name == RESPONSES:

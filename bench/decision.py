@@ -1,8 +1,9 @@
-"""What a decision costs: the router alone, with the settings of each row. Prints microseconds of CPU time; asserts nothing.
+"""Measure a routing decision: the router alone, by kind of settings. Prints CPU microseconds.
 
     python -m bench.decision
 
-Rows are interleaved, and the median of many short runs is taken, so that a busy machine spoils them alike.
+Rows are interleaved, and the median of many short runs is taken, so that other load on the machine
+affects all rows alike.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ BODY: dict[str, Any] = {
         {"role": "system", "content": "You are a helpful assistant. It is 12:34."},
         {
             "role": "user",
-            "content": "Find me the cheapest way from Oslo to Bergen next Friday, by train or by bus.",
+            "content": "Find me the cheapest way from Oslo to Bergen next Friday, "
+            "by train or by bus.",
         },
     ],
     "tools": [

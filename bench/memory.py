@@ -1,11 +1,12 @@
-"""What the memory costs a call, store by store, beside one round trip to the same Redis server. Prints microseconds; asserts nothing.
+"""Measure remembering and recalling by store, in microseconds, beside a round trip to Redis.
 
-    python -m bench.memory [how many turns to remember for the memory's own bound]
+    python -m bench.memory [how many turns to remember, to see the limit of the memory]
 
-A call in the middle of a tool loop recalls the turns of its history and remembers its own. Measured are the keeper's two effects, as a
-way in performs them, names and packing included; each row runs by itself, and the median counts. Times are of the clock on the wall, but for
-`memory://`, which waits for nothing: there they are of the processor. What Redis costs above a round trip is measured in turns with one. It
-needs `redis-server` on the PATH.
+In a tool loop a call recalls the turns of its history and remembers its own. Both effects are
+measured as a call performs them, with keys and serialization; each row runs by itself, and the
+median counts. Times are wall time, except for `memory://`, which never waits: there they are CPU
+time. The cost of Redis above a round trip is measured in turns with one, and needs `redis-server`
+on the PATH.
 """
 
 from __future__ import annotations
@@ -33,12 +34,11 @@ from adapter._memory.keys import make_memory_scope
 from adapter._memory.service import MemoryService
 from adapter.translation.reasoning.turns import MemoryEntry, RememberedTurn
 
-_QUESTION = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
+_GET = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 ROUNDS, CALLS = 30, 200
-WHOSE = make_memory_scope("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
-ENCRYPTED = base64.b64encode(
-    os.urandom(1338)
-).decode()  # 1,784 characters: the median of 200 recorded items
+SCOPE = make_memory_scope("https://api.openai.com:443/v1", "", "proj_1", "Bearer key", None)
+# 1,784 characters: the median of 200 recorded items.
+ENCRYPTED = base64.b64encode(os.urandom(1338)).decode()
 
 
 def _turn() -> RememberedTurn:
@@ -61,7 +61,7 @@ def _redis() -> Iterator[str | None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen([found, *options], stdout=subprocess.DEVNULL) as server:  # noqa: S603  # the one on the PATH
+    with subprocess.Popen([found, *options], stdout=subprocess.DEVNULL) as server:  # noqa: S603  # from the PATH
         try:
             for _ in range(500):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -75,7 +75,7 @@ def _redis() -> Iterator[str | None]:
 def _sync(keeper: MemoryService) -> Callable[[list[Any]], None]:
     def perform(effects: list[Any]) -> None:
         for effect in effects:
-            keeper.perform(effect, WHOSE)
+            keeper.perform(effect, SCOPE)
 
     return perform
 
@@ -83,48 +83,48 @@ def _sync(keeper: MemoryService) -> Callable[[list[Any]], None]:
 def _async(keeper: MemoryService, runner: asyncio.Runner) -> Callable[[list[Any]], None]:
     async def perform(effects: list[Any]) -> None:
         for effect in effects:
-            await keeper.aperform(effect, WHOSE)
+            await keeper.aperform(effect, SCOPE)
 
     return lambda effects: runner.run(perform(effects))
 
 
 def _round_trips(url: str) -> Callable[[list[Any]], None]:
-    """Ask the same server for values of the same size, with as little around it as there can be."""
-    asked, whole = _asked(url)
+    """Get values of the same size from the same server over a bare socket."""
+    connection, reply_length = _connect(url)
 
     def ask(effects: list[Any]) -> None:
         for _ in effects:
-            asked.sendall(_QUESTION)
+            connection.sendall(_GET)
             got = 0
-            while got < whole:
-                got += len(asked.recv(65536))
+            while got < reply_length:
+                got += len(connection.recv(65536))
 
     return ask
 
 
-def _asked(url: str) -> tuple[socket.socket, int]:
-    """Connect, and put a value there; return the socket, and how long its answer is."""
+def _connect(url: str) -> tuple[socket.socket, int]:
+    """Connect and set a value; return the socket and the length of a reply with the value."""
     host, _, port = url.removeprefix("redis://").partition("/")[0].partition(":")
-    asked = socket.create_connection((host, int(port)))
-    asked.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = socket.create_connection((host, int(port)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     value = ENCRYPTED.encode()
-    asked.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$%d\r\n%b\r\n" % (len(value), value))
-    assert asked.recv(100) == b"+OK\r\n"
-    return asked, len(b"$%d\r\n" % len(value)) + len(value) + 2
+    connection.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$%d\r\n%b\r\n" % (len(value), value))
+    assert connection.recv(100) == b"+OK\r\n"
+    return connection, len(b"$%d\r\n" % len(value)) + len(value) + 2
 
 
 def _async_round_trips(url: str, runner: asyncio.Runner) -> Callable[[list[Any]], None]:
-    """The same by an event loop, which waits for the server as its other tasks do."""
-    asked, whole = _asked(url)
-    asked.setblocking(False)
+    """The same in an event loop."""
+    connection, reply_length = _connect(url)
+    connection.setblocking(False)
 
     async def ask(effects: list[Any]) -> None:
         loop = asyncio.get_running_loop()
         for _ in effects:
-            await loop.sock_sendall(asked, _QUESTION)
+            await loop.sock_sendall(connection, _GET)
             got = 0
-            while got < whole:
-                got += len(await loop.sock_recv(asked, 65536))
+            while got < reply_length:
+                got += len(await loop.sock_recv(connection, 65536))
 
     return lambda effects: runner.run(ask(effects))
 
@@ -137,20 +137,20 @@ def _microseconds(
     return (clock() - began) / len(effects) * 1e6
 
 
-def _beside(
-    work: Callable[[list[Any]], None], trip: Callable[[list[Any]], None], effects: list[Any]
+def _above_round_trip(
+    work: Callable[[list[Any]], None], round_trip: Callable[[list[Any]], None], effects: list[Any]
 ) -> list[float]:
-    """Take turns with a bare round trip, call by call: how long a server takes to wake up depends on how long it had slept."""
+    """Measure in turns with a bare round trip; a server that was idle longer replies later."""
     clock = time.perf_counter
     above = []
     for effect in effects:
         one = [effect]
-        above.append(_microseconds(work, one, clock) - _microseconds(trip, one, clock))
+        above.append(_microseconds(work, one, clock) - _microseconds(round_trip, one, clock))
     return above
 
 
 def costs() -> None:
-    """Print what remembering and recalling costs."""
+    """Print the cost of remembering and recalling."""
     with tempfile.TemporaryDirectory() as folder, _redis() as url, asyncio.Runner() as runner:
         addresses = {
             "memory://": "memory://",
@@ -164,7 +164,7 @@ def costs() -> None:
         if url is not None:
             rows["one round trip to that Redis"] = _round_trips(url)
             rows["one round trip, async"] = _async_round_trips(url, runner)
-        gc.disable()  # as timeit does: what it finds to do is the benchmark's own
+        gc.disable()  # as timeit does: the garbage is the benchmark's own
         effects = [list(some) for some in zip(*[_effects(k) for k in range(CALLS)], strict=True)]
         print(f"{'µs, median of ' + str(ROUNDS):<36} {'remember':>9} {'recall':>9}")
         for name, work in rows.items():
@@ -172,13 +172,13 @@ def costs() -> None:
             taken = [[_microseconds(work, some, clock) for _ in range(ROUNDS)] for some in effects]
             _show(name, taken)
         if url is not None:
-            for name, trip in (
+            for name, round_trip in (
                 ("redis://", "one round trip to that Redis"),
                 ("redis://, async", "one round trip, async"),
             ):
                 _show(
                     f"{name}, above a round trip",
-                    [_beside(rows[name], rows[trip], some) for some in effects],
+                    [_above_round_trip(rows[name], rows[round_trip], some) for some in effects],
                 )
         gc.enable()
 
@@ -188,7 +188,7 @@ def _show(name: str, taken: list[list[float]]) -> None:
 
 
 def bounds(count: int) -> None:
-    """Print how much of this process' memory so many remembered turns take."""
+    """Print how much memory of the process `count` remembered turns take."""
     store = InMemoryStore(count=10_000, size=64 * 1024 * 1024, age=86_400)
     tracemalloc.start()
     for k in range(count):
@@ -201,9 +201,10 @@ def bounds(count: int) -> None:
         turn = RememberedTurn((f"{k:032x}",), ((item,),), None, ("fc_1",))
         store.put(f"scope:-:{k:032x}", turn, turn.size)
         if (k + 1) in (10_000, 100_000, count):
-            held, peak = tracemalloc.get_traced_memory()
+            current, peak = tracemalloc.get_traced_memory()
             print(
-                f"{k + 1:>9,} turns remembered: {held / 2**20:6.1f} MiB held, {peak / 2**20:6.1f} at most, {len(store._entries):,} turns"
+                f"{k + 1:>9,} turns remembered: {current / 2**20:6.1f} MiB, "
+                f"{peak / 2**20:6.1f} at most, {len(store._entries):,} turns"
             )
     tracemalloc.stop()
 

@@ -1,9 +1,10 @@
-"""The same stream and call through libraries that bridge the two APIs as well, each in its own environment where there is one.
+"""Measure other libraries that bridge the two APIs, each in its own environment.
 
-    make frameworks ONLY=langchain           makes LangChain's
-    python3 -m tests.environments litellm    makes LiteLLM's
+    make frameworks ONLY=langchain           creates LangChain's environment
+    python3 -m tests.environments litellm    creates LiteLLM's environment
 
-Each runs in a process of its own, native SDK and library in turns, against the same server; what isn't installed is left out.
+Each runs in its own process, in turns with the native SDK, against the same server. Libraries
+without an environment are left out.
 """
 
 from __future__ import annotations
@@ -21,20 +22,17 @@ LANES = BRIDGES.parents[1] / ".lanes"
 FOUND = {"langchain": LANES / "frameworks" / "langchain", "litellm": LANES / "bench-litellm"}
 NAMES = {"langchain": "LangChain, use_responses_api", "litellm": "LiteLLM's bridge"}
 DELTAS = 200
-OFFLINE = {
-    **os.environ,
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-}  # else it looks for prices on the net
+OFFLINE = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # no download of prices
 
 
 def others(server: Server) -> list[Row]:
-    """Measure the libraries that are there."""
+    """Measure the installed libraries."""
     rows = []
     for name, folder in FOUND.items():
         python = folder / "bin" / "python"
         if not python.exists():
             continue
-        done = subprocess.run(  # noqa: S603  # as above
+        done = subprocess.run(  # noqa: S603  # a fixed command
             [python, BRIDGES, name, server.base_url], capture_output=True, check=False, env=OFFLINE
         )
         if done.returncode:

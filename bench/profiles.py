@@ -1,8 +1,8 @@
-"""Where the time goes: the functions that take most of it themselves, for the stream, the short call and the long history.
+"""Profile a stream, a short call and a call with a long history, by functions' own time.
 
-    python -m bench.profiles            both ways in, and for comparison the SDK's native chat call
+    python -m bench.profiles    both ways in, and the SDK's native chat call for comparison
 
-Under the profiler each function call costs more than it does otherwise: shares are what to read here, not times.
+Function calls cost more under the profiler, so read the shares, not the times.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ import cProfile
 import pstats
 import re
 
-from .clients import CLIENT, NATIVE, WIRE, Work, client, history, opened, question, texts, whole
+from .clients import (
+    CLIENT,
+    NATIVE,
+    TRANSPORT,
+    Work,
+    client,
+    history,
+    opened,
+    question,
+    texts,
+    whole,
+)
 from .server import Server
 
 SHOWN = 12
@@ -19,21 +30,22 @@ _PLACE = re.compile(r".*?(?:site-packages|lib/python3\.\d+)/|.*/(?=(?:adapter|be
 
 
 def profile(work: Work, rounds: int) -> list[str]:
-    """Run some work; list its functions, with their share of all the time and their calls for each round."""
+    """Run some work; return its functions, with their share of the time and calls per round."""
     work()
     profiler = cProfile.Profile()
     profiler.enable()
     for _ in range(rounds):
         work()
     profiler.disable()
-    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]  # not in its types
+    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]  # missing in typeshed
     total = sum(own for _, _, own, _, _ in stats.values())
     found = sorted(stats.items(), key=lambda entry: -entry[1][2])
     lines = [f"{total / rounds * 1e3:.2f} ms for each, under the profiler"]
     for (file, _, name), (_, calls, own, _, _) in found[:SHOWN]:
         place = _PLACE.sub("", file) if file != "~" else "built in"
         lines.append(
-            f"{own / total:6.1%} {calls / rounds:9.1f} calls  {place}: {re.sub(' at 0x[0-9a-f]+', '', name)}"
+            f"{own / total:6.1%} {calls / rounds:9.1f} calls  {place}: "
+            f"{re.sub(' at 0x[0-9a-f]+', '', name)}"
         )
     return lines
 
@@ -41,7 +53,7 @@ def profile(work: Work, rounds: int) -> list[str]:
 def main() -> None:
     """Print all profiles."""
     with Server() as server:
-        for name in (NATIVE, CLIENT, WIRE):
+        for name in (NATIVE, CLIENT, TRANSPORT):
             made = client(name, server.base_url, "n200-g0")
 
             def read(name: str = name, made: object = made) -> None:

@@ -1,9 +1,10 @@
-"""What `read()` costs over iterating the stream that it reads. Prints microseconds of CPU time and ratios; asserts nothing about time.
+"""Measure `read()` of a stream against a plain loop over it, in microseconds of CPU time.
 
     python -m bench.reading
 
-Each row is one of the SDK's own streams over prepared bytes (no network), and one of our client's. A plain loop over it and a loop over `read()` of it are
-interleaved, and the median of the pairs' ratios is taken, so that a busy machine spoils both alike.
+Each row is a stream of the SDK or of the adapter's client over prepared bytes, without a network. A
+plain loop and a loop over `read()` are interleaved, and the median of the pairs' ratios is taken,
+so that other load on the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Lines = list[dict[str, Any]]
 
 
 def chat_text() -> Lines:
-    """Make the chunks of a text, as docs/wire-facts.md#chat-streams has them."""
+    """Make the chunks of a text (docs/wire-facts.md#chat-streams)."""
     top = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -79,15 +80,27 @@ def chat_call() -> Lines:
         return {**first, "choices": [choice]}
 
     finish["choices"][0]["finish_reason"] = "tool_calls"
-    said = [chunk({"index": 0, "function": {"arguments": piece}}) for piece in pieces]
-    return [chunk(head, role="assistant", content=None), *said, finish, usage]
+    chunks = [chunk({"index": 0, "function": {"arguments": piece}}) for piece in pieces]
+    return [chunk(head, role="assistant", content=None), *chunks, finish, usage]
 
 
 def _response(status: str, output: Lines, **more: Any) -> dict[str, Any]:
     return {
-        "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "gpt-4o", "output": output, "error": None,
-        "incomplete_details": None, "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "metadata": {}, "usage": None, **more,
-    }  # fmt: skip
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": status,
+        "model": "gpt-4o",
+        "output": output,
+        "error": None,
+        "incomplete_details": None,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "metadata": {},
+        "usage": None,
+        **more,
+    }
 
 
 def _events(
@@ -148,24 +161,24 @@ def _client(kind: Any, lines: Lines, **more: Any) -> Any:
 
 
 def rows() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Give each row's name, and what opens its stream."""
+    """Yield the name of each row and a function that opens its stream."""
     asked: dict[str, Any] = {"model": "gpt-4o", "stream": True}
-    said = [{"role": "user", "content": "…"}]
+    messages = [{"role": "user", "content": "…"}]
     for name, lines in (("text", chat_text()), ("call", chat_call())):
         chat = _client(openai.OpenAI, lines).chat.completions
-        yield f"SDK, chat, {name}", lambda chat=chat: chat.create(**asked, messages=said)
+        yield f"SDK, chat, {name}", lambda chat=chat: chat.create(**asked, messages=messages)
     for name, lines in (("text", responses_text()), ("call", responses_call())):
         responses = _client(openai.OpenAI, lines).responses
         yield (
             f"SDK, responses, {name}",
             lambda responses=responses: responses.create(**asked, input="…"),
         )
-        ours = _client(
+        chat = _client(
             adapter.OpenAI, lines, settings=adapter.Settings(backend="responses")
         ).chat.completions
         yield (
-            f"our client on responses, {name}",
-            lambda ours=ours: ours.create(**asked, messages=said),
+            f"SDK client on responses, {name}",
+            lambda chat=chat: chat.create(**asked, messages=messages),
         )
 
 

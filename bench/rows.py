@@ -1,4 +1,4 @@
-"""The measurements: each returns its rows, medians of interleaved rounds beside the SDK's native chat call."""
+"""The measurements: each returns its rows, medians of rounds interleaved with the native SDK."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .clients import (
     NATIVE,
     OFF,
     RESPONSES,
-    WIRE,
+    TRANSPORT,
     Work,
     client,
     history,
     opened,
     question,
-    said,
+    read_async,
     texts,
     whole,
 )
@@ -34,7 +34,7 @@ from .server import Server, words
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: a figure with its unit, its ratio to native chat where it has one, and the goals for it."""
+    """A row of the table: a figure with its unit, its ratio to native chat, and its goals."""
 
     what: str
     who: str
@@ -49,7 +49,7 @@ class Row:
 def interleaved(
     works: dict[str, Work], rounds: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, tuple[float, float]]:
-    """Run the works in turns; give for each the median of its seconds, and of its ratios to the first one's."""
+    """Run the works in turns; return the medians of each one's seconds and ratios to the first."""
     for work in works.values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in works}
@@ -86,17 +86,20 @@ def _goal(
 
 
 def streams(server: Server, rounds: int, *, asynchronous: bool, paced: bool = False) -> list[Row]:
-    """CPU of a whole stream, one event per read, by delta; `paced` lets a millisecond pass between them, in which the process sleeps."""
+    """CPU per delta of a stream, one event per read; `paced` waits a millisecond between events."""
     count = 200
-    asked = f"n{count}-g{10 * paced}"
+    bench_header = f"n{count}-g{10 * paced}"
     expected = "".join(words(count))
-    names = (NATIVE, CLIENT, WIRE, OFF, RESPONSES)
-    made = {name: client(name, server.base_url, asked, asynchronous=asynchronous) for name in names}
+    names = (NATIVE, CLIENT, TRANSPORT, OFF, RESPONSES)
+    made = {
+        name: client(name, server.base_url, bench_header, asynchronous=asynchronous)
+        for name in names
+    }
     runner = asyncio.Runner()
 
     def read(name: str) -> Work:
         if asynchronous:
-            return lambda: check(runner.run(said(name, opened(name, made[name]))))
+            return lambda: check(runner.run(read_async(name, opened(name, made[name]))))
         return lambda: check("".join(texts(name, opened(name, made[name]))))
 
     def check(text: str) -> None:
@@ -106,8 +109,9 @@ def streams(server: Server, rounds: int, *, asynchronous: bool, paced: bool = Fa
     for one in made.values() if asynchronous else ():
         runner.run(one.close())
     runner.close()
-    goals = {} if paced else {CLIENT: (0.25, 0.18), WIRE: (1.10, 1.03), OFF: (1.02, 1.00)}
-    what = f"{'async' if asynchronous else 'sync'} stream of {count} deltas{', one per ms' * paced}, CPU per delta"
+    goals = {} if paced else {CLIENT: (0.25, 0.18), TRANSPORT: (1.10, 1.03), OFF: (1.02, 1.00)}
+    kind = "async" if asynchronous else "sync"
+    what = f"{kind} stream of {count} deltas{', one per ms' * paced}, CPU per delta"
     return [
         _goal(Row(what, name, seconds / count * 1e6, "µs", ratio), *goals.get(name, ()))
         for name, (seconds, ratio) in found.items()
@@ -115,11 +119,14 @@ def streams(server: Server, rounds: int, *, asynchronous: bool, paced: bool = Fa
 
 
 def wholes(server: Server, rounds: int, messages: int) -> list[Row]:
-    """CPU of a call for a whole answer, with so many messages of history."""
-    asked = "n100-g0"
-    said_before = question() if messages == 1 else history(messages)
-    names = (NATIVE, CLIENT, WIRE, OFF, RESPONSES)
-    works = {name: whole(name, client(name, server.base_url, asked), said_before) for name in names}
+    """CPU of a call for a whole answer, by messages of history."""
+    bench_header = "n100-g0"
+    conversation = question() if messages == 1 else history(messages)
+    names = (NATIVE, CLIENT, TRANSPORT, OFF, RESPONSES)
+    works = {
+        name: whole(name, client(name, server.base_url, bench_header), conversation)
+        for name in names
+    }
     found = interleaved(works, rounds)
     goals = {1: (1.0, 0.9), 100: (1.05, 0.25), 1000: (1.05, 0.05)}
     what = f"whole answer, {messages} message{'s' * (messages > 1)}, CPU per call"
@@ -132,10 +139,10 @@ def wholes(server: Server, rounds: int, messages: int) -> list[Row]:
             row = _goal(row, 1.02, 1.00)
         rows.append(row)
     if messages == 1:
-        over = (found[WIRE][0] - found[NATIVE][0]) * 1e6
+        over = (found[TRANSPORT][0] - found[NATIVE][0]) * 1e6
         rows.append(
             _goal(
-                Row("whole answer, 1 message, beyond native chat", WIRE, over, "µs"),
+                Row("whole answer, 1 message, beyond native chat", TRANSPORT, over, "µs"),
                 150,
                 80,
                 absolute=True,
@@ -145,8 +152,8 @@ def wholes(server: Server, rounds: int, messages: int) -> list[Row]:
 
 
 def first_tokens(server: Server, rounds: int) -> list[Row]:
-    """Wall time from the call to the first word."""
-    names = (NATIVE, CLIENT, WIRE)
+    """Wall time from the call to the first text delta."""
+    names = (NATIVE, CLIENT, TRANSPORT)
     made = {name: client(name, server.base_url, "n4-g10") for name in names}
 
     def first(name: str) -> float:
@@ -165,7 +172,7 @@ def first_tokens(server: Server, rounds: int) -> list[Row]:
     for number in range(rounds):
         for name in names if number % 2 else reversed(names):
             taken[name].append(first(name))
-    goals = {CLIENT: (1.0, 0.9), WIRE: (1.25, 1.1)}
+    goals = {CLIENT: (1.0, 0.9), TRANSPORT: (1.25, 1.1)}
     rows = []
     for name, values in taken.items():
         ratio = statistics.median([a / b for a, b in zip(values, taken[NATIVE], strict=True)])
@@ -175,9 +182,9 @@ def first_tokens(server: Server, rounds: int) -> list[Row]:
 
 
 def connections(server: Server) -> list[Row]:
-    """How many connections twenty sync streams take, one after the other."""
+    """Connections opened by twenty consecutive sync streams."""
     rows = []
-    for name in (NATIVE, CLIENT, WIRE):
+    for name in (NATIVE, CLIENT, TRANSPORT):
         made = client(name, server.base_url, "n20-g0")
         before = server.connections()
         for _ in range(20):
@@ -189,7 +196,7 @@ def connections(server: Server) -> list[Row]:
 
 
 def imports(rounds: int) -> list[Row]:
-    """What an import costs beyond the SDK's own, each time in a new process."""
+    """CPU of an import beyond the SDK's own, each in a new process."""
     code = """if True:
         import time, json, sys
         t = [time.process_time()]
@@ -200,7 +207,7 @@ def imports(rounds: int) -> list[Row]:
     """
     took = []
     for _ in range(rounds):
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: S603  # as above
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: S603  # a fixed command
         took.append(json.loads(done.stdout))
     sdk, bare, clients = (statistics.median(values) for values in zip(*took, strict=True))
     return [
@@ -213,19 +220,21 @@ def imports(rounds: int) -> list[Row]:
 
 
 def memory(server: Server, count: int, messages: int) -> list[Row]:
-    """Memory that open streams hold, as tracemalloc counts it, by stream; with so many messages of history."""
-    held: dict[str, float] = {}
-    for name in (NATIVE, CLIENT, WIRE) if messages > 1 else (NATIVE, CLIENT, WIRE, RESPONSES):
-        held[name] = asyncio.run(_held(name, server, count, messages))
+    """Memory per open stream, by tracemalloc, by messages of history."""
+    sizes: dict[str, float] = {}
+    for name in (
+        (NATIVE, CLIENT, TRANSPORT) if messages > 1 else (NATIVE, CLIENT, TRANSPORT, RESPONSES)
+    ):
+        sizes[name] = asyncio.run(_size_per_stream(name, server, count, messages))
     rows = []
     what = f"memory of {count} open streams, {messages} message{'s' * (messages > 1)}, each"
-    for name, size in held.items():
-        row = Row(what, name, size / 1024, "KiB", size / held[NATIVE])
-        rows.append(_goal(row, 1.0) if name in (CLIENT, WIRE) else row)
+    for name, size in sizes.items():
+        row = Row(what, name, size / 1024, "KiB", size / sizes[NATIVE])
+        rows.append(_goal(row, 1.0) if name in (CLIENT, TRANSPORT) else row)
     return rows
 
 
-async def _held(name: str, server: Server, count: int, messages: int) -> float:
+async def _size_per_stream(name: str, server: Server, count: int, messages: int) -> float:
     async with client(name, server.base_url, "n40-g0-hold", asynchronous=True) as made:
 
         async def begin() -> Any:
@@ -247,16 +256,18 @@ async def _held(name: str, server: Server, count: int, messages: int) -> float:
 
 
 def concurrent(server: Server, count: int) -> list[Row]:
-    """Many async streams at once, in one process."""
+    """Many concurrent async streams in one process."""
 
     async def all_at_once(name: str) -> None:
         async with client(name, server.base_url, "n50-g200", asynchronous=True) as made:
-            found = await asyncio.gather(*(said(name, opened(name, made)) for _ in range(count)))
+            found = await asyncio.gather(
+                *(read_async(name, opened(name, made)) for _ in range(count))
+            )
             assert set(found) == {"".join(words(50))}
 
     rows = []
     native = 0.0
-    for name in (NATIVE, CLIENT, WIRE):
+    for name in (NATIVE, CLIENT, TRANSPORT):
         began, cpu = time.perf_counter(), time.process_time()
         asyncio.run(all_at_once(name))
         took, cpu = time.perf_counter() - began, time.process_time() - cpu

@@ -1,10 +1,13 @@
-"""The upstream of the benchmarks, in its own process: both APIs, bodies like the real ones, written once and sent as they are.
+"""The server of the benchmarks, in its own process: both APIs, with bodies like the real ones.
 
     with Server() as server:
-        client = OpenAI(base_url=server.base_url, api_key="key", default_headers={"x-bench": "n200-g10"})
+        headers = {"x-bench": "n200-g10"}
+        client = OpenAI(base_url=server.base_url, api_key="key", default_headers=headers)
 
-The header `x-bench` says what comes: `n` deltas, `g` tenths of a millisecond between the pieces (0: all in one piece), and `hold` for a
-stream that stops in the middle. Without it: 20 deltas at once. `GET /stats` tells how many connections asked for something.
+The header `x-bench` selects the reply: `n` deltas, `g` tenths of a millisecond between the pieces
+(0: all in one piece), and `hold` for a stream that stops in the middle. Without it: 20 deltas in
+one piece. `GET /stats` returns the number of connections with a request. Bodies are serialized
+once.
 """
 
 from __future__ import annotations
@@ -21,21 +24,22 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-WORDS = (  # noqa: SIM905  # a text is easier to read
-    "the model that answers here has nothing to say but words of a usual length with a comma, now and then, and a full stop."
+WORDS = (  # noqa: SIM905  # a sentence is easier to read
+    "the model that answers here has nothing to say but words of a usual length "
+    "with a comma, now and then, and a full stop."
 ).split()
 RESPONSE_ID = "resp_68f0c3b1a2d08190b7e4f5a6c7d8e9f00123456789abcdef"
 MESSAGE_ID = "msg_68f0c3b1a2d08190b7e4f5a6c7d8e9f00123456789abcdef"
 MODEL = "gpt-4.1-2025-04-14"
 CREATED = 1760600000
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_ASKED = re.compile(rb"\r\nx-bench: *n(\d+)-g(\d+)(-hold)?", re.IGNORECASE)
+_BENCH_HEADER = re.compile(rb"\r\nx-bench: *n(\d+)-g(\d+)(-hold)?", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream" ?: ?true')
 
 
 def words(count: int) -> list[str]:
-    """Make the deltas of an answer."""
-    chosen = random.Random(1)  # noqa: S311  # the same text each time is the point
+    """Make the deltas of a reply."""
+    chosen = random.Random(1)  # noqa: S311  # the same text each time
     return [(" " if k else "") + chosen.choice(WORDS) for k in range(count)]
 
 
@@ -49,23 +53,48 @@ def _response(deltas: list[str], *, done: bool) -> dict[str, Any]:
         "role": "assistant",
     }
     usage = {
-        "input_tokens": 36, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": len(deltas),
-        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 36 + len(deltas),
-    }  # fmt: skip
+        "input_tokens": 36,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": len(deltas),
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 36 + len(deltas),
+    }
     return {
-        "id": RESPONSE_ID, "object": "response", "created_at": CREATED, "status": "completed" if done else "in_progress",
-        "background": False, "error": None, "incomplete_details": None, "instructions": None, "max_output_tokens": None,
-        "max_tool_calls": None, "model": MODEL, "output": [message] if done else [], "parallel_tool_calls": True,
-        "previous_response_id": None, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": None, "service_tier": "default" if done else "auto", "store": False, "temperature": 1.0,
-        "text": {"format": {"type": "text"}, "verbosity": "medium"}, "tool_choice": "auto", "tools": [], "top_logprobs": 0,
-        "top_p": 1.0, "truncation": "disabled", "usage": usage if done else None, "user": None, "metadata": {},
-    }  # fmt: skip
+        "id": RESPONSE_ID,
+        "object": "response",
+        "created_at": CREATED,
+        "status": "completed" if done else "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": MODEL,
+        "output": [message] if done else [],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
+        "reasoning": {"effort": None, "summary": None},
+        "safety_identifier": None,
+        "service_tier": "default" if done else "auto",
+        "store": False,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": usage if done else None,
+        "user": None,
+        "metadata": {},
+    }
 
 
 def _responses_events(count: int) -> list[bytes]:
     deltas = words(count)
-    padding = random.Random(2)  # noqa: S311  # as above
+    padding = random.Random(2)  # noqa: S311  # the same each time
     where = {"item_id": MESSAGE_ID, "output_index": 0}
     inside = {**where, "content_index": 0}
     whole = _response(deltas, done=True)
@@ -74,9 +103,13 @@ def _responses_events(count: int) -> list[bytes]:
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": _response([], done=False)},
         {"type": "response.in_progress", "response": _response([], done=False)},
-        {"type": "response.output_item.added", "output_index": 0, "item": {**message, "status": "in_progress", "content": []}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {**message, "status": "in_progress", "content": []},
+        },
         {"type": "response.content_part.added", **inside, "part": {**part, "text": ""}},
-    ]  # fmt: skip
+    ]
     for delta in deltas:
         hidden = "".join(
             padding.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=padding.randint(1, 15))
@@ -100,21 +133,26 @@ def _responses_events(count: int) -> list[bytes]:
     for number, event in enumerate(events):
         numbered = {"type": event.pop("type"), "sequence_number": number, **event}
         written.append(f"event: {numbered['type']}\ndata: {_dumps(numbered)}\n\n".encode())
-    return [b"".join(written[:5]), *written[5:]]  # the first word comes with what goes before it
+    return [b"".join(written[:5]), *written[5:]]  # the first delta comes with the events before it
 
 
 def _chat_usage(count: int) -> dict[str, Any]:
     return {
-        "prompt_tokens": 36, "completion_tokens": count, "total_tokens": 36 + count,
+        "prompt_tokens": 36,
+        "completion_tokens": count,
+        "total_tokens": 36 + count,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
         },
-    }  # fmt: skip
+    }
 
 
 def _chat_events(count: int) -> list[bytes]:
-    padding = random.Random(2)  # noqa: S311  # as above
+    padding = random.Random(2)  # noqa: S311  # the same each time
     top = {
         "id": "chatcmpl-CRIvcmXgHzpNNQKXMkCdKzXjTnCnE",
         "object": "chat.completion.chunk",
@@ -131,9 +169,8 @@ def _chat_events(count: int) -> list[bytes]:
         )
         finish = "stop" if k > count else None
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        written.append(
-            f"data: {_dumps({**top, 'choices': [choice], 'usage': None, 'obfuscation': hidden})}\n\n".encode()
-        )
+        chunk = {**top, "choices": [choice], "usage": None, "obfuscation": hidden}
+        written.append(f"data: {_dumps(chunk)}\n\n".encode())
     written.append(
         f"data: {_dumps({**top, 'choices': [], 'usage': _chat_usage(count)})}\n\n".encode()
     )
@@ -146,11 +183,14 @@ def _dumps(value: object) -> str:
 
 
 _HEADERS = (
-    b"date: Thu, 16 Oct 2025 08:00:00 GMT\r\nserver: cloudflare\r\nopenai-organization: org-x\r\nopenai-processing-ms: 412\r\n"
-    b"openai-version: 2020-10-01\r\nx-request-id: req_3c9b5bd7dd1f4a1f8d1c6e8c1b1f5a52\r\nx-ratelimit-limit-requests: 10000\r\n"
-    b"x-ratelimit-limit-tokens: 30000000\r\nx-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 29999958\r\n"
-    b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 0s\r\ncf-cache-status: DYNAMIC\r\n"
-    b"x-content-type-options: nosniff\r\ncf-ray: 9a1b2c3d4e5f6789-CDG\r\n"
+    b"date: Thu, 16 Oct 2025 08:00:00 GMT\r\nserver: cloudflare\r\n"
+    b"openai-organization: org-x\r\nopenai-processing-ms: 412\r\n"
+    b"openai-version: 2020-10-01\r\nx-request-id: req_3c9b5bd7dd1f4a1f8d1c6e8c1b1f5a52\r\n"
+    b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 30000000\r\n"
+    b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 29999958\r\n"
+    b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 0s\r\n"
+    b"cf-cache-status: DYNAMIC\r\nx-content-type-options: nosniff\r\n"
+    b"cf-ray: 9a1b2c3d4e5f6789-CDG\r\n"
 )
 
 
@@ -178,7 +218,7 @@ def _whole(*, responses: bool, count: int) -> bytes:
             "service_tier": "default",
             "system_fingerprint": "fp_51",
         }
-    written = json.dumps(body, indent=2, ensure_ascii=False).encode()  # as the API writes it
+    written = json.dumps(body, indent=2, ensure_ascii=False).encode()  # as the API formats it
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + _HEADERS
     return head + b"content-length: %d\r\n\r\n" % len(written) + written
 
@@ -194,13 +234,13 @@ def _streamed(*, responses: bool, count: int) -> list[bytes]:
 
 
 class _Connection(asyncio.Protocol):
-    asking = 0
+    with_request = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._buffer = b""
-        self._asked = False
+        self._counted = False
         self._task: asyncio.Task[None] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -221,15 +261,15 @@ class _Connection(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> None:
         path = head.split(b" ", 2)[1]
         if path == b"/stats":
-            written = json.dumps({"connections": _Connection.asking}).encode()
+            written = json.dumps({"connections": _Connection.with_request}).encode()
             self._transport.write(
                 b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(written) + written
             )
             return
-        _Connection.asking += not self._asked
-        self._asked = True
-        asked = _ASKED.search(head)
-        count, gap, hold = (int(asked[1]), int(asked[2]), asked[3]) if asked else (20, 0, None)
+        _Connection.with_request += not self._counted
+        self._counted = True
+        bench = _BENCH_HEADER.search(head)
+        count, gap, hold = (int(bench[1]), int(bench[2]), bench[3]) if bench else (20, 0, None)
         responses = path.partition(b"?")[0].endswith(b"/responses")
         if not _STREAM.search(body):
             self._transport.write(_whole(responses=responses, count=count))
@@ -253,11 +293,11 @@ async def _serve() -> None:
     server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    await loop.run_in_executor(None, sys.stdin.read)  # until the benchmark lets go
+    await loop.run_in_executor(None, sys.stdin.read)  # until the benchmark closes the pipe
 
 
 class Server:
-    """The server's process; a context manager."""
+    """A context manager for the process of the server."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -276,12 +316,12 @@ class Server:
 
     @property
     def base_url(self) -> str:
-        """What the SDK takes as `base_url`."""
+        """The `base_url` for the SDK."""
         return f"{self.url}/v1"
 
     def connections(self) -> int:
-        """Ask how many connections have asked for something so far."""
-        with urllib.request.urlopen(f"{self.url}/stats", timeout=10) as reply:  # noqa: S310  # the loopback
+        """Return the number of connections with a request so far."""
+        with urllib.request.urlopen(f"{self.url}/stats", timeout=10) as reply:  # noqa: S310  # loopback
             found: int = json.load(reply)["connections"]
         return found
 
