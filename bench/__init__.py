@@ -1,1 +1,1 @@
-"""What things cost: benchmarks, run by hand. They print figures and assert none."""
+"""Benchmarks, run by hand; they print figures and assert none."""

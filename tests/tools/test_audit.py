@@ -205,7 +205,7 @@ def test_breaking_settings_are_listed_separately(document: dict[str, Any]) -> No
     section = text.partition("Requests that only breaking settings would move")[2].partition(
         "</section>"
     )[0]
-    assert "no speech in the answer" in section
+    assert "no audio in the reply" in section
     assert "drop modalities" not in text.replace(section, "")
     assert "drop seed" not in section
 

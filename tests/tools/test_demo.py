@@ -400,7 +400,7 @@ def test_a_server_without_the_api_is_an_error(
 
 
 UNREACHED = {
-    "nobody listens": (
+    "no listener": (
         "http://127.0.0.1:1/v1",
         "http://127.0.0.1:1/v1: not reachable: connection refused",
     ),

@@ -130,15 +130,15 @@ def _rows(batch: pa.RecordBatch, formats: RowFormats | None) -> Iterator[tuple[A
         yield from zip(batch.to_pylist(), files, lines, strict=True)
         return
     bodies = batch.column(_body_column(batch)).to_pylist()
-    beside = {
+    siblings = {
         key: found
         for key, names in _SIBLING_COLUMNS.items()
         if (found := next((n for n in names if n in columns), None))
     }
-    if not beside:
+    if not siblings:
         yield from zip(bodies, files, lines, strict=True)
         return
-    others = {key: batch.column(name).to_pylist() for key, name in beside.items()}
+    others = {key: batch.column(name).to_pylist() for key, name in siblings.items()}
     for i, body in enumerate(bodies):
         yield (
             {"body": body, **{key: _parsed_reply(values[i]) for key, values in others.items()}},

@@ -6,27 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .css import CSS
-from .html_parts import details, escape, html_table, plot_row, section, svg_bar
+from .html_models import models_section, shutdowns_section
+from .html_parts import (
+    CSS_CLASSES,
+    VERDICT_TEXT,
+    details,
+    escape,
+    html_table,
+    plot_row,
+    section,
+    svg_bar,
+)
 from .number_format import percent, plural, spaced
 from .report import REPLY_MAY_DIFFER, Document, settings_toml
-from .verdicts import VERDICT_KINDS
 
-_CLASSES = {
-    "as it is": "f0",
-    "with changes": "f1",
-    "with settings": "f2",
-    "with breaking settings": "f5",
-    "stays": "f3",
-    "refused": "f4",
-}
-_VERDICT_TEXT = {
-    "as it is": ("move as they are", "nothing is lost"),
-    "with changes": ("move, with changes", "see the conversion report"),
-    "with settings": ("would move with a setting", "see below which"),
-    "with breaking settings": ("would move with a breaking setting", "without what programs read"),
-    "stays": ("kept on Chat Completions", "whatever the settings"),
-    "refused": ("would be errors", "neither API can serve them as they are"),
-}
 _MAX_ROWS = 40  # of a plot; the tables below have the others
 
 
@@ -39,8 +32,8 @@ def page(document: Document) -> str:
             _steps(document),
             _breaking_steps(document),
             _held(document),
-            _models(document),
-            _shutdowns(document),
+            models_section(document),
+            shutdowns_section(document),
             _features(document),
             _multiple_choices(document),
             _tokens(document),
@@ -95,15 +88,15 @@ def _head(document: Document) -> str:
         else ""
     )
     keys = "".join(
-        f'<li><span class="key {_CLASSES[fate]}"></span>'
-        f"<span><b>{spaced(row['requests'])}</b> {_VERDICT_TEXT[fate][0]}"
-        f"<small>{percent(row['share'])} · {_VERDICT_TEXT[fate][1]}</small></span></li>"
+        f'<li><span class="key {CSS_CLASSES[fate]}"></span>'
+        f"<span><b>{spaced(row['requests'])}</b> {VERDICT_TEXT[fate][0]}"
+        f"<small>{percent(row['share'])} · {VERDICT_TEXT[fate][1]}</small></span></li>"
         for fate, row in document["fates"].items()
         if row["requests"]
     )
     bar = svg_bar(
         [
-            (row["requests"], _CLASSES[fate], _VERDICT_TEXT[fate][0])
+            (row["requests"], CSS_CLASSES[fate], VERDICT_TEXT[fate][0])
             for fate, row in document["fates"].items()
         ],
         total,
@@ -216,88 +209,6 @@ def _held(document: Document) -> str:
     )
 
 
-def _models(document: Document) -> str:
-    if not document["models"]:
-        return ""
-    rows = []
-    for row in document["models"]:
-        count = row["requests"]
-        bar = svg_bar(
-            [
-                (row["fates"].get(fate, 0), _CLASSES[fate], _VERDICT_TEXT[fate][0])
-                for fate in VERDICT_KINDS
-            ],
-            max(1, count),
-        )
-        moving = row["fates"].get("as it is", 0) + row["fates"].get("with changes", 0)
-        badges = []
-        if row["chat_only"]:
-            badges.append("<span class=badge>Chat only</span>")
-        if row["one_way"]:
-            label = f"Responses-only: {spaced(row['one_way']['requests'])}"
-            badges.append(
-                f'<span class="badge warm" title="{escape(row["one_way"]["why"])}">{label}</span>'
-            )
-        if row["shutdown"]:
-            kind = "hot" if row["gone"] else "warm"
-            when = "was shut down" if row["gone"] else "shuts down"
-            badges.append(f'<span class="badge {kind}">{when} {row["shutdown"]}</span>')
-        note = f"{spaced(count)} {'request' if count == 1 else 'requests'} {' '.join(badges)}"
-        rows.append(
-            plot_row(
-                f"<code>{escape(row['model'])}</code>",
-                bar,
-                percent(100 * moving / max(1, count)),
-                note,
-            )
-        )
-    shown, rest = rows[:12], rows[12:]
-    more = (
-        details(plural(len(rest), "more model"), f"<div class=plot>{''.join(rest)}</div>")
-        if rest
-        else ""
-    )
-    reasons = sorted({row["one_way"]["why"] for row in document["models"] if row["one_way"]})
-    note = (
-        f"<p class=note>Responses-only: {escape('; '.join(reasons))}. "
-        "These calls never fall back to Chat.</p>"
-        if reasons
-        else ""
-    )
-    return section(
-        "Models",
-        "Each bar is all requests of one model; the figure is the share that would move today.",
-        f"<div class=plot>{''.join(shown)}</div>{more}{note}",
-    )
-
-
-def _shutdowns(document: Document) -> str:
-    if not document["shutdowns"]:
-        return ""
-    most = max(row["requests"] for row in document["shutdowns"])
-    rows = []
-    for row in document["shutdowns"]:
-        models = ", ".join(
-            f"<code>{escape(name)}</code>"
-            for name, _ in sorted(row["models"].items(), key=lambda one: (-one[1], one[0]))
-        )
-        kind = "f4" if row["gone"] else "f2"
-        when = f"{row['date']}{' · past' if row['gone'] else ''}"
-        rows.append(
-            plot_row(
-                when,
-                svg_bar([(row["requests"], kind, "requests")], most),
-                spaced(row["requests"]),
-                models,
-            )
-        )
-    return section(
-        "Models with a shutdown date",
-        f"Known shutdown dates, as of {document['date']}.",
-        f"<div class=plot>{''.join(rows)}</div>",
-    )
-
-
 def _features(document: Document) -> str:
     if not document["features"]:
         return ""
@@ -351,7 +262,7 @@ def _multiple_choices(document: Document) -> str:
 def _tokens(document: Document) -> str:
     rows = [
         (
-            escape(_VERDICT_TEXT[fate][0]),
+            escape(VERDICT_TEXT[fate][0]),
             *(
                 spaced(row.get(name, 0))
                 for name in ("requests", "prompt", "completion", "reasoning")

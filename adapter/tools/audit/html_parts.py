@@ -9,6 +9,26 @@ from adapter._util.safe_names import visible
 
 from .number_format import spaced
 
+CSS_CLASSES = {
+    "as it is": "f0",
+    "with changes": "f1",
+    "with settings": "f2",
+    "with breaking settings": "f5",
+    "stays": "f3",
+    "refused": "f4",
+}
+"""The CSS class of each kind of verdict."""
+
+VERDICT_TEXT = {
+    "as it is": ("move as they are", "nothing is lost"),
+    "with changes": ("move, with changes", "see the conversion report"),
+    "with settings": ("would move with a setting", "see below which"),
+    "with breaking settings": ("would move with a breaking setting", "without what programs read"),
+    "stays": ("kept on Chat Completions", "whatever the settings"),
+    "refused": ("would be errors", "neither API can serve them as they are"),
+}
+"""What happens to requests with each kind of verdict, and a remark."""
+
 
 def escape(text: object) -> str:
     """Escape a text for HTML, with control characters made visible."""

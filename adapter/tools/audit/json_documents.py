@@ -307,9 +307,9 @@ class DocumentReader:
         found = False
         while True:
             before = self._at
-            behind = self._skip(_TO_SEPARATOR)
+            at_separator = self._skip(_TO_SEPARATOR)
             found = found or self._at > before
-            if behind or not self._read_more():
+            if at_separator or not self._read_more():
                 return found
 
     def _string(self) -> bool:

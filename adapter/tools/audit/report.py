@@ -26,8 +26,8 @@ _EFFECTS = {
 }
 _DROPS = {  # parameters with an effect of their own
     "name": "the model doesn't see the names",
-    "audio": "no speech in the answer",
-    "modalities": "only text in the answer",
+    "audio": "no audio in the reply",
+    "modalities": "only text in the reply",
     "input_audio": "the message is sent without its audio",
     "logit_bias": "tokens that were banned or forced aren't",
     "prompt_cache_breakpoint": "the prompt cache may miss",
@@ -197,25 +197,25 @@ def _models(summary: Summary, day: str) -> list[Document]:
         fates = by.setdefault(key[0], {})
         if key[-1] in VERDICT_KINDS:  # `other` has none
             fates[key[-1]] = fates.get(key[-1], 0) + count
-    one_way: dict[str, str] = {
+    responses_only: dict[str, str] = {
         key[0]: key[-1] for key, _ in summary.pairs("one way") if len(key) == 2
     }
-    ways = {
+    responses_only_counts = {
         key[0]: sum(n for other, n in summary.pairs("one way") if other[0] == key[0])
         for key, _ in summary.pairs("one way")
     }
-    ends = {key[-1]: key[0] for key, _ in summary.pairs("shutdown") if len(key) == 2}
+    shutdowns = {key[-1]: key[0] for key, _ in summary.pairs("shutdown") if len(key) == 2}
     rows = [
         {
             "model": model,
             "requests": all_[model],
             "fates": fates,
-            "one_way": {"requests": ways[model], "why": one_way[model]}
-            if model in one_way
+            "one_way": {"requests": responses_only_counts[model], "why": responses_only[model]}
+            if model in responses_only
             else None,
             "chat_only": summary.count("chat only", model) > 0,
-            "shutdown": ends.get(model),
-            "gone": ends.get(model, "9") < day,
+            "shutdown": shutdowns.get(model),
+            "gone": shutdowns.get(model, "9") < day,
         }
         for model, fates in by.items()
     ]

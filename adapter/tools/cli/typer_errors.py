@@ -1,4 +1,4 @@
-"""Word the errors that typer finds in a command line as one line that begins with the option."""
+"""Turn the errors that typer finds in a command line into one line that begins with the option."""
 
 from __future__ import annotations
 
