@@ -27,12 +27,12 @@ environment: ## make the environment of the tests, and nothing else
 	$(call environment,dev)
 	$(call environment,servers --optional)
 
-test: ## run the first tier of the tests, on all cores: units, and contracts through two ways in; ARGS= goes to pytest (-n 0 shows the figures that tests print)
+test: ## run the first tier of the tests, on all cores: units, and contracts through two ways in; ARGS= goes to pytest
 	$(call environment,dev)
 	$(BIN)/python -m pytest --quick -n auto --dist worksteal $(ARGS)
 
 # Three processes for two cores: tests wait for servers and for processes of their own a quarter of the time.
-test-all: ## run all tests; ARGS= goes to pytest
+test-all: ## run all tests; ARGS= goes to pytest (-n 0 shows the figures that tests print)
 	$(call environment,dev)
 	$(call environment,servers --optional)
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)

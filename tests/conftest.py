@@ -17,7 +17,10 @@ from adapter._runtime import missing_endpoints
 from tests.support import network, tier
 from tests.support.depth import examples
 from tests.support.loopback import Loopback
+from tests.support.real_server import llamacpp_server
 from tests.support.tls import make_certificate
+
+__all__ = ["llamacpp_server"]
 
 # A service and a suite that mocks HTTP, which test_plugin_service.py and test_chat_mocks_suite.py
 # run.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
@@ -11,10 +10,10 @@ import openai
 import pytest
 
 import adapter
-from tests.servers import llamacpp
 from tests.servers.process import Server
 from tests.support.comparing import Comparison, compare
 from tests.support.differences import DIFFERENCES
+from tests.support.real_server import KEY
 from tests.support.scenarios import (
     ANSWERS,
     FIND_ORDER,
@@ -31,18 +30,10 @@ from tests.support.scenarios import (
 from tests.support.ways_in import HTTP
 
 SERVER = "llamacpp"
-KEY = "fake-key"
 SETTINGS = adapter.Settings(backend="responses", unsupported="error", on_bug="raise", fallback=())
 USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-MISSING = [name for name in llamacpp.NEEDS if importlib.util.find_spec(name) is None]
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"llama.cpp's server needs {', '.join(MISSING)} (requirements/servers.txt)",
-    ),
-]
+pytestmark = pytest.mark.server
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -204,18 +195,17 @@ each = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with llamacpp.serve(api_key=KEY) as running:
-        client = openai.OpenAI(base_url=running.base_url, api_key=KEY)
-        for path in (client.chat.completions.create, client.responses.create):
-            for _ in range(2):
-                # A server that has just started puts several tokens into one event.
-                said: dict[str, Any] = {
-                    "messages" if path == client.chat.completions.create else "input": user("Hi")
-                }
-                list(path(model="tiny", stream=True, **said))  # type: ignore[call-overload]
-        client.close()
-        yield running
+def server(llamacpp_server: Server) -> Server:
+    client = openai.OpenAI(base_url=llamacpp_server.base_url, api_key=KEY)
+    for path in (client.chat.completions.create, client.responses.create):
+        for _ in range(2):
+            # A server that has just started puts several tokens into one event.
+            said: dict[str, Any] = {
+                "messages" if path == client.chat.completions.create else "input": user("Hi")
+            }
+            list(path(model="tiny", stream=True, **said))  # type: ignore[call-overload]
+    client.close()
+    return llamacpp_server
 
 
 def _options(server: Server, scenario: Scenario) -> dict[str, Any]:

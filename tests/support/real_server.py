@@ -1,4 +1,4 @@
-"""A real server for the tests of a file, where it is installed."""
+"""A real server for tests, where it is installed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import llamacpp
+from tests.servers.process import Server
 
 KEY = "fake-key"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Return the base URL of llama.cpp's server, which accepts `KEY`.
+@pytest.fixture(scope="session")
+def llamacpp_server() -> Iterator[Server]:
+    """Start llama.cpp's server, which accepts `KEY`, once for all tests of a process.
 
     Skips the test where it can't run.
     """
@@ -22,4 +23,10 @@ def server() -> Iterator[str]:
     if missing:
         pytest.skip(f"llama.cpp's server needs {', '.join(missing)} (requirements/servers.txt)")
     with llamacpp.serve(api_key=KEY) as running:
-        yield running.base_url
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(llamacpp_server: Server) -> str:
+    """Return the base URL of llama.cpp's server."""
+    return llamacpp_server.base_url
