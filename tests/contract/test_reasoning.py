@@ -482,7 +482,7 @@ def _recalled(
         return HTTP.Response(200, json=response(R(1), C(1), model="gpt-5"))
 
     plain = {"base_url": "https://api.test/v1", "api_key": "key", "max_retries": 0}
-    chosen = Settings(backend="responses", on_bug="raise", **settings)
+    chosen = Settings(backend="responses", on_internal_error="raise", **settings)
     body: dict[str, Any] = {"model": "gpt-5", "tools": [TOOL]}
 
     async def ask(given: dict[str, Any], messages: list[Any]) -> None:

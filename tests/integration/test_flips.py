@@ -19,7 +19,7 @@ from tests.support.real_server import KEY, server
 
 __all__ = ["server"]
 FLIPPING = ("chat_first", "responses_first")
-STRICT: dict[str, Any] = {"unsupported": "error", "on_bug": "raise", "fallback": ()}
+STRICT: dict[str, Any] = {"unsupported": "error", "on_internal_error": "raise", "fallback": ()}
 
 Switch = Callable[[Path, list[adapter.Record]], tuple[adapter.Settings, Flag]]
 

@@ -285,7 +285,7 @@ def test_thirty_clients_share_one_reading(
     makers: dict[str, Callable[[], Settings | None]] = {
         "one object": lambda: one,
         "the environment": lambda: None,
-        "equal arguments": lambda: Settings(on_bug="raise", drop=("seed",)),
+        "equal arguments": lambda: Settings(on_internal_error="raise", drop=("seed",)),
     }
     with default_client() as http:
         first = [

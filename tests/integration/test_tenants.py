@@ -225,7 +225,7 @@ def _losses(service: Service, tenant: Tenant, history: list[Item]) -> list[tuple
     return [(loss.path, loss.why.partition(":")[0]) for loss in losses]
 
 
-CHANGED, CUT = "sent without its reasoning", "the turns before it are sent without their reasoning"
+CHANGED, CUT = "sent without its reasoning", "earlier turns are sent without their reasoning"
 
 
 def test_the_losses_in_the_ledger() -> None:

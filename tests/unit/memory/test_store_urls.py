@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 import adapter
-from adapter._memory.stores import parse_store_url
+from adapter._memory.stores import STORES, parse_store_url
 from adapter._memory.urls import StoreLocation, store_kind, without_secrets
 from adapter._settings.json_schema import settings_schema
 from adapter.tools.doctor import Environment, settings_sources
@@ -346,3 +346,35 @@ def test_kinds() -> None:
     assert store_kind(object()) == "own"
     assert isinstance(parse_store_url("memory://"), StoreLocation)
     assert without_secrets(SECRETS[0]) == "redis://host:6379/0?age=60"
+
+
+EXAMPLES = {"redis+sentinel": "redis+sentinel://h/shop", "rediss+sentinel": "rediss+sentinel://h/s"}
+
+
+@pytest.mark.parametrize("scheme", STORES)
+def test_every_kind_of_store_has_its_limits_and_options(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = STORES[scheme]
+    url = EXAMPLES.get(scheme, f"{scheme}:///{tmp_path / 'x'}")
+    if "+" in scheme or scheme in ("redis", "rediss"):
+        url = EXAMPLES.get(scheme, f"{scheme}://h")
+    elif scheme == "memory":
+        url = "memory://"
+    assert parse_store_url(url).age == kind.limits["age"]
+    query = "&".join(f"{name}=7" for name in kind.limits)
+    location = parse_store_url(f"{url}?{query}")
+    assert location.age == 7
+    assert (location.count, location.size) == ((7, 7) if "count" in kind.limits else (0, 0))
+    with pytest.raises(ValueError, match=r"^colour: not something that can be set here") as caught:
+        parse_store_url(f"{url}?colour=7")
+    known = str(caught.value).partition("known are ")[2].split(", ")
+    assert set(known) == {*kind.limits, *kind.options}
+    kind.check(parse_store_url(url))
+
+
+def test_an_unknown_scheme_is_answered_with_every_example() -> None:
+    with pytest.raises(ValueError, match=r"^expected memory://, sqlite:///path, ") as caught:
+        parse_store_url("mysql://h")
+    assert all(kind.example in str(caught.value) for kind in STORES.values())

@@ -1,6 +1,6 @@
 """The backend of a call for every combination of sources, against the order stated again here.
 
-force → header → use() → flag → rules → rollout → backend. A `native` force anywhere beats
+The order is force, header, use(), flag, rules, rollout, backend. A `native` force anywhere beats
 `chat`, which beats `responses`; the flag's values `force-chat` and `force-native` are forces. Then
 the request may hold a call on Chat, never the other way (docs/decisions.md#precedence).
 """

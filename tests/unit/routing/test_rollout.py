@@ -73,10 +73,10 @@ def backend_of(router: Router, request: Any, **more: Any) -> str:
 def buckets() -> array[float]:
     """Return the buckets of a million conversations; a thousand are checked against whole calls."""
     key = rollout.ServiceHash("adapter")
-    callers = (f"opening\0gpt-4o\0Question {k} of somebody" for k in range(MILLION))
+    callers = (f"opening\0gpt-4o\0Question {k} of a user" for k in range(MILLION))
     found = array("d", (key.bucket(caller) for caller in callers))
     for k in range(0, MILLION, 1000):
-        assert found[k] == key.bucket(key_of(body(user(f"Question {k} of  somebody"))))
+        assert found[k] == key.bucket(key_of(body(user(f"Question {k} of  a user"))))
     return found
 
 
@@ -180,7 +180,7 @@ def _turns(count: int) -> list[dict[str, Any]]:
 
 SAME: dict[str, dict[str, Any]] = {
     "later": body(user(FIRST), *_turns(20)),
-    "the clock goes on": body({"role": "system", "content": "It is 13:07."}, user(FIRST)),
+    "a later clock": body({"role": "system", "content": "It is 13:07."}, user(FIRST)),
     "developer instead of system": body(
         {"role": "developer", "content": "New rules."}, user(FIRST)
     ),

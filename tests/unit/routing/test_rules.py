@@ -169,7 +169,7 @@ def test_the_first_match_wins_and_no_other_counts() -> None:
 BASE: dict[str, Any] = {
     "backend": "responses", "unsupported": "error", "unsupported_parameters": {"seed": "chat"},
         "drop": ["stop"],
-    "emulate": ["n"], "fallback": ["missing"], "on_bug": "raise", "fallback_expiry": 5,
+    "emulate": ["n"], "fallback": ["missing"], "on_internal_error": "raise", "fallback_expiry": 5,
 }  # fmt: skip
 PUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing": ({}, {}),
@@ -181,7 +181,7 @@ PUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "emulate": ({"emulate": ["stop"]}, {"emulate": {"stop"}}),
     "no emulation": ({"emulate": []}, {"emulate": set()}),
     "fallback": ({"fallback": []}, {"fallback": set()}),
-    "on_bug": ({"on_bug": "chat"}, {"on_bug": "chat"}),
+    "on_internal_error": ({"on_internal_error": "chat"}, {"on_bug": "chat"}),
 }
 
 
@@ -245,17 +245,17 @@ def test_a_rule_maps_the_name_for_the_responses_api(way_in: WayIn, by: str) -> N
 
 
 @each_way_in
-@pytest.mark.parametrize("by", ["settings", "rule", "use", "force", "veto"])
+@pytest.mark.parametrize("by", ["settings", "rule", "use", "force", "hold"])
 def test_a_rule_never_maps_the_name_on_chat(way_in: WayIn, by: str) -> None:
     given: dict[str, Any] = {"backend": "chat" if by == "settings" else "responses"}
     if by == "force":
         given["force"] = "chat"
     rule = MAP | ({"backend": "chat"} if by == "rule" else {})
     with adapter.use(backend="chat" if by == "use" else None):
-        seen = _create(way_in, rule, {"seed": 7} if by == "veto" else {}, **given)
+        seen = _create(way_in, rule, {"seed": 7} if by == "hold" else {}, **given)
     assert seen.sent[0].path.endswith("/chat/completions")
     assert seen.sent[0].json()["model"] == "gpt-4o-mini"
-    assert seen.ledger == ([("seed", "held")] if by == "veto" else [])
+    assert seen.ledger == ([("seed", "held")] if by == "hold" else [])
 
 
 def _create(way_in: WayIn, rule: dict[str, Any], more: Any = (), **given: Any) -> Any:

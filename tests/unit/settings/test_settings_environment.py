@@ -12,7 +12,7 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._routing.reload import SettingsReloader
+from adapter._routing.reload import SettingsReloader, reloader_of
 from adapter._settings import environment
 from adapter._util.log_once import Once
 from tests.unit.settings.test_settings_file import WRITTEN, got
@@ -337,3 +337,23 @@ def test_both_names_in_a_rule_are_an_error() -> None:
         adapter.ConfigurationError, match=r"^rules\.0\.on_internal_error: given as on_bug as well"
     ):
         Settings(rules=[{ONE: "chat", OTHER: "chat"}])
+
+
+@pytest.mark.parametrize("first", [ONE, OTHER])
+@pytest.mark.parametrize("second", [ONE, OTHER])
+def test_either_name_is_reloaded(first: str, second: str, tmp_path: Path) -> None:
+    file = tmp_path / "adapter.toml"
+    file.write_text(f'{first} = "raise"\n')
+    reloader = reloader_of(Settings(config_file=file))
+    assert reloader.current().settings.on_internal_error == "raise"
+    file.write_text(f'{second} = "chat"\n# changed\n')
+    changed = reloader.current().settings
+    assert (changed.on_internal_error, changed.on_bug) == ("chat", "chat")
+    file.write_text(f'{ONE} = "raise"\n{OTHER} = "raise"\n')
+    assert reloader.current().settings is changed
+
+
+@pytest.mark.parametrize("name", [ONE, OTHER])
+def test_an_invalid_value_names_the_name_that_was_given(name: str) -> None:
+    with pytest.raises(adapter.ConfigurationError, match=rf"^{name}: "):
+        Settings(**{name: "log"})
