@@ -93,7 +93,7 @@ openai.pydantic_function_tool(Query),
 
 
 def lines_of(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.replace("\\\n", "").splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("name", CALL_SITES)

@@ -36,7 +36,9 @@ class Side:
     @property
     def title(self) -> str:
         """The column's heading."""
-        return " → ".join(self.flags) if len(set(self.flags)) > 1 else f"backend = {self.flags[0]}"
+        if len(set(self.flags)) > 1:
+            return " → ".join(self.flags)
+        return f"backend = {self.flags[0]}"
 
 
 @dataclass(frozen=True, slots=True)

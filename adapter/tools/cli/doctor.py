@@ -66,7 +66,8 @@ def doctor(
     """Check this installation: package, SDK, settings, rules, memory, flag, endpoints and routing.
 
     Run it where your program runs, with its environment: the settings are those that the program
-    gets from its environment and file. Settings in code (`settings=…`, `_env_file=…`) aren't seen.
+    gets from its environment and file. Settings in code (`settings=…`, `_env_file=…`) aren't
+    visible to it.
     Exits with 0 if no check failed, otherwise with 1; shows no secrets.
     """
     problem, in_force, file = "", None, None

@@ -63,11 +63,13 @@ completion = client.chat.completions.parse(
     messages=[
         {
             "role": "system",
-            "content": "You are a helpful assistant. The current date is August 6, 2024. You help users query for the data they are looking for by calling the query function.",
+            "content": "You are a helpful assistant. The current date is August 6, 2024. \
+You help users query for the data they are looking for by calling the query function.",
         },
         {
             "role": "user",
-            "content": "look up all my orders in november of last year that were fulfilled but not delivered on time",
+            "content": "look up all my orders in november of last year \
+that were fulfilled but not delivered on time",
         },
     ],
     tools=[
@@ -78,6 +80,7 @@ completion = client.chat.completions.parse(
 for call in completion.choices[0].message.tool_calls or []:
     query = call.function.parsed_arguments
     assert isinstance(query, Query)
-    print(f"{query.table_name.value}, {query.order_by.value}: {', '.join(column.value for column in query.columns)}")
+    columns = ", ".join(column.value for column in query.columns)
+    print(f"{query.table_name.value}, {query.order_by.value}: {columns}")
     for condition in query.conditions:
         print(f"  {condition.column} {condition.operator.value} {condition.value!r}")

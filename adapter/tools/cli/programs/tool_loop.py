@@ -1,7 +1,7 @@
 """Hold a conversation with tools, and move it between the APIs while it goes on.
 
-The history is what a Chat Completions application keeps: role, content, tool_calls. `converse` is told, for each request, which
-backend the flag names at that moment; it hands the same growing history to whichever that is.
+The history is what a Chat Completions application keeps: role, content, tool_calls. `converse`
+takes the backend that the flag names for each request, and sends the same growing history to it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def track_parcel(parcel: str) -> dict[str, Any]:
 
 
 def converse(flags: Sequence[Backend]) -> list[ChatCompletion]:
-    """Ask both questions, answer the model's calls, and give every completion; `flags` has one backend for each request."""
+    """Ask both questions, answer the model's calls, and return every completion.
+
+    `flags` has one backend for each request.
+    """
     client = OpenAI()
     functions = {"find_order": find_order, "track_parcel": track_parcel}
     history: list[Any] = []
@@ -57,18 +60,25 @@ def converse(flags: Sequence[Backend]) -> list[ChatCompletion]:
             history.append({"role": "user", "content": waiting.pop(0)})
             print(f"user: {history[-1]['content']}")
         with use(backend=backend):
-            completion = client.chat.completions.create(model="gpt-5.2", messages=history, tools=TOOLS)  # type: ignore[arg-type]
+            completion = client.chat.completions.create(
+                model="gpt-5.2",
+                messages=history,  # type: ignore[arg-type]
+                tools=TOOLS,  # type: ignore[arg-type]
+            )
         completions.append(completion)
         message = completion.choices[0].message
         turn: dict[str, Any] = {"role": "assistant", "content": message.content or None}
         if message.content and message.content.strip():
             print(f"assistant: {message.content}")
         if message.tool_calls:
-            turn["tool_calls"] = [call.model_dump(include={"id", "type", "function"}) for call in message.tool_calls]
+            turn["tool_calls"] = [
+                call.model_dump(include={"id", "type", "function"}) for call in message.tool_calls
+            ]
         history.append(turn)
         for call in message.tool_calls or []:
             assert call.type == "function"
-            result = functions[call.function.name](**json.loads(call.function.arguments))  # type: ignore[operator]
+            arguments = json.loads(call.function.arguments)
+            result = functions[call.function.name](**arguments)  # type: ignore[operator]
             print(f"{call.function.name}({call.function.arguments}) = {json.dumps(result)}")
             history.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(result)})
     return completions
