@@ -61,7 +61,8 @@ def backend_in_force(selected: SelectedBackend) -> Iterator[None]:
     """Send every call of this process to one backend, in all threads, tasks and clients.
 
     The environment variable is set as well, for processes that the test starts.
-    A `use(backend=…)`, a header or `force` in the code under test takes precedence (docs/decisions.md#precedence).
+    A `use(backend=…)`, a header or `force` in the code under test takes precedence
+    (docs/decisions.md#precedence).
     """
     from adapter._routing.overrides import override_globally
 

@@ -1,8 +1,8 @@
 """Let HTTP mocks of Chat Completions serve translated calls: `chat_mocks()`.
 
 A suite that mocks `POST …/chat/completions` (with respx, pytest-httpx, a `MockTransport`, a
-server of its own) has no reply to the `POST …/responses` of a translated call. Here the call is routed,
-translated and recorded as always. Then its mock gets the caller's own request, as it would
+server of its own) has no reply to the `POST …/responses` of a translated call. Here the call is
+routed, translated and recorded as always. Then its mock gets the caller's own request, as it would
 natively, and the reply is converted to one of the Responses API, which is translated back. So
 assertions about requests hold, and assertions about results apply to translated calls
 (docs/testing.md).
