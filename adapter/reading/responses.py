@@ -12,6 +12,7 @@ from typing import Any
 
 from adapter.translation import ChunksFromEvents, ReplyContext
 from adapter.translation.objects.message_text import TextPiece
+from adapter.translation.objects.output_items import CALL_TYPES
 from adapter.translation.replies.annotations import shift_annotation
 from adapter.translation.replies.response_to_chat import check_response
 from adapter.translation.streams.item_states import Call
@@ -27,7 +28,6 @@ _RESPONSE_KEYS = {
     "usage", "service_tier", "content_filters",
 }  # fmt: skip
 _NESTED = {"item": as_json, "part": as_json, "annotation": as_json, "error": as_json}
-_CALL_TYPES = ("function_call", "custom_tool_call")
 _JSON_FORMATS = {"json_schema", "json_object"}
 _REASONING_EVENTS = {
     "response.reasoning_summary_text": "summary_index",
@@ -140,7 +140,7 @@ class ResponsesReader:
         for part in as_list(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
-        if item.get("type") in _CALL_TYPES:
+        if item.get("type") in CALL_TYPES:
             self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
     def close(self) -> EventList:
@@ -184,7 +184,7 @@ def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_call_id(item: Any) -> Any:
     """Set a missing `call_id` to the item's id, as the translation of whole replies does."""
-    if isinstance(item, dict) and item.get("type") in _CALL_TYPES and not item.get("call_id"):
+    if isinstance(item, dict) and item.get("type") in CALL_TYPES and not item.get("call_id"):
         return {**item, "call_id": item.get("id")}
     return item
 

@@ -44,7 +44,8 @@ def test_the_table_of_parameters() -> None:
     )
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(written, encoding="utf-8")
-    assert written == text or os.environ.get("UPDATE_DOCS")
+    current = written == text
+    assert current or "UPDATE_DOCS" in os.environ, "run: make docs-tables"
 
 
 def test_the_schema_of_the_settings_file() -> None:
@@ -52,7 +53,8 @@ def test_the_schema_of_the_settings_file() -> None:
     made = json.dumps(settings_schema(), indent=2) + "\n"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(made, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == made
+    current = path.read_text(encoding="utf-8") == made
+    assert current, "run: make docs-tables"
     assert set(settings_schema()["properties"]) == set(adapter.Settings.model_fields) - {
         "flags",
         "observers",
@@ -82,7 +84,9 @@ def test_every_setting_is_described(name: str) -> None:
 def test_the_readme_lists_every_setting() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in adapter.Settings.model_fields:
-        assert f"| `{name}` | `ADAPTER_{name.upper()}`" in readme
+        row = f"| `{name}` | `ADAPTER_{name.upper()}`"
+        listed = row in readme
+        assert listed, f"the README's table of settings lacks {row} …"
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:

@@ -127,7 +127,9 @@ def test_every_command_and_verdict_has_its_line() -> None:
     command, code, logs = (
         (ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md")
     )
-    assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS)
+    assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS), (
+        "docs/command.md has a row for each command"
+    )
     assert sorted(re.findall(r"^\| [\w' …]+ \| `(\w+)` \|", code, re.MULTILINE)) == sorted(VERDICTS)
     fates = logs.partition("| fate |")[2].partition("\n\n")[0]
     assert fates.count("\n|") - 1 == len(VERDICT_KINDS)

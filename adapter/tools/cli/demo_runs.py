@@ -64,7 +64,7 @@ PROGRAMS: tuple[Program, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RequestAndReply:
     """One request and its reply, as sent."""
 
     path: str
@@ -81,7 +81,7 @@ class RunResult:
     printed: str = ""
     results: tuple[Any, ...] = ()
     decisions: tuple[Any, ...] = ()
-    exchanges: tuple[Exchange, ...] = field(default=())
+    exchanges: tuple[RequestAndReply, ...] = field(default=())
     error: str | None = None
     failure: Exception | None = None
 
@@ -234,10 +234,10 @@ def _program_file(program: Program) -> Path:
     return Path(spec.origin)
 
 
-def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> Exchange:
+def _exchange(request: Any, response: Mapping[str, Any], source: Source) -> RequestAndReply:
     headers = {name.lower(): values for name, values in response["headers"].items()}
     kind, body = "".join(headers.get("content-type", "")), response["body"]["string"] or b""
-    return Exchange(
+    return RequestAndReply(
         path=request.path,
         request=json.loads(request.body or b"{}"),
         status=response["status"]["code"],

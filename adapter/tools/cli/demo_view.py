@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .demo_runs import Exchange, Program, RunResult
+from .demo_runs import Program, RequestAndReply, RunResult
 
 
 def side_by_side(
@@ -154,7 +154,7 @@ def _tool_line(tool: dict[str, Any]) -> str:
     )
 
 
-def reply_line(exchange: Exchange) -> str:
+def reply_line(exchange: RequestAndReply) -> str:
     """Summarise a reply of either API in a line."""
     if exchange.streamed:
         return f"{exchange.status} {_stream_line(exchange.reply)}"

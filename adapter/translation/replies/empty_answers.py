@@ -24,7 +24,8 @@ _WAITING = frozenset({
 # Items that are steps: their result is in the model's context, and is no answer.
 _STEPS = frozenset({
     "additional_tools", "compaction", "configuration_update", "custom_tool_call",
-    "file_search_call", "function_call", "mcp_call", "mcp_list_tools", "reasoning",
+    "file_search_call", "function_call", "mcp_approval_response", "mcp_call", "mcp_list_tools",
+    "reasoning",
     "tool_search_call", "tool_search_output", "web_search_call",
 })  # fmt: skip
 

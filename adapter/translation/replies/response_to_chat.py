@@ -17,7 +17,13 @@ from adapter.translation.objects.content_filter import (
 )
 from adapter.translation.objects.finish_reason import cut_by_error, finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
-from adapter.translation.objects.output_items import check_items, is_commentary, longer_of, parts_of
+from adapter.translation.objects.output_items import (
+    CALL_TYPES,
+    check_items,
+    is_commentary,
+    longer_of,
+    parts_of,
+)
 from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.objects.usage import usage_to_chat
 from adapter.translation.types import PathMap, ReplyContext
@@ -140,7 +146,7 @@ def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) ->
         kind, path = item.get("type"), f"output[{i}]"
         if kind == "message":
             collector.message(path, item)
-        elif kind in ("function_call", "custom_tool_call"):
+        elif kind in CALL_TYPES:
             collector.call()
             if not collector.is_cut:
                 call = call_to_chat(path, item, context)
@@ -198,7 +204,7 @@ def check_response(response: Any, paths: PathMap | None) -> None:
 def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
     """Add the losses of one item: its whole, its parts, or its fields that Chat doesn't have."""
     kind = item.get("type")
-    if kind in ("function_call", "custom_tool_call"):
+    if kind in CALL_TYPES:
         for key in ("namespace", "caller", "async"):
             if item.get(key):
                 ledger.add(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")

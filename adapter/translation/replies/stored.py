@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
+from adapter.translation.objects.output_items import CALL_TYPES
 from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.types import ReplyContext
 
@@ -61,7 +62,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
                 "name": None,
             }
         )
-    elif kind in ("function_call", "custom_tool_call"):
+    elif kind in CALL_TYPES:
         if not page or page[-1]["role"] != "assistant":
             page.append(
                 {

@@ -73,7 +73,7 @@ every_setting = pytest.mark.parametrize("name", WRITTEN)
 
 
 def test_every_setting_is_covered() -> None:
-    assert WRITTEN.keys() == SettingsFields.model_fields.keys()
+    assert WRITTEN.keys() == SettingsFields.model_fields.keys(), "add the setting to WRITTEN"
     assert Settings.model_fields.keys() - WRITTEN.keys() == {"flags", "observers"}
 
 

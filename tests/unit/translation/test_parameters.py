@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,8 +49,16 @@ SOMETHING: tuple[tuple[str, Any], ...] = (
 )
 
 
+ROOT = Path(__file__).resolve().parents[3]
+
+
 def test_there_are_37() -> None:
-    assert len(CHAT_PARAMETERS) == 37
+    assert len(CHAT_PARAMETERS) == 37, "a new parameter: also the number in docs/mapping.md"
+    page = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Requests")[2].partition("\n## Replies")[0]
+    assert f"All {len(CHAT_PARAMETERS)} parameters" in section
+    missing = [name for name in CHAT_PARAMETERS if f"`{name}`" not in section]
+    assert missing == [], "docs/mapping.md#parameters lists every parameter"
 
 
 @needs_current_types

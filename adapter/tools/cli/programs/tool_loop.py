@@ -62,7 +62,7 @@ def converse(flags: Sequence[Backend]) -> list[ChatCompletion]:
         with use(backend=backend):
             completion = client.chat.completions.create(
                 model="gpt-5.2",
-                messages=history,  # type: ignore[arg-type]
+                messages=history,
                 tools=TOOLS,  # type: ignore[arg-type]
             )
         completions.append(completion)
