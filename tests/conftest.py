@@ -95,8 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if not _NOT_QUICK.isdisjoint(mark.name for mark in item.iter_markers())
         ]
         config.hook.pytest_deselected(items=left_out)
-        gone = set(left_out)
-        items[:] = [item for item in items if item not in gone]
+        excluded = set(left_out)
+        items[:] = [item for item in items if item not in excluded]
     items.sort(
         key=lambda item: (
             _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST)

@@ -58,7 +58,7 @@ _TRANSPORT_FEATURES = frozenset({"legacy-certs", "truststore"})
 _WHO = """
 import json, platform, sys, sysconfig
 who = [sys.version, sys.base_prefix, platform.machine()]
-base = getattr(sys, "_base_executable", sys.executable)  # the one that stays when an environment that is active is made anew
+base = getattr(sys, "_base_executable", sys.executable)  # it stays when an active environment is made again
 print(json.dumps([who, platform.python_version(), base, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]))
 """
 
@@ -103,10 +103,10 @@ class Work:
 
     lists: tuple[str, ...] = ()
     project: bool = False
-    anew: str = ""
+    rebuild: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.lists or self.project or self.anew)
+        return bool(self.lists or self.project or self.rebuild)
 
 
 def ready(
@@ -173,9 +173,9 @@ def _make(wanted: Environment, maker: Interpreter, pip: str | None) -> None:
     if not (work := _work(wanted, maker)):  # the previous holder of the lock has made it
         return
     stamp, kept = folder / STAMP, b""
-    if work.anew:
+    if work.rebuild:
         _tell(
-            f"{name}: making it {f'anew, since {work.anew}' if folder.exists() else f'with Python {maker.version}'}"
+            f"{name}: {f'rebuilding it, since {work.rebuild}' if folder.exists() else f'making it with Python {maker.version}'}"
         )
         shutil.rmtree(folder, ignore_errors=True)
         _run([maker.base, "-I", "-m", "venv", "--clear", str(folder)], f"{name} can't be made")
@@ -213,18 +213,18 @@ def _work(wanted: Environment, maker: Interpreter) -> Work:
             stamp[key] for key in ("python", "root", "lists", "project", "packages")
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return Work(anew="it isn't finished")
+        return Work(rebuild="it isn't finished")
     inside = _ask(interpreter_in(wanted.folder))
     if inside is None or Path(inside.prefix).resolve() != wanted.folder.resolve():
-        return Work(anew="its Python doesn't work")
+        return Work(rebuild="its Python doesn't work")
     if not made_by == inside.who == maker.who:
-        return Work(anew=f"Python is {maker.version} now")
+        return Work(rebuild=f"Python is {maker.version} now")
     if root != str(ROOT):
-        return Work(anew="the repository has moved")
+        return Work(rebuild="the repository has moved")
     if any(_digest(one) != digest for one, digest in held.items()):
-        return Work(anew="the packages wanted have changed")
+        return Work(rebuild="the packages wanted have changed")
     if broken := _broken(inside, there):
-        return Work(anew=f"{broken} is gone or incomplete")
+        return Work(rebuild=f"{broken} is gone or incomplete")
     return Work(
         tuple(one for one in wanted.lists if one not in held),
         wanted.project and project != _project(),
@@ -276,14 +276,14 @@ def _installed(inside: Interpreter) -> list[Path]:
 
 def _ask(python: str | Path) -> Interpreter | None:
     try:
-        said = subprocess.run(
+        answer = subprocess.run(
             [str(python), "-I", "-c", _WHO],
             capture_output=True,
             text=True,
             check=True,
             env=_clean(),
         )
-        who, version, base, prefix, *packages = json.loads(said.stdout)
+        who, version, base, prefix, *packages = json.loads(answer.stdout)
     except (OSError, ValueError, subprocess.CalledProcessError):
         return None
     return Interpreter(
@@ -301,8 +301,8 @@ def _project() -> str:
 
     The options of its tools are left out.
     """
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    counts: list[Any] = [told["build-system"], told["project"], told["tool"]["hatch"]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    counts: list[Any] = [project["build-system"], project["project"], project["tool"]["hatch"]]
     return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
 
 
@@ -372,22 +372,22 @@ def _pips_own(python: str) -> dict[str, str]:
     listed = subprocess.run(
         asked, env=_clean() | {key: value for key, value in os.environ.items() if key == "PIP_CONFIG_FILE"}, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    told: dict[str, str] = {}
+    options: dict[str, str] = {}
     for section in ("global", "install"):  # the latter has precedence
         for key, value in re.findall(rf"^{section}\.([a-z-]+)=(.*)$", listed, re.MULTILINE):
-            told[key] = str(ast.literal_eval(value))
-    told |= {
+            options[key] = str(ast.literal_eval(value))
+    options |= {
         key[4:].lower().replace("_", "-"): value
         for key, value in os.environ.items()
         if key.startswith("PIP_") and value
     }
     for key in ("use-feature", "use-deprecated"):
-        told[key] = " ".join(
-            word for word in told.get(key, "").split() if word in _TRANSPORT_FEATURES
+        options[key] = " ".join(
+            word for word in options.get(key, "").split() if word in _TRANSPORT_FEATURES
         )
     passed = {
         "PIP_" + key.upper().replace("-", "_"): value
-        for key, value in told.items()
+        for key, value in options.items()
         if key in _FROM_THE_USER and value
     }
     return {**_clean(), **passed, "PIP_CONFIG_FILE": os.devnull}

@@ -75,9 +75,9 @@ def run(kind: str, name: str, options: list[str], record: str | None) -> tuple[d
         *suite.options.get(name, ()),
         *(f"-W{each}" for each in suite.tolerated.get(name, ())),
     ]
-    told = {UNDER_TEST: name, **({RECORD_FROM: record} if record else {})}
+    variables = {UNDER_TEST: name, **({RECORD_FROM: record} if record else {})}
     code = subprocess.run(
-        [*command, *options], cwd=ROOT, env={**os.environ, **told}, check=False
+        [*command, *options], cwd=ROOT, env={**os.environ, **variables}, check=False
     ).returncode
     shown = suite.shown.get(name) or (_first(kind, name),)
     asked = [str(python), "-c", _VERSIONS, *shown]
@@ -109,7 +109,7 @@ def _counts(report: Path | None) -> dict[str, str]:
         sum(int(suite.get(key, 0)) for suite in suites for key in keys)
         for keys in (("tests",), ("failures", "errors"), ("skipped",))
     )
-    told = {
+    properties = {
         str(one.get("name")): str(one.get("value"))
         for suite in suites
         for one in suite.iterfind("properties/property")
@@ -118,7 +118,7 @@ def _counts(report: Path | None) -> dict[str, str]:
         "passed": str(total - failed - skipped),
         "failed": str(failed),
         "skipped": str(skipped),
-        **told,
+        **properties,
     }
 
 

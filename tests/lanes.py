@@ -128,8 +128,8 @@ def files(*, everything: bool, short: bool) -> list[str]:
         *(path for folder in FOLDERS for path in (tests / folder).rglob("test_*.py")),
     ]
     named = {path.relative_to(tests).with_suffix("").as_posix() for path in found}
-    if gone := {*EVERYWHERE_THE_SAME, *SHORT} - named:
-        message = f"tests/lanes.py names files that are not there: {', '.join(sorted(gone))}"
+    if missing := {*EVERYWHERE_THE_SAME, *SHORT} - named:
+        message = f"tests/lanes.py names files that are not there: {', '.join(sorted(missing))}"
         raise SystemExit(message)
     if not everything:
         named -= set(EVERYWHERE_THE_SAME)

@@ -65,7 +65,7 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
     truly = ["demo", "dev"] if everything else ["demo"]
     for name in truly:  # in sequence, in one environment, like `make demo` and `make test`
         python = environments.ready(replace(environments.NAMED[name], folder=folder), pip=pip)
-    version = _said([str(python), "-I", "-m", "pip", "--version"]).split()[1]
+    version = _output([str(python), "-I", "-m", "pip", "--version"]).split()[1]
     installed = dict(
         line.split("==") for line in _pip(python, "list", "--format=freeze").splitlines()
     )
@@ -84,7 +84,7 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
         if everything
         else ["dev.txt"]
     ):
-        told = _pip(
+        output = _pip(
             python,
             "install",
             "--dry-run",
@@ -93,7 +93,7 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
             "--requirement",
             str(environments.REQUIREMENTS / name),
         )
-        would = told.partition("Would install ")[2].split()
+        would = output.partition("Would install ")[2].split()
         exact = {
             f"{package}-{version}"
             for package, versions in environments.pinned(name).items()
@@ -105,7 +105,7 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
             if environments._normal(one.rpartition("-")[0]) + one[one.rindex("-") :] not in exact
         ]
         if not would:
-            wrong.append(f"{name}: nothing would be installed: {told[-2000:]}")
+            wrong.append(f"{name}: nothing would be installed: {output[-2000:]}")
         print(f"pip {version}: {name}: {len(would)} packages", flush=True)
     print(
         f"pip {version}: {', '.join(truly)}: {len(installed)} packages installed; {time.monotonic() - began:.0f} s in all",
@@ -116,10 +116,10 @@ def check(pip: str, folder: Path, *, everything: bool) -> list[str]:
 
 def _pip(python: Path, *arguments: str) -> str:
     command = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", *arguments]
-    return _said(command, env=environments._pips_own(str(python)))
+    return _output(command, env=environments._pips_own(str(python)))
 
 
-def _said(command: list[str], env: dict[str, str] | None = None) -> str:
+def _output(command: list[str], env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
         command, cwd=environments.ROOT, env=env, capture_output=True, text=True, check=False
     )

@@ -57,7 +57,7 @@ def test_what_the_tests_need_has_what_the_demo_needs() -> None:
 def test_only_these_files_install_anything() -> None:
     """All others call `environments.ready`, which the next test restricts to exact lists."""
     programs = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("bench/**/*.py")]
-    told = [
+    documents = [
         ROOT / "Makefile",
         *(ROOT / ".ci").iterdir(),
         *ROOT.glob(".github/**/*.yml"),
@@ -76,7 +76,7 @@ def test_only_these_files_install_anything() -> None:
     }
     assert [
         path.name
-        for path in told
+        for path in documents
         if re.search(r"\bpip\d? (install|download)|-m venv", path.read_text(encoding="utf-8"))
     ] == []
 
@@ -143,16 +143,18 @@ def test_a_users_own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(key, value)
     allowed = {"PIP_" + key.upper().replace("-", "_") for key in environments._FROM_THE_USER}
     environments._pips_own.cache_clear()
-    told = environments._pips_own(sys.executable)
+    variables = environments._pips_own(sys.executable)
     environments._pips_own.cache_clear()
     expected = {"PIP_CONFIG_FILE": os.devnull, "PIP_PROXY": "file.invalid", "PIP_TIMEOUT": "4", "PIP_TRUSTED_HOST": "variable.invalid",
                 "PIP_USE_FEATURE": "truststore"}  # fmt: skip
     assert {
-        key: told.get(key) for key in {*stray, *expected} if key.startswith("PIP_") and key in told
+        key: variables.get(key)
+        for key in {*stray, *expected}
+        if key.startswith("PIP_") and key in variables
     } == expected
-    assert not {key for key in told if key.startswith("PIP_")} - {"PIP_CONFIG_FILE", *allowed}
-    assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} & told.keys()
-    assert told["PATH"] == os.environ["PATH"]
+    assert not {key for key in variables if key.startswith("PIP_")} - {"PIP_CONFIG_FILE", *allowed}
+    assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} & variables.keys()
+    assert variables["PATH"] == os.environ["PATH"]
 
 
 def wheel(folder: Path, name: str, version: str) -> str:
@@ -223,7 +225,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with pytest.MonkeyPatch.context() as patch:
         made = Made(tmp_path_factory.mktemp("environment"))
         made.use(patch)
-        assert made.needs(made.one) == Work(anew="it isn't finished")
+        assert made.needs(made.one) == Work(rebuild="it isn't finished")
         environments.ready(made.one)
         assert made.needs(made.one) == Work()
         assert made.needs() == Work(lists=("two.txt",))  # the addition of a second list
@@ -262,24 +264,24 @@ def stamped(**changes: object) -> Callable[[Made], str]:
     )
 
 
-GONE: Callable[[Made], str | None] = lambda made: None  # noqa: E731 - a word for the table
+DELETED: Callable[[Made], str | None] = lambda made: None  # noqa: E731 - a word for the table
 STAMP: Callable[[Made], Path] = lambda made: made.folder / environments.STAMP  # noqa: E731 - same
 BROKEN: dict[str, tuple[Callable[[Made], Path], Callable[[Made], str | None], str]] = {
-    "interrupted": (STAMP, GONE, "it isn't finished"),
+    "interrupted": (STAMP, DELETED, "it isn't finished"),
     "a stamp cut short": (STAMP, lambda made: '{"python": [', "it isn't finished"),
     "a stamp of another kind": (STAMP, lambda made: "[]", "it isn't finished"),
-    "no folder": (lambda made: made.folder, GONE, "it isn't finished"),
-    "no interpreter": (lambda made: environments.interpreter_in(made.folder), GONE, "its Python doesn't work"),
+    "no folder": (lambda made: made.folder, DELETED, "it isn't finished"),
+    "no interpreter": (lambda made: environments.interpreter_in(made.folder), DELETED, "its Python doesn't work"),
     "an interpreter that fails": (lambda made: environments.interpreter_in(made.folder), lambda made: "#!/bin/false", "its Python doesn't work"),
-    "no pyvenv.cfg": (lambda made: made.folder / "pyvenv.cfg", GONE, "its Python doesn't work"),
+    "no pyvenv.cfg": (lambda made: made.folder / "pyvenv.cfg", DELETED, "its Python doesn't work"),
     "another Python": (STAMP, stamped(python=["4.0", "", ""]), f"Python is {sys.version.split()[0]} now"),
     "moved": (STAMP, stamped(root="elsewhere"), "the repository has moved"),
-    "no packages": (lambda made: made.packages, GONE, " is gone or incomplete"),
-    "a file is gone": (lambda made: made.packages / "two" / "deep" / "data.txt", GONE, "two-2.0 is gone or incomplete"),
-    "a version is gone": (lambda made: made.packages / "two-2.0.dist-info", GONE, "two-2.0 is gone or incomplete"),
-    "pip is gone": (lambda made: next(made.packages.glob("pip-*.dist-info")), GONE, "pip-"),
+    "no packages": (lambda made: made.packages, DELETED, " is gone or incomplete"),
+    "a file is gone": (lambda made: made.packages / "two" / "deep" / "data.txt", DELETED, "two-2.0 is gone or incomplete"),
+    "a version is gone": (lambda made: made.packages / "two-2.0.dist-info", DELETED, "two-2.0 is gone or incomplete"),
+    "pip is gone": (lambda made: next(made.packages.glob("pip-*.dist-info")), DELETED, "pip-"),
     "a list has changed": (lambda made: made.requirements / "one.txt", lambda made: "one==1.1", "the packages wanted have changed"),
-    "a list is gone": (lambda made: made.requirements / "two.txt", GONE, "the packages wanted have changed"),
+    "a list is gone": (lambda made: made.requirements / "two.txt", DELETED, "the packages wanted have changed"),
 }  # fmt: skip
 
 
@@ -287,20 +289,20 @@ BROKEN: dict[str, tuple[Callable[[Made], Path], Callable[[Made], str | None], st
 def test_what_is_broken_is_noticed(made: Made, case: str) -> None:
     where, becomes, reason = BROKEN[case]
     path, text = where(made), becomes(made)
-    aside = made.folder.with_name("aside")
-    path.rename(aside)
+    moved = made.folder.with_name("aside")
+    path.rename(moved)
     try:
         if text is not None:
             path.write_text(text)
-        assert reason in made.needs().anew
-        assert reason in made.needs(made.one).anew  # also where less is required than installed
+        assert reason in made.needs().rebuild
+        assert reason in made.needs(made.one).rebuild  # also where less is required than installed
     finally:
         path.unlink(missing_ok=True)
-        aside.rename(path)
+        moved.rename(path)
     assert made.needs() == Work()
 
 
-def test_several_mend_it_at_once(made: Made) -> None:
+def test_several_processes_repair_it_at_once(made: Made) -> None:
     """One process makes it again, and the others wait and use it.
 
     It has what is on its lists, despite a newer release.
@@ -318,10 +320,10 @@ environments.ready(environments.Environment(Path({str(made.folder)!r}), ("one.tx
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    said = [process.communicate()[1] for process in several]
-    assert [process.returncode for process in several] == [0, 0, 0], said
-    assert sum(text.count("making it anew, since its Python doesn't work") for text in said) == 1
-    assert sum(text.count(": ready (") for text in said) == 1
+    outputs = [process.communicate()[1] for process in several]
+    assert [process.returncode for process in several] == [0, 0, 0], outputs
+    assert sum(text.count("rebuilding it, since its Python doesn't work") for text in outputs) == 1
+    assert sum(text.count(": ready (") for text in outputs) == 1
     assert made.needs() == Work()
     assert REALLY([python, "-c", "import one, two"], check=False).returncode == 0
     assert [path.name for path in made.packages.glob("one-*")] == ["one-1.0.dist-info"]

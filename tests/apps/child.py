@@ -59,11 +59,11 @@ class Guard:
 
 def run(app: App, mode: str, server: Scripted, home: Path) -> dict[str, Any]:
     """Run each scenario; return the outcomes."""
-    told: list[Any] = []
+    records: list[Any] = []
     report = {}
-    with _observed(told) if mode != "native" else contextlib.nullcontext():
+    with _observed(records) if mode != "native" else contextlib.nullcontext():
         for each in app.scenarios:
-            told.clear()
+            records.clear()
             server.play(*each.script)
             here = home / "work" / each.name
             here.mkdir(parents=True)
@@ -82,7 +82,7 @@ def run(app: App, mode: str, server: Scripted, home: Path) -> dict[str, Any]:
             report[each.name] = {
                 "outcome": seen,
                 "asked": [dataclasses.asdict(asked) for asked in server.asked],
-                "records": [dataclasses.asdict(record) for record in told],
+                "records": [dataclasses.asdict(record) for record in records],
             }
     return report
 

@@ -220,7 +220,7 @@ def plain(value: Any, places: Mapping[str, str]) -> Any:
         }
         value = {"": type(value).__name__, **fields}
     elif isinstance(value, BaseException):
-        told = {
+        fields_of_error = {
             key: getattr(value, key, None)
             for key in ("status_code", "code", "type", "param", "request_id")
         }
@@ -228,7 +228,7 @@ def plain(value: Any, places: Mapping[str, str]) -> Any:
         value = {
             "": type(value).__name__,
             "message": str(value),
-            **told,
+            **fields_of_error,
             "cause": None if cause is None else type(cause).__name__,
         }
     if isinstance(value, Enum):

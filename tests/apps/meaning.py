@@ -101,11 +101,11 @@ def _choice(choice: Any) -> Any:
 
 
 def _tool(tool: Json, kind: str) -> Json:
-    said = {
+    fields = {
         "type": kind,
         **{key: value for key, value in tool.items() if key != "type" and value is not None},
     }
-    return said | {"strict": bool(tool.get("strict"))} if kind == "function" else said
+    return fields | {"strict": bool(tool.get("strict"))} if kind == "function" else fields
 
 
 def _message(message: Json, without: set[str]) -> Iterator[Any]:

@@ -99,8 +99,8 @@ def play(name: str, mode: str, python: Path) -> Json:
         if not report.is_file():
             msg = f"{name}, {mode}: the process ended with {done.returncode} and left no report"
             raise RuntimeError(msg)
-        told: Json = json.loads(report.read_text(encoding="utf-8"))
-        return told
+        result: Json = json.loads(report.read_text(encoding="utf-8"))
+        return result
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -143,10 +143,10 @@ def check(name: str, *, shown: bool = False) -> Found:
         found.differences += [
             f"{mode}: tried to reach the network: {each}" for each in report["refused"]
         ]
-        for scenario, told in report["scenarios"].items():
+        for scenario, result in report["scenarios"].items():
             found.differences += [
                 f"{mode} {scenario}: {asked['path']}: {asked['trouble']}"
-                for asked in told["asked"]
+                for asked in result["asked"]
                 if asked["trouble"]
             ]
         if mode != "native":
@@ -157,21 +157,21 @@ def check(name: str, *, shown: bool = False) -> Found:
         "no" if found.differences else f"yes, but {len(found.excused)}" if found.excused else "yes"
     )
     if shown:
-        did = {key: told["outcome"] for key, told in native["scenarios"].items()}
+        did = {key: result["outcome"] for key, result in native["scenarios"].items()}
         print(json.dumps(did, indent=1, ensure_ascii=False))
     return found
 
 
 def _compare(mode: str, native: Json, report: Json, found: Found) -> None:
-    for scenario, told in report["scenarios"].items():
-        lost, before = _let_go(mode, told["records"]), native["scenarios"][scenario]
-        asked = before["asked"], told["asked"]
+    for scenario, result in report["scenarios"].items():
+        lost, before = _let_go(mode, result["records"]), native["scenarios"][scenario]
+        asked = before["asked"], result["asked"]
         if mode != "off":  # and there to the letter
             asked = (
                 [*_meant(before["asked"], lost, several=mode == "drops")],
-                [*_meant(told["asked"], lost)],
+                [*_meant(result["asked"], lost)],
             )
-        pairs = {"outcome": (before["outcome"], told["outcome"]), "asked": asked}
+        pairs = {"outcome": (before["outcome"], result["outcome"]), "asked": asked}
         for key, (left, right) in pairs.items():
             for path, one, other in differences(left, right, key):
                 excuses = native["app"]["but"][scenario].items()
@@ -184,7 +184,7 @@ def _compare(mode: str, native: Json, report: Json, found: Found) -> None:
                     )
                 else:
                     found.excused[f"{scenario}: {excuse}"] += 1
-        for record in told["records"]:
+        for record in result["records"]:
             if record["reason"] in BAD:
                 found.differences.append(
                     f"{mode} {scenario}: a call went to {record['backend']}: {record['reason']}"
@@ -215,8 +215,8 @@ def _meant(asked: list[Json], lost: set[str], *, several: bool = False) -> Itera
 
 def _moved(name: str, mode: str, report: Json, found: Found) -> str:
     """Return how many calls moved, of how many; add the reasons of the others."""
-    records = [record for told in report["scenarios"].values() for record in told["records"]]
-    asked = [each["path"] for told in report["scenarios"].values() for each in told["asked"]]
+    records = [record for result in report["scenarios"].values() for record in result["records"]]
+    asked = [each["path"] for result in report["scenarios"].values() for each in result["asked"]]
     moved = sum(record["backend"] == "responses" for record in records)
     why: Counter[tuple[str, str]] = Counter()
     for record in records:
@@ -245,8 +245,8 @@ def _carried(report: Json) -> str:
     """Return how often calls came back with their reasoning, for requests to a reasoning model."""
     asked = [
         each["body"]
-        for told in report["scenarios"].values()
-        for each in told["asked"]
+        for result in report["scenarios"].values()
+        for each in result["asked"]
         if each["path"] == RESPONSES
     ]
     wanted = [

@@ -217,12 +217,12 @@ class _Form:
 
     def counts(self) -> tuple[int, int]:
         asked = 10 + _words(self.body.get("messages") or self.body.get("input"))
-        said = (
+        answer = (
             self.answer.text
             + self.answer.refusal
             + " ".join(f" {each.arguments}" for each in self.answer.calls)
         )
-        return asked, 1 + len(said.split())
+        return asked, 1 + len(answer.split())
 
 
 class _Chat(_Form):
@@ -321,10 +321,10 @@ class _Chat(_Form):
         return {"logprobs": {"content": _tokens(pieces), "refusal": None} if asked else None}
 
     def _usage(self) -> Json:
-        asked, said = self.counts()
-        said *= self.body.get("n") or 1
+        asked, answered = self.counts()
+        answered *= self.body.get("n") or 1
         return {
-            "prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
+            "prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0, "cache_write_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
@@ -338,9 +338,9 @@ class _Responses(_Form):
     def whole(self) -> Json:
         """Write a Response."""
         cut = _INCOMPLETE.get(self.answer.finish)
-        asked, said = self.counts()
+        asked, answered = self.counts()
         usage = {
-            "input_tokens": asked, "output_tokens": said, "total_tokens": asked + said,
+            "input_tokens": asked, "output_tokens": answered, "total_tokens": asked + answered,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens_details": {"reasoning_tokens": 0},
         }  # fmt: skip

@@ -144,7 +144,7 @@ def test_requests_that_ask_for_something_else_do_not(
     assert meaning.of_chat({**CHAT, **chat}) != meaning.of_responses({**RESPONSES, **responses})
 
 
-def test_what_was_let_go_counts_no_more() -> None:
+def test_dropped_parameters_are_ignored() -> None:
     chat = {**CHAT, "seed": 7, "messages": [{"role": "user", "content": "Hi.", "name": "Ann"}]}
     without, named = (
         {**RESPONSES, "input": [{"role": "user", "content": text}]}
@@ -179,11 +179,11 @@ def test_what_was_let_go_counts_no_more() -> None:
     ],
 )
 def test_a_body_that_an_api_refuses(body: dict[str, Any], chat: bool, trouble: str) -> None:
-    said = known.trouble(body, chat=chat)
-    assert trouble in said if trouble else not said
+    problem = known.trouble(body, chat=chat)
+    assert trouble in problem if trouble else not problem
 
 
-def told(outcome: Any, path: str = "/v1/chat/completions", **more: Any) -> dict[str, Any]:
+def result(outcome: Any, path: str = "/v1/chat/completions", **more: Any) -> dict[str, Any]:
     body = CHAT if "chat" in path else RESPONSES
     return {
         "outcome": outcome,
@@ -201,9 +201,9 @@ def report(**scenarios: Any) -> dict[str, Any]:
 
 
 def test_a_difference_is_found_unless_it_is_excused() -> None:
-    native = report(one=told({"text": "a", "id": "1"}))
+    native = report(one=result({"text": "a", "id": "1"}))
     found = run.Found({})
-    run._compare("on", native, report(one=told({"text": "b", "id": "2"}, "/v1/responses")), found)
+    run._compare("on", native, report(one=result({"text": "b", "id": "2"}, "/v1/responses")), found)
     assert found.differences == ["on one outcome.text: natively 'a', here 'b'"]
     assert found.excused == Counter({"one: a reason": 1})
 
@@ -218,7 +218,7 @@ def test_calls_that_stay_are_counted_by_their_reason() -> None:
     }
     found = run.Found({})
     assert (
-        run._moved("app", "on", report(one=told({}, records=[moved, held, held])), found)
+        run._moved("app", "on", report(one=result({}, records=[moved, held, held])), found)
         == "1 of 3"
     )
     assert [(row["stayed"], row["reason"], row["path"]) for row in found.stayed] == [
@@ -226,11 +226,11 @@ def test_calls_that_stay_are_counted_by_their_reason() -> None:
     ]
 
 
-def test_a_call_past_the_adapter_is_seen() -> None:
+def test_a_call_that_bypasses_the_adapter_is_found() -> None:
     found = run.Found({})
-    assert run._moved("app", "on", report(one=told({})), found) == "0 of 1"
+    assert run._moved("app", "on", report(one=result({})), found) == "0 of 1"
     assert found.stayed[0]["reason"] == "past the adapter"
-    run._moved("app", "off", report(one=told({})), found)
+    run._moved("app", "off", report(one=result({})), found)
     assert found.differences
 
 

@@ -390,7 +390,7 @@ def test_token_providers(sdk: Sdk, azure: Azure, kind: str, backend: str, awaite
 
 
 @each_kind
-def test_a_bug_in_what_is_noted_of_a_token(
+def test_a_bug_in_remembering_a_token(
     sdk: Sdk, azure: Azure, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any) -> None:
@@ -473,12 +473,12 @@ def client_of(sdk: Sdk, azure: Azure) -> Any:
 
 
 def stopped_stream(text: str = "Hello there") -> list[bytes]:
-    said = event(
+    text_delta = event(
         "response.output_text.delta", output_index=0, content_index=0, item_id="msg_1", delta=text
     )
     return [
         *opening(),
-        said,
+        text_delta,
         event("response.incomplete", response=response(message_item(text), **STOPPED)),
     ]
 

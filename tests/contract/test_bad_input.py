@@ -21,7 +21,7 @@ __all__ = ["sdk"]
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 POLICIES: list[Any] = ["chat", "error", "drop"]
-ONE_WAY = "o3-pro"
+RESPONSES_ONLY = "o3-pro"
 ROOTS = ("$", "messages", "tools", "tool_choice", "functions", "function_call", "response_format", "stream_options", "logprobs",
          "max_tokens", "max_completion_tokens", "model", "input", "max_output_tokens")  # fmt: skip
 
@@ -146,7 +146,7 @@ def settled(server: Loopback, raised: openai.APIStatusError, sent: bytes) -> str
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("model", ["gpt-4o", ONE_WAY])
+@pytest.mark.parametrize("model", ["gpt-4o", RESPONSES_ONLY])
 @pytest.mark.parametrize("case", BAD)
 def test_bad_bodies(sdk: Sdk, loopback: Loopback, case: str, model: str, policy: Any) -> None:
     loopback.answer = chat_says_no
@@ -156,7 +156,7 @@ def test_bad_bodies(sdk: Sdk, loopback: Loopback, case: str, model: str, policy:
         sdk.run(client.post("/chat/completions", cast_to=object, body=given))
     sent = json.dumps(given, separators=(",", ":")).encode()
     who = settled(loopback, raised.value, sent)
-    assert who == "adapter" or model != ONE_WAY, "a one-way model went to Chat"
+    assert who == "adapter" or model != RESPONSES_ONLY, "a one-way model went to Chat"
 
 
 @needs_raw_posts
@@ -218,7 +218,7 @@ def test_a_form_or_an_empty_post(loopback: Loopback) -> None:
     ]
 
 
-def test_bad_values_of_parameters_go_on_as_they_are(sdk: Sdk, loopback: Loopback) -> None:
+def test_bad_values_of_parameters_are_sent_unchanged(sdk: Sdk, loopback: Loopback) -> None:
     """Values of parameters with the same name on both APIs are left to the service to validate."""
     loopback.answer = lambda request: error(400, "services_own", param="temperature")
     client = sdk.client(loopback)
@@ -228,7 +228,7 @@ def test_bad_values_of_parameters_go_on_as_they_are(sdk: Sdk, loopback: Loopback
     assert loopback.requests[0].json()["temperature"] == "hot"
 
 
-def test_tools_of_the_other_api_go_on_whole(sdk: Sdk, loopback: Loopback) -> None:
+def test_tools_of_the_other_api_are_sent_unchanged(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = both
     given: Any = {
         "tools": [TOOL, {"type": "web_search", "filters": {"a": [1]}}],
@@ -325,7 +325,7 @@ def test_what_json_cannot_hold_is_the_sdks_own_error(
 
 
 @needs_raw_posts
-def test_lone_surrogates_go_on(sdk: Sdk, loopback: Loopback) -> None:
+def test_lone_surrogates_are_sent(sdk: Sdk, loopback: Loopback) -> None:
     """Strings that JSON can represent and UTF-8 can't are sent as they were written.
 
     The SDK or the caller may have written them.

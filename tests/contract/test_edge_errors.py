@@ -470,13 +470,13 @@ def test_44_the_rest_of_the_error_stays(way_in: WayIn) -> None:
 
 @each_way_in
 def test_44_what_was_paid_for_is_not_retried(way_in: WayIn) -> None:
-    spoken = {
+    text_events = {
         "type": "message",
         "role": "assistant",
         "content": [{"type": "output_text", "text": "Hel"}],
     }
     error = {"code": "server_error", "message": "It failed."}
-    paid = way_in.create(asked(), both(Reply.of_json(response(error=error, output=[spoken]))))
+    paid = way_in.create(asked(), both(Reply.of_json(response(error=error, output=[text_events]))))
     free = way_in.create(asked(), both(Reply.of_json(response(error=error))))
     assert isinstance(paid.error, openai.InternalServerError)
     assert isinstance(free.error, openai.InternalServerError)
@@ -496,7 +496,7 @@ def started() -> list[Json]:
     return [{"type": f"response.{kind}", "response": base} for kind in ("created", "in_progress")]
 
 
-def spoken(*deltas: str) -> list[Json]:
+def text_events(*deltas: str) -> list[Json]:
     base = {
         "type": "response.output_text.delta",
         "item_id": "msg_1",
@@ -578,7 +578,7 @@ each_broken = pytest.mark.parametrize("case", BROKEN, ids=[case.id for case in B
 @each_broken
 def test_56_the_pure_machine(case: Broken) -> None:
     machine = ChunksFromEvents()
-    for event in [*started(), *spoken("a", "b", "c")]:
+    for event in [*started(), *text_events("a", "b", "c")]:
         machine.feed(event)
     with pytest.raises(UpstreamFailure) as raised:
         machine.feed(case.input)
@@ -590,7 +590,7 @@ def test_56_the_pure_machine(case: Broken) -> None:
 @each_broken
 @each_way_in
 def test_56_after_three_deltas(way_in: WayIn, case: Broken, pieces: str) -> None:
-    events = wire([*started(), *spoken("a", "b", "c"), case.input])
+    events = wire([*started(), *text_events("a", "b", "c"), case.input])
     seen = way_in.stream(
         asked(), both(Reply.of_sse([b"".join(events)] if pieces == "whole" else events))
     )
@@ -609,7 +609,7 @@ def _check_stream_error(error: Exception | None, case: Broken) -> None:
 
 @each_broken
 @each_way_in
-def test_56_before_anything_was_said(way_in: WayIn, case: Broken) -> None:
+def test_56_before_any_text(way_in: WayIn, case: Broken) -> None:
     for events in ([*started(), case.input], [*started()[:1], case.input], [case.input]):
         seen = way_in.stream(asked(), both(Reply.of_sse([b"".join(wire(events))])))
         assert type(seen.error) is case.early
@@ -631,7 +631,9 @@ def test_56_after_the_stream_was_handed_over(way_in: WayIn, case: Broken) -> Non
 @each_broken
 @each_way_in
 def test_56_through_the_helper(way_in: WayIn, case: Broken) -> None:
-    seen = way_in.helper(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), case.input]))))
+    seen = way_in.helper(
+        asked(), both(Reply.of_sse(wire([*started(), *text_events("a"), case.input])))
+    )
     _check_stream_error(seen.error, case)
     assert seen.value is None
 
@@ -647,8 +649,8 @@ def test_56_through_the_helper(way_in: WayIn, case: Broken) -> None:
     ids=["cancelled", "completed-but-cancelled", "failed-without-error", "error-without-anything"],
 )
 @each_way_in
-def test_56_other_ends_that_are_none(way_in: WayIn, event: Json) -> None:
-    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), event]))))
+def test_56_other_unsuccessful_ends(way_in: WayIn, event: Json) -> None:
+    seen = way_in.stream(asked(), both(Reply.of_sse(wire([*started(), *text_events("a"), event]))))
     assert isinstance(seen.error, openai.APIError)
     assert not [chunk for chunk in seen.chunks if chunk.choices[0].finish_reason]
 
@@ -657,7 +659,7 @@ def test_56_other_ends_that_are_none(way_in: WayIn, event: Json) -> None:
 def test_56_nothing_after_a_failure_is_read(way_in: WayIn) -> None:
     good = {"type": "response.completed", "response": response(status="completed", error=None)}
     seen = way_in.stream(
-        asked(), both(Reply.of_sse(wire([*started(), *spoken("a"), BROKEN[0].input, good])))
+        asked(), both(Reply.of_sse(wire([*started(), *text_events("a"), BROKEN[0].input, good])))
     )
     _check_stream_error(seen.error, BROKEN[0])
 
@@ -665,7 +667,7 @@ def test_56_nothing_after_a_failure_is_read(way_in: WayIn) -> None:
 @each_way_in
 def test_56_an_event_that_is_not_json(way_in: WayIn) -> None:
     seen = way_in.stream(
-        asked(), both(Reply.of_sse([*wire([*started(), *spoken("a")]), b"data: {no\n\n"]))
+        asked(), both(Reply.of_sse([*wire([*started(), *text_events("a")]), b"data: {no\n\n"]))
     )
     assert isinstance(seen.error, openai.APIError)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == ["", "a"]
@@ -679,7 +681,7 @@ def test_56_an_event_that_is_not_json(way_in: WayIn) -> None:
 def test_55_the_connection_breaks(
     way_in: WayIn, length: int, expected: list[str], reset: bool
 ) -> None:
-    events = wire([*started(), *spoken("a", "b", "c")])[:length]
+    events = wire([*started(), *text_events("a", "b", "c")])[:length]
     seen = way_in.stream(asked(), both(Reply.of_sse(events, reset=reset)))
     assert isinstance(seen.error, CONNECTION_ERRORS)
     assert [chunk.choices[0].delta.content for chunk in seen.chunks] == expected
@@ -708,7 +710,7 @@ INCOMPLETE = (
 def test_57_incomplete_ends_with_its_reason_and_the_usage(way_in: WayIn, case: Incomplete) -> None:
     usage = {"input_tokens": 5, "output_tokens": 4, "total_tokens": 9}
     last = response(status="incomplete", error=None, incomplete_details=case.input, usage=usage)
-    events = [*started(), *spoken("a"), {"type": "response.incomplete", "response": last}]
+    events = [*started(), *text_events("a"), {"type": "response.incomplete", "response": last}]
     seen = way_in.stream(
         asked(stream_options={"include_usage": True}), both(Reply.of_sse(wire(events)))
     )

@@ -510,7 +510,7 @@ def test_42_the_usage_is_in_the_length_error(way_in: WayIn) -> None:
     ["mcp_approval_request", "computer_call", "shell_call", "apply_patch_call", "local_shell_call"],
 )
 @each_way_in
-def test_41_what_waits_for_an_answer_is_no_empty_success(way_in: WayIn, kind: str) -> None:
+def test_41_items_that_wait_for_the_client_are_no_empty_success(way_in: WayIn, kind: str) -> None:
     waiting = {"type": kind, "id": "x_1"}
     seen = way_in.create(asked(), both(Reply.of_json(response(waiting))))
     assert isinstance(seen.error, openai.APIError)
@@ -541,7 +541,7 @@ def test_46_metadata_that_was_sent_comes_back(way_in: WayIn) -> None:
 
 
 @each_way_in
-def test_46_metadata_that_a_server_does_not_say_back(way_in: WayIn) -> None:
+def test_46_metadata_that_a_server_does_not_echo(way_in: WayIn) -> None:
     made = way_in.create(
         asked(metadata={"k": "v"}), both(Reply.of_json(response(message("Hello"))))
     ).json()
@@ -615,6 +615,6 @@ def test_47_usage(way_in: WayIn, case: Usage) -> None:
 
 
 @each_way_in
-def test_47_no_usage_on_the_wire_none_invented(way_in: WayIn) -> None:
+def test_47_no_usage_is_invented(way_in: WayIn) -> None:
     seen = way_in.create(asked(), both(Reply.of_json(response(message("Hello")))))
     assert "usage" not in seen.json()

@@ -81,7 +81,7 @@ def body(*items: Json, **more: Any) -> Json:
     return {"model": "gpt-4.1", "store": False, "input": list(items or [USER]), **more}
 
 
-def said(*parts: Any) -> Json:
+def assistant(*parts: Any) -> Json:
     """Return an assistant message in its request form: strings are its texts."""
     content = [
         {"type": "output_text", "text": part, "annotations": []} if isinstance(part, str) else part
@@ -138,7 +138,7 @@ MESSAGES = (
     Case(
         "02-system-in-the-middle",
         chat(USER, {"role": "assistant", "content": "Yes"}, _SYSTEM_A, USER),
-        body(USER, said("Yes"), _SYSTEM_A, USER),
+        body(USER, assistant("Yes"), _SYSTEM_A, USER),
     ),
     Case(
         "02-developer-parts",
@@ -157,27 +157,27 @@ MESSAGES = (
                 "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
             },
         ),
-        body(USER, said("a", "b")),
+        body(USER, assistant("a", "b")),
     ),
     Case(
         "05-refusal",
         chat(USER, {"role": "assistant", "content": None, "refusal": "no"}),
-        body(USER, said({"type": "refusal", "refusal": "no"})),
+        body(USER, assistant({"type": "refusal", "refusal": "no"})),
     ),
     Case(
         "05-refusal-beside-empty-content",
         chat(USER, {"role": "assistant", "content": "", "refusal": "no"}),
-        body(USER, said({"type": "refusal", "refusal": "no"})),
+        body(USER, assistant({"type": "refusal", "refusal": "no"})),
     ),
     Case(
         "05-refusal-part",
         chat(USER, {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}),
-        body(USER, said({"type": "refusal", "refusal": "no"})),
+        body(USER, assistant({"type": "refusal", "refusal": "no"})),
     ),
     Case(
         "06-text-and-calls",
         chat(USER, calls(tool_call("call_1"), content="Checking"), result("call_1", "4")),
-        body(USER, said("Checking"), call("call_1"), output("call_1", "4")),
+        body(USER, assistant("Checking"), call("call_1"), output("call_1", "4")),
     ),
     Case(
         "06-empty-text-and-calls",
@@ -617,10 +617,10 @@ def test_routing_fields_lead_however_the_caller_orders_them(
     way_in: WayIn, model: str | None
 ) -> None:
     rules = [{"match": {"model": "gpt-4.1"}, "model": model}] if model else []
-    said = dict(reversed(ROUTED.items())) | {
+    assistant = dict(reversed(ROUTED.items())) | {
         "extra_body": {"include": ["file_search_call.results"]}
     }
-    seen = way_in.stream(said, answer, drop=("seed",), rules=rules, carry_reasoning="always")
+    seen = way_in.stream(assistant, answer, drop=("seed",), rules=rules, carry_reasoning="always")
     seen.reraise()
     sent = seen.sent[0].json()
     assert list(sent)[:3] == ["model", "stream", "service_tier"]
@@ -669,7 +669,7 @@ LOSSY = (
         "17-earlier-audio",
         chat(USER, {"role": "assistant", "content": "Yes", "audio": {"id": "audio_1"}}),
         "messages[1].audio",
-        body(USER, said("Yes")),
+        body(USER, assistant("Yes")),
     ),
     *(
         Lossy(
@@ -677,7 +677,9 @@ LOSSY = (
             chat(USER, {"role": role, "content": "Yes", "name": "bob"}, USER),
             "messages[1].name",
             body(
-                USER, said("Yes") if role == "assistant" else {"role": role, "content": "Yes"}, USER
+                USER,
+                assistant("Yes") if role == "assistant" else {"role": role, "content": "Yes"},
+                USER,
             ),
         )
         for role in ("system", "developer", "user", "assistant")
@@ -954,7 +956,7 @@ def test_20_results_put_back_into_history(way_in: WayIn, method: str, as_json: b
     seen = way_in.create(chat(USER, put_back, result("call_1", "4")), answer)
     expected = [
         USER,
-        said("Checking"),
+        assistant("Checking"),
         call("call_1", '{ "city":"P" }', "Weather"),
         output("call_1", "4"),
     ]
@@ -979,7 +981,7 @@ def test_20_parsed_results_put_back_into_history(way_in: WayIn, method: str, as_
     message = first.value.choices[0].message
     assert message.parsed == Weather(city="P")
     seen = way_in.create(chat(USER, message.model_dump() if as_json else message, USER), answer)
-    assert seen.sent[0].json()["input"] == [USER, said('{ "city":"P" }'), USER]
+    assert seen.sent[0].json()["input"] == [USER, assistant('{ "city":"P" }'), USER]
     assert seen.ledger == []
 
 
@@ -1019,7 +1021,7 @@ def test_30_temperature_is_forwarded_to_models_that_may_refuse_it(way_in: WayIn)
 
 
 @dataclass(frozen=True, slots=True)
-class OneWay:
+class ResponsesOnly:
     """A call with a value that can't be carried, and whether its model is available on Chat."""
 
     id: str
@@ -1027,35 +1029,39 @@ class OneWay:
     expected: str
 
 
-ONE_WAY = (
-    OneWay(
+RESPONSES_ONLY = (
+    ResponsesOnly(
         "37-gpt-5.4-tools-and-effort",
         chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="high"),
         "refused",
     ),
-    OneWay("37-gpt-5.4-tools-effort-omitted", chat(model="gpt-5.4", tools=[FUNCTION]), "chat"),
-    OneWay(
+    ResponsesOnly(
+        "37-gpt-5.4-tools-effort-omitted", chat(model="gpt-5.4", tools=[FUNCTION]), "chat"
+    ),
+    ResponsesOnly(
         "37-gpt-5.4-tools-effort-none",
         chat(model="gpt-5.4", tools=[FUNCTION], reasoning_effort="none"),
         "chat",
     ),
-    OneWay(
+    ResponsesOnly(
         "37-gpt-5.4-effort-without-tools", chat(model="gpt-5.4", reasoning_effort="high"), "chat"
     ),
-    OneWay("37-gpt-5.6-tools-effort-omitted", chat(model="gpt-5.6", tools=[FUNCTION]), "refused"),
-    OneWay(
+    ResponsesOnly(
+        "37-gpt-5.6-tools-effort-omitted", chat(model="gpt-5.6", tools=[FUNCTION]), "refused"
+    ),
+    ResponsesOnly(
         "37-gpt-5.6-tools-effort-none",
         chat(model="gpt-5.6", tools=[FUNCTION], reasoning_effort="none"),
         "chat",
     ),
-    OneWay("37-responses-only-name", chat(model="gpt-5-pro"), "refused"),
-    OneWay("37-gpt-4.1-tools", chat(model="gpt-4.1", tools=[FUNCTION]), "chat"),
+    ResponsesOnly("37-responses-only-name", chat(model="gpt-5-pro"), "refused"),
+    ResponsesOnly("37-gpt-4.1-tools", chat(model="gpt-4.1", tools=[FUNCTION]), "chat"),
 )
 
 
-@pytest.mark.parametrize("case", ONE_WAY, ids=[case.id for case in ONE_WAY])
+@pytest.mark.parametrize("case", RESPONSES_ONLY, ids=[case.id for case in RESPONSES_ONLY])
 @each_way_in
-def test_37_one_way_models_never_lead_to_chat(way_in: WayIn, case: OneWay) -> None:
+def test_37_responses_only_models_never_go_to_chat(way_in: WayIn, case: ResponsesOnly) -> None:
     seen = way_in.create(case.input | {"logit_bias": {"1": 1}}, answer)
     if case.expected == "refused":
         assert seen.sent == []
@@ -1128,7 +1134,7 @@ def test_69_an_error_status_is_passed_on(way_in: WayIn, case: Refusal, streaming
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @each_way_in
-def test_69_an_endpoint_that_is_not_there_leads_to_chat(way_in: WayIn, streaming: bool) -> None:
+def test_69_a_missing_endpoint_falls_back_to_chat(way_in: WayIn, streaming: bool) -> None:
     run = way_in.stream if streaming else way_in.create
     seen = run(
         chat(),

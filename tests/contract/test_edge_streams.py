@@ -180,7 +180,7 @@ def call(call_id: str = "call_A", arguments: str = '{"c":"Oslo"}', **more: Any) 
     return base | {"status": "completed"} | more
 
 
-def spoken(oi: int, *deltas: str, **more: Any) -> list[Json]:
+def message_events(oi: int, *deltas: str, **more: Any) -> list[Json]:
     """Return all events of one message, as OpenAI sends them."""
     whole = "".join(deltas)
     return [
@@ -193,7 +193,7 @@ def spoken(oi: int, *deltas: str, **more: Any) -> list[Json]:
     ]
 
 
-def called(oi: int, item: Json, *deltas: str) -> list[Json]:
+def call_events(oi: int, item: Json, *deltas: str) -> list[Json]:
     """Return all events of one function call, as OpenAI sends them."""
     return [
         added(oi, item),
@@ -204,7 +204,7 @@ def called(oi: int, item: Json, *deltas: str) -> list[Json]:
 
 
 REASONING: Json = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
-THOUGHT = [
+REASONING_EVENTS = [
     {"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning"}},
     done(0, REASONING),
 ]
@@ -290,7 +290,7 @@ _SHIFTED = {
 CALLS = (
     Case(
         "50-deltas-and-all-dones",
-        [*opening(), *called(0, call(), '{"c":', '"Oslo"}'), ending(call())],
+        [*opening(), *call_events(0, call(), '{"c":', '"Oslo"}'), ending(call())],
         (opens(), fills('{"c":'), fills('"Oslo"}'), ends("tool_calls")),
     ),
     Case(
@@ -325,21 +325,21 @@ CALLS = (
     ),
     Case(
         "50-completed-lists-nothing",
-        [*opening(), *called(0, call(), '{"c":"Oslo"}'), ending()],
+        [*opening(), *call_events(0, call(), '{"c":"Oslo"}'), ending()],
         ONE_CALL,
     ),
     Case(
         "50-empty-arguments",
-        [*opening(), *called(0, call(arguments="")), ending(call(arguments=""))],
+        [*opening(), *call_events(0, call(arguments="")), ending(call(arguments=""))],
         (opens(), ends("tool_calls")),
     ),
     Case(
         "52-text-and-two-calls",
         [
             *opening(),
-            *spoken(0, "Hel", "lo"),
-            *called(1, call(), '{"c":"Oslo"}'),
-            *called(2, ROME, '{"c":"Rome"}'),
+            *message_events(0, "Hel", "lo"),
+            *call_events(1, call(), '{"c":"Oslo"}'),
+            *call_events(2, ROME, '{"c":"Rome"}'),
             ending(message("Hello"), call(), ROME),
         ],
         (
@@ -355,7 +355,7 @@ CALLS = (
     ),
     Case(
         "52-call-known-only-at-the-end",
-        [*opening(), *spoken(0, "Hello"), ending(message("Hello"), call())],
+        [*opening(), *message_events(0, "Hello"), ending(message("Hello"), call())],
         (
             (ROLE, None),
             says("Hello"),
@@ -368,9 +368,9 @@ CALLS = (
         "53-index-counts-calls-only",
         [
             *opening(),
-            *THOUGHT,
-            *called(1, call(), '{"c":"Oslo"}'),
-            *called(3, ROME, '{"c":', '"Rome"}'),
+            *REASONING_EVENTS,
+            *call_events(1, call(), '{"c":"Oslo"}'),
+            *call_events(3, ROME, '{"c":', '"Rome"}'),
             ending(REASONING, call(), ROME),
         ],
         (
@@ -414,7 +414,7 @@ CALLS = (
             *opening(),
             *(
                 event | {"item_id": f"x{n}"}
-                for n, event in enumerate(called(0, call(), '{"c":"Oslo"}'))
+                for n, event in enumerate(call_events(0, call(), '{"c":"Oslo"}'))
             ),
             ending(),
         ],
@@ -464,7 +464,7 @@ _LOGPROB_FULL: Json = {
 TEXTS = (
     Case(
         "51-deltas-and-all-dones",
-        [*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))],
+        [*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))],
         HELLO,
     ),
     Case(
@@ -513,7 +513,7 @@ TEXTS = (
         "51-beyond-ascii",
         [
             *opening(),
-            *spoken(0, "Hé", "\u2028–", "\U0001f642\r\n"),
+            *message_events(0, "Hé", "\u2028–", "\U0001f642\r\n"),
             ending(message("Hé\u2028–\U0001f642\r\n")),
         ],
         ((ROLE, None), says("Hé"), says("\u2028–"), says("\U0001f642\r\n"), ends("stop")),
@@ -522,7 +522,7 @@ TEXTS = (
         "57-length",
         [
             *opening(),
-            *spoken(0, "Hel", "lo"),
+            *message_events(0, "Hel", "lo"),
             ending(
                 message("Hello"),
                 status="incomplete",
@@ -535,7 +535,7 @@ TEXTS = (
         "57-content-filter",
         [
             *opening(),
-            *spoken(0, "Hel", "lo"),
+            *message_events(0, "Hel", "lo"),
             ending(
                 message("Hello"),
                 status="incomplete",
@@ -593,7 +593,7 @@ TEXTS = (
             *opening(),
             {"type": "keepalive", "sequence_number": 2},
             {"type": "response.of_tomorrow", "output_index": 0, "delta": "no"},
-            *spoken(0, "Hel", "lo"),
+            *message_events(0, "Hel", "lo"),
             {"type": "keepalive", "sequence_number": 9},
             ending(message("Hello")),
         ],
@@ -604,8 +604,8 @@ TEXTS = (
         "38-commentary-then-final",
         [
             *opening(),
-            *spoken(0, "Let me see.", phase="commentary"),
-            *spoken(1, '{"a":', "1}", phase="final_answer"),
+            *message_events(0, "Let me see.", phase="commentary"),
+            *message_events(1, '{"a":', "1}", phase="final_answer"),
             ending(
                 message("Let me see.", phase="commentary"), message('{"a":1}', phase="final_answer")
             ),
@@ -617,8 +617,8 @@ TEXTS = (
         "38-commentary-and-a-call",
         [
             *opening(),
-            *spoken(0, "Let me see.", phase="commentary"),
-            *called(1, call(), '{"c":"Oslo"}'),
+            *message_events(0, "Let me see.", phase="commentary"),
+            *call_events(1, call(), '{"c":"Oslo"}'),
             ending(message("Let me see.", phase="commentary"), call()),
         ],
         (
@@ -633,9 +633,9 @@ TEXTS = (
         "38-commentary-that-comes-again-behind-its-call",
         [
             *opening(),
-            *spoken(0, "Let me see.", phase="commentary"),
-            *called(1, call(), '{"c":"Oslo"}'),
-            *spoken(2, "Let me see.", phase="commentary"),
+            *message_events(0, "Let me see.", phase="commentary"),
+            *call_events(1, call(), '{"c":"Oslo"}'),
+            *message_events(2, "Let me see.", phase="commentary"),
             ending(
                 message("Let me see.", phase="commentary"),
                 call(),
@@ -655,7 +655,7 @@ TEXTS = (
         "38-commentary-alone",
         [
             *opening(),
-            *spoken(0, "Let me see.", phase="commentary"),
+            *message_events(0, "Let me see.", phase="commentary"),
             ending(message("Let me see.", phase="commentary")),
         ],
         ((ROLE, None), says("Let me see."), ends("stop")),
@@ -664,8 +664,8 @@ TEXTS = (
         "38-two-finals",
         [
             *opening(),
-            *spoken(0, "One."),
-            *spoken(1, "Two."),
+            *message_events(0, "One."),
+            *message_events(1, "Two."),
             ending(message("One."), message("Two.")),
         ],
         ((ROLE, None), says("One."), says("\n\nTwo."), ends("stop")),
@@ -674,8 +674,8 @@ TEXTS = (
         "39-twins-with-a-schema",
         [
             *opening(),
-            *spoken(0, '{"a":1}'),
-            *spoken(1, '{"a"', ":1}"),
+            *message_events(0, '{"a":1}'),
+            *message_events(1, '{"a"', ":1}"),
             ending(message('{"a":1}'), message('{"a":1}')),
         ],
         ((ROLE, None), says('{"a":1}'), ends("stop")),
@@ -686,8 +686,8 @@ TEXTS = (
         "39-almost-twins",
         [
             *opening(),
-            *spoken(0, "Same."),
-            *spoken(1, "Same", "!"),
+            *message_events(0, "Same."),
+            *message_events(1, "Same", "!"),
             ending(message("Same."), message("Same!")),
         ],
         ((ROLE, None), says("Same."), says("\n\nSame!"), ends("stop")),
@@ -834,10 +834,10 @@ def finished(case: Case) -> Json:
 
 
 # Not every stream repeats its deltas as whole items.
-TOLD = [case for case in CASES if finished(case)["output"] or case.id == "51-no-text-at-all"]
+WITH_OUTPUT = [case for case in CASES if finished(case)["output"] or case.id == "51-no-text-at-all"]
 
 
-@pytest.mark.parametrize("case", TOLD, ids=[case.id for case in TOLD])
+@pytest.mark.parametrize("case", WITH_OUTPUT, ids=[case.id for case in WITH_OUTPUT])
 def test_accumulated_equals_the_whole_reply(case: Case) -> None:
     made = chat_to_responses(asked(**case.request))
     choice = response_to_completion(finished(case), made.reply_context, made.paths).body["choices"][
@@ -893,7 +893,7 @@ def test_55_cut_off_after_every_event(way_in: WayIn, case: Case) -> None:
 
 @each_way_in
 def test_55_cut_off_inside_the_last_event(way_in: WayIn) -> None:
-    *events, last = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
+    *events, last = wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))])
     for length in (1, 30, len(last) - 1):
         seen = way_in.stream(asked(), both(Reply.of_sse([*events, last[:length]])))
         assert isinstance(seen.error, CONNECTION_ERRORS)
@@ -901,7 +901,7 @@ def test_55_cut_off_inside_the_last_event(way_in: WayIn) -> None:
 
 @each_way_in
 def test_55_the_helper_raises_as_well(way_in: WayIn) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo")])
+    events = wire([*opening(), *message_events(0, "Hel", "lo")])
     seen = way_in.helper(asked(), both(Reply.of_sse(events)))
     assert isinstance(seen.error, CONNECTION_ERRORS)
     assert seen.open == 0
@@ -916,21 +916,21 @@ _REFUSAL_EVENTS = [
 # Kinds of items, for mixtures: the finished item, and the events before it is finished, at some
 # output_index.
 KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
-    "final": (message("One."), lambda oi: spoken(oi, "On", "e.")),
+    "final": (message("One."), lambda oi: message_events(oi, "On", "e.")),
     "longer": (
         message("One. Two."),
-        lambda oi: spoken(oi, "On", "e. T", "wo.", phase="final_answer"),
+        lambda oi: message_events(oi, "On", "e. T", "wo.", phase="final_answer"),
     ),
-    "empty": (message(""), spoken),
+    "empty": (message(""), message_events),
     "comment": (
         message("Hm.", phase="commentary"),
-        lambda oi: spoken(oi, "H", "m.", phase="commentary"),
+        lambda oi: message_events(oi, "H", "m.", phase="commentary"),
     ),
     "aside": (
         message("Aha.", phase="commentary"),
-        lambda oi: spoken(oi, "Aha.", phase="commentary"),
+        lambda oi: message_events(oi, "Aha.", phase="commentary"),
     ),
-    "call": (call(), lambda oi: called(oi, call(), '{"c":', '"Oslo"}')),
+    "call": (call(), lambda oi: call_events(oi, call(), '{"c":', '"Oslo"}')),
     "refusal": (
         _REFUSED,
         lambda oi: [
@@ -938,7 +938,7 @@ KINDS: Mapping[str, tuple[Json, Callable[[int], list[Json]]]] = {
             for event in [added(0, _REFUSED | {"id": f"msg_r{oi}"}), *_REFUSAL_EVENTS]
         ],
     ),
-    "thought": (REASONING, lambda oi: [event | {"output_index": oi} for event in THOUGHT]),
+    "thought": (REASONING, lambda oi: [event | {"output_index": oi} for event in REASONING_EVENTS]),
 }
 
 
@@ -968,7 +968,7 @@ def test_every_mixture_of_items_reads_the_same_streamed_and_whole(
 # isn't known in time.
 FOR_THE_HELPER = [
     case
-    for case in TOLD
+    for case in WITH_OUTPUT
     if case.input[-1]["type"] == "response.completed"
     and not case.request
     and _SQL not in case.input[-1]["response"]["output"]
@@ -1009,7 +1009,7 @@ def essence(completion: Json) -> Json:
 
 @each_way_in
 def test_46_all_chunks_share_their_envelope(way_in: WayIn) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
+    events = wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))])
     chunks = way_in.stream(
         asked(stream_options={"include_usage": True}), both(Reply.of_sse(events))
     ).chunks_json()
@@ -1030,7 +1030,9 @@ def test_46_all_chunks_share_their_envelope(way_in: WayIn) -> None:
 @pytest.mark.parametrize("status", ["completed", "incomplete"])
 @each_way_in
 def test_58_usage_comes_last_where_it_was_asked_for(way_in: WayIn, status: str) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"), status=status)])
+    events = wire(
+        [*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"), status=status)]
+    )
     seen = way_in.stream(asked(stream_options={"include_usage": True}), both(Reply.of_sse(events)))
     chunks = seen.chunks_json()
     assert [chunk["usage"] for chunk in chunks] == [None, None, None, None, CHAT_USAGE]
@@ -1039,7 +1041,7 @@ def test_58_usage_comes_last_where_it_was_asked_for(way_in: WayIn, status: str) 
 
 @each_way_in
 def test_58_no_usage_anywhere_else(way_in: WayIn) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
+    events = wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))])
     for options in ({}, {"stream_options": {"include_usage": False}}, {"stream_options": {}}):
         chunks = way_in.stream(asked(**options), both(Reply.of_sse(events))).chunks_json()
         assert len(chunks) == 4
@@ -1086,11 +1088,12 @@ CONTRADICTIONS = (
     Contradiction("51-item-done", [on_text("delta", 0, "Hello"), done(0, message("Help"))]),
     Contradiction("51-completed", [on_text("delta", 0, "Hello"), ending(message("Help"))]),
     Contradiction(
-        "51-arguments-done", [*called(0, call(), '{"c"')[:2], on_arguments("done", 0, '{"d":1}')]
+        "51-arguments-done",
+        [*call_events(0, call(), '{"c"')[:2], on_arguments("done", 0, '{"d":1}')],
     ),
     Contradiction(
         "51-arguments-completed",
-        [*called(0, call(), '{"c"')[:2], ending(call(arguments='{"d":1}'))],
+        [*call_events(0, call(), '{"c"')[:2], ending(call(arguments='{"d":1}'))],
     ),
     Contradiction(
         "51-refusal-done", [on_refusal("delta", "I can't"), on_refusal("done", "I won't")]
@@ -1112,7 +1115,7 @@ def test_51_contradictions_are_errors(way_in: WayIn, case: Contradiction) -> Non
 @pytest.mark.parametrize("after", [1, 2])
 @each_way_in
 def test_62_leaving_early_closes_upstream(way_in: WayIn, after: int, leaving: Leaving) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
+    events = wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))])
     seen = way_in.stream(asked(), both(Reply.of_sse(events)), after=after, leaving=leaving)
     seen.reraise()
     assert len(seen.chunks) == after
@@ -1129,8 +1132,14 @@ def test_62_what_the_sdk_itself_leaves_open(mode: str, after: int) -> None:
     Its Chat stream is left after a chunk, or breaks.
     """
     way_in = WayIn("transport", mode == "async")
-    said = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
-    reply = Reply.of_sse([f"data: {json.dumps(said)}\n\n".encode()] * 2, reset=True)
+    broken_chunk = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [],
+    }
+    reply = Reply.of_sse([f"data: {json.dumps(broken_chunk)}\n\n".encode()] * 2, reset=True)
     seen = way_in.stream(asked(), both(reply, reply), after=after, leaving="break", backend="chat")
     assert len(seen.chunks) == min(after, 2)
     assert seen.open == LEFT_OPEN
@@ -1138,7 +1147,7 @@ def test_62_what_the_sdk_itself_leaves_open(mode: str, after: int) -> None:
 
 @each_way_in
 def test_62_leaving_the_helper_early(way_in: WayIn) -> None:
-    events = wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))])
+    events = wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))])
     seen = way_in.helper(asked(), both(Reply.of_sse(events)), after=3, leaving="with")
     seen.reraise()
     assert len(seen.chunks) == 3
@@ -1147,7 +1156,11 @@ def test_62_leaving_the_helper_early(way_in: WayIn) -> None:
 
 @pytest.mark.parametrize("delta", ["text", "call"])
 def test_each_delta_is_passed_on_at_once(delta: str) -> None:
-    events = spoken(0, "Hel", "lo") if delta == "text" else called(0, call(), '{"c":', '"Oslo"}')
+    events = (
+        message_events(0, "Hel", "lo")
+        if delta == "text"
+        else call_events(0, call(), '{"c":', '"Oslo"}')
+    )
     machine = ChunksFromEvents()
     for event in [*opening(), *events]:
         made = machine.feed(event)
@@ -1175,7 +1188,7 @@ def test_31_logprobs(way_in: WayIn) -> None:
 
 
 @each_way_in
-def test_obfuscation_goes_along_with_its_delta(way_in: WayIn) -> None:
+def test_obfuscation_is_passed_on_with_its_delta(way_in: WayIn) -> None:
     events = [*opening(), on_text("delta", 0, "Hello", obfuscation="xyz"), ending(message("Hello"))]
     chunks = way_in.stream(asked(), both(Reply.of_sse(wire(events)))).chunks_json()
     assert [
@@ -1188,7 +1201,7 @@ def test_obfuscation_goes_along_with_its_delta(way_in: WayIn) -> None:
 )
 @each_way_in
 def test_framing(way_in: WayIn, framing: str) -> None:
-    data = b"".join(wire([*opening(), *spoken(0, "Hel", "lo"), ending(message("Hello"))]))
+    data = b"".join(wire([*opening(), *message_events(0, "Hel", "lo"), ending(message("Hello"))]))
     match framing:
         case "data only":
             data = b"".join(block.partition(b"\n")[2] for block in per_event(data))

@@ -39,11 +39,11 @@ def wire(events: Iterable[Json]) -> list[bytes]:
     return [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
 
 
-Told = tuple[str, str | None, Any, list[tuple[str, str]]]
+Outcome = tuple[str, str | None, Any, list[tuple[str, str]]]
 """Text, finish reason, usage, and path and action of each entry of the ledger."""
 
 
-def whole(given: Json) -> Told:
+def whole(given: Json) -> Outcome:
     reply = response_to_completion(given)
     choice = reply.body["choices"][0]
     losses = [(loss.path, loss.action) for loss in reply.losses]
@@ -55,7 +55,7 @@ def whole(given: Json) -> Told:
     )
 
 
-def streamed(events: list[Json]) -> Told:
+def streamed(events: list[Json]) -> Outcome:
     machine = ChunksFromEvents(ReplyContext(stream=True, include_usage=True))
     chunks = [chunk for event in events for chunk in machine.feed(event)]
     machine.close()
@@ -85,7 +85,7 @@ NULLS: dict[str, tuple[Json, str]] = {
     "model and tier": (response(message("Hi"), model=None, service_tier=None), "Hi"),
     "a summary": (response({"type": "reasoning", "summary": None, "content": None}, message("Hi")), "Hi"),
     "an empty error": (response(message("Hi"), error={}), "Hi"),
-    "an empty error, nothing said": (response(error={}), ""),
+    "an empty error without text": (response(error={}), ""),
 }  # fmt: skip
 
 
@@ -232,7 +232,7 @@ def test_usage_through_the_ways_in(way_in: WayIn, case: str) -> None:
 
 # A terminal event with fewer fields, or another name
 
-SPOKEN: list[Json] = [
+TEXT_EVENTS: list[Json] = [
     {
         "type": "response.output_text.delta",
         "output_index": 0,
@@ -252,20 +252,26 @@ DONE: Json = {"type": "response.output_item.done", "output_index": 0, "item": me
 COUNTS = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
 COUNTED = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 ENDS: dict[str, tuple[list[Json], Any]] = {
-    "response.done": ([*SPOKEN, DONE, end(response(message()), "done")], None),
-    "another name": ([*SPOKEN, DONE, end(response(message()), "finished")], None),
-    "the response without an event": ([*SPOKEN, DONE, response(message(), usage=COUNTS)], COUNTED),
-    "null content": ([*SPOKEN, DONE, end(response(message() | {"content": None}))], None),
-    "response.done, bare": ([*SPOKEN, DONE, {"type": "response.done"}], None),
-    "bare": ([*SPOKEN, DONE, {"type": "response.completed", "sequence_number": 9}], None),
-    "a null response": ([*SPOKEN, DONE, {"type": "response.completed", "response": None}], None),
-    "text that is done, no item": ([*SPOKEN, {"type": "response.completed"}], None),
+    "response.done": ([*TEXT_EVENTS, DONE, end(response(message()), "done")], None),
+    "another name": ([*TEXT_EVENTS, DONE, end(response(message()), "finished")], None),
+    "the response without an event": (
+        [*TEXT_EVENTS, DONE, response(message(), usage=COUNTS)],
+        COUNTED,
+    ),
+    "null content": ([*TEXT_EVENTS, DONE, end(response(message() | {"content": None}))], None),
+    "response.done, bare": ([*TEXT_EVENTS, DONE, {"type": "response.done"}], None),
+    "bare": ([*TEXT_EVENTS, DONE, {"type": "response.completed", "sequence_number": 9}], None),
+    "a null response": (
+        [*TEXT_EVENTS, DONE, {"type": "response.completed", "response": None}],
+        None,
+    ),
+    "text that is done, no item": ([*TEXT_EVENTS, {"type": "response.completed"}], None),
     "a usage beside it": (
-        [*SPOKEN, DONE, {"type": "response.completed", "usage": COUNTS}],
+        [*TEXT_EVENTS, DONE, {"type": "response.completed", "usage": COUNTS}],
         COUNTED,
     ),
     "the response as the event": (
-        [*SPOKEN, {"type": "response.completed", "output": [message()], "usage": COUNTS}],
+        [*TEXT_EVENTS, {"type": "response.completed", "output": [message()], "usage": COUNTS}],
         COUNTED,
     ),
 }
@@ -290,8 +296,8 @@ def test_ends_through_the_ways_in(way_in: WayIn, case: str) -> None:
 def test_a_bare_end_is_none_where_nothing_confirms_the_text() -> None:
     for events in (
         [],
-        SPOKEN[:1],
-        [SPOKEN[0], {**SPOKEN[0], "output_index": 1, "item_id": "msg_2"}],
+        TEXT_EVENTS[:1],
+        [TEXT_EVENTS[0], {**TEXT_EVENTS[0], "output_index": 1, "item_id": "msg_2"}],
     ):
         with pytest.raises(TranslationError):
             streamed([*events, {"type": "response.completed"}])
@@ -299,12 +305,15 @@ def test_a_bare_end_is_none_where_nothing_confirms_the_text() -> None:
 
 def test_a_response_under_way_ends_nothing() -> None:
     under_way = {"type": "response.snapshot", "response": response(message(), status="in_progress")}
-    assert streamed([under_way, *SPOKEN, DONE, end(response(message()))])[:2] == ("Hello", "stop")
+    assert streamed([under_way, *TEXT_EVENTS, DONE, end(response(message()))])[:2] == (
+        "Hello",
+        "stop",
+    )
 
 
 def test_a_bare_incomplete_end() -> None:
     cut = {"type": "response.incomplete", "incomplete_details": {"reason": "content_filter"}}
-    assert streamed([*SPOKEN, DONE, cut]) == ("Hello", "content_filter", None, [])
+    assert streamed([*TEXT_EVENTS, DONE, cut]) == ("Hello", "content_filter", None, [])
 
 
 BROKEN_OPENINGS = (
@@ -321,20 +330,20 @@ BROKEN_OPENINGS = (
 )
 @each_way_in
 def test_openings_that_are_cut(way_in: WayIn, opening: bytes) -> None:
-    rest = wire([*SPOKEN, DONE, end(response(message()))])
+    rest = wire([*TEXT_EVENTS, DONE, end(response(message()))])
     seen = way_in.stream(CALL, both(Reply.of_sse([opening, *rest])))
     seen.reraise()
     assert "".join(chunk.choices[0].delta.content or "" for chunk in seen.chunks) == "Hello"
 
 
 @each_way_in
-def test_ends_of_a_stream_that_nobody_asked_for(way_in: WayIn) -> None:
+def test_ends_of_an_unrequested_stream(way_in: WayIn) -> None:
     for parts in (
-        [BROKEN_OPENINGS[1], *wire([*SPOKEN, DONE, end(response(message()))])],
-        [BROKEN_OPENINGS[0], *wire([*SPOKEN, DONE, {"type": "response.done"}])],
-        [*wire([*SPOKEN, DONE, {"type": "response.completed", "response": None}])],
-        [*wire([*SPOKEN, DONE, end(response(message()), "finished")])],
-        [*wire([*SPOKEN, DONE, response(message())])],
+        [BROKEN_OPENINGS[1], *wire([*TEXT_EVENTS, DONE, end(response(message()))])],
+        [BROKEN_OPENINGS[0], *wire([*TEXT_EVENTS, DONE, {"type": "response.done"}])],
+        [*wire([*TEXT_EVENTS, DONE, {"type": "response.completed", "response": None}])],
+        [*wire([*TEXT_EVENTS, DONE, end(response(message()), "finished")])],
+        [*wire([*TEXT_EVENTS, DONE, response(message())])],
         [b"event: ping\ndata: 1 o'clock\n\n", *wire([end(response(message()))])],
     ):
         seen = way_in.create(CALL, both(Reply.of_sse(parts)))
@@ -378,7 +387,7 @@ def test_incomplete_with_an_error_for_its_reason_has_failed() -> None:
         whole(given)
     assert (raised.value.status, raised.value.spoke) == (400, True)
     with pytest.raises(UpstreamFailure) as raised:
-        streamed([*SPOKEN, DONE, end(given, "incomplete")])
+        streamed([*TEXT_EVENTS, DONE, end(given, "incomplete")])
     assert raised.value.error["code"] == "content_filter"
 
 
@@ -480,10 +489,10 @@ def test_what_cannot_be_shown_is_no_empty_answer(case: str) -> None:
 @pytest.mark.parametrize("case", EMPTY)
 def test_what_is_an_empty_answer(case: str) -> None:
     """Each item that isn't shown has a ledger entry that explains it."""
-    for told in (whole(response(*EMPTY[case])), streamed([end(response(*EMPTY[case]))])):
-        assert told[:2] == ("", "stop")
+    for outcome in (whole(response(*EMPTY[case])), streamed([end(response(*EMPTY[case]))])):
+        assert outcome[:2] == ("", "stop")
         hidden = [item for item in EMPTY[case] if item["type"] not in ("message", "reasoning")]
-        assert len(told[3]) == len(hidden) + (case == "thoughts in a message")
+        assert len(outcome[3]) == len(hidden) + (case == "thoughts in a message")
 
 
 @pytest.mark.parametrize("case", ["an image", "of tomorrow", "a shell that waits"])
@@ -493,7 +502,7 @@ def test_beside_text_it_is_a_loss(case: str) -> None:
     assert whole(response(*items)) == streamed([end(response(*items))]) == expected
 
 
-def test_one_that_was_cut_says_so() -> None:
+def test_a_cut_one_has_its_finish_reason() -> None:
     given = response(IMAGE, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     assert whole(given)[:2] == streamed([end(given, "incomplete")])[:2] == ("", "length")
 
@@ -508,7 +517,7 @@ def test_what_cannot_be_shown_through_the_ways_in(way_in: WayIn, case: str) -> N
     assert why in str(seen.error)
     for parts in (
         wire([end(response(*items))]),
-        wire([SPOKEN[0] | {"delta": ""}, end(response(*items))]),
+        wire([TEXT_EVENTS[0] | {"delta": ""}, end(response(*items))]),
     ):
         seen = way_in.stream(CALL, both(Reply.of_sse(parts)))
         assert isinstance(seen.error, openai.APIError)
@@ -570,7 +579,7 @@ def test_idle_events_are_not_counted(kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["shopping", "response.pingback", "keepalive.of.tomorrow", "response.mapping"]
 )
-def test_what_only_sounds_like_it_is_counted(kind: str) -> None:
+def test_events_with_similar_names_are_counted(kind: str) -> None:
     machine = ChunksFromEvents()
     machine.feed({"type": kind})
     assert machine.unknown == {kind: 1}
@@ -594,7 +603,7 @@ NOTHING = {
 @pytest.mark.parametrize("case", NOTHING)
 @each_way_in
 def test_nothing_is_no_event(way_in: WayIn, case: str) -> None:
-    nothing, events = NOTHING[case], wire([*SPOKEN, DONE, end(response(message()))])
+    nothing, events = NOTHING[case], wire([*TEXT_EVENTS, DONE, end(response(message()))])
     parts = [
         nothing,
         *[piece for event in events[:-1] for piece in (event, nothing)],

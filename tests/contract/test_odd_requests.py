@@ -117,7 +117,7 @@ TWICE: dict[str, tuple[Json, Json, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("more", "made", "ledger"), TWICE.values(), ids=TWICE)
-def test_null_says_nothing_and_what_is_said_twice_is_noted(
+def test_nulls_are_neutral_and_repeated_fields_are_losses(
     more: Json, made: Json, ledger: Any
 ) -> None:
     given_ = odd.BASES["plain"] | more
@@ -309,7 +309,7 @@ def test_what_is_no_json_goes_to_chat_untouched(raw: bytes, unsupported: Any) ->
     assert [(loss.path, loss.action) for loss in decision.losses] == [("$", "held")]
 
 
-def test_a_one_way_model_with_a_number_that_cant_be_written() -> None:
+def test_a_responses_only_model_with_a_number_that_cant_be_written() -> None:
     arrived, reply, decision = post(
         b'{"model":"o3-pro","messages":[{"role":"user","content":"x"}],"temperature":1e999}'
     )

@@ -47,7 +47,7 @@ def read(value: str) -> Json:
     return {"type": "input_text", "text": value}
 
 
-def said(*parts: Json) -> Json:
+def assistant(*parts: Json) -> Json:
     return {"type": "message", "role": "assistant", "content": list(parts)}
 
 
@@ -64,7 +64,7 @@ def calling(*calls: Json) -> Json:
     return {"role": "assistant", "content": None, "tool_calls": list(calls)}
 
 
-def told(own: str, content: Any = "done") -> Json:
+def tool_result(own: str, content: Any = "done") -> Json:
     return {"role": "tool", "tool_call_id": own, "content": content}
 
 
@@ -84,7 +84,7 @@ NAMED: dict[str, tuple[Json, list[Json], str]] = {
         f"of {role}": ({"role": role, "content": "Hello"}, [{"role": role, "content": "[Ann]: Hello"}], "changed")
         for role in ("system", "developer", "user")
     },
-    "of assistant": ({"role": "assistant", "content": "Hello"}, [said(output("[Ann]: Hello"))], "changed"),
+    "of assistant": ({"role": "assistant", "content": "Hello"}, [assistant(output("[Ann]: Hello"))], "changed"),
     "a part": ({"role": "user", "content": [text("Hello")]}, [{"role": "user", "content": [read("[Ann]: Hello")]}], "changed"),
     "the first of two parts": (
         {"role": "user", "content": [text("a"), text("b")]}, [{"role": "user", "content": [read("[Ann]: a"), read("b")]}], "changed",
@@ -96,18 +96,18 @@ NAMED: dict[str, tuple[Json, list[Json], str]] = {
         {"role": "user", "content": [IMAGE]}, [{"role": "user", "content": [read("[Ann]: "), SENT_IMAGE]}], "changed",
     ),
     "no words": ({"role": "user", "content": ""}, [{"role": "user", "content": "[Ann]: "}], "changed"),
-    "an empty answer": ({"role": "assistant", "content": None}, [said(output("[Ann]: "))], "changed"),
+    "an empty answer": ({"role": "assistant", "content": None}, [assistant(output("[Ann]: "))], "changed"),
     "an answer in parts": (
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}, text("a")]},
-        [said({"type": "refusal", "refusal": "No"}, output("[Ann]: a"))], "changed",
+        [assistant({"type": "refusal", "refusal": "No"}, output("[Ann]: a"))], "changed",
     ),
     "an answer and a call": (
         {"role": "assistant", "content": "a", "tool_calls": [called("1")]},
-        [said(output("[Ann]: a")), {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}], "changed",
+        [assistant(output("[Ann]: a")), {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}], "changed",
     ),
     "nothing but a call": (calling(called("1")), [{"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}], "dropped"),
     "nothing but a refusal": (
-        {"role": "assistant", "refusal": "No"}, [said({"type": "refusal", "refusal": "No"})], "dropped",
+        {"role": "assistant", "refusal": "No"}, [assistant({"type": "refusal", "refusal": "No"})], "dropped",
     ),
 }  # fmt: skip
 NAMES = Policy(emulate=frozenset({"name"}))
@@ -123,7 +123,7 @@ def test_a_name_is_written_in_front_of_the_first_text(case: str) -> None:
     assert ledger == [("messages[1].name", action)]
 
 
-def test_a_name_that_says_nothing_and_one_that_is_none() -> None:
+def test_an_empty_name_and_an_invalid_one() -> None:
     body, ledger = translated({"model": "gpt-4o", "messages": [{**HI, "name": ""}]}, NAMES)
     assert (body["input"], ledger) == ([HI], [("messages[0].name", "dropped")])
     made = chat_to_responses({"model": "gpt-4o", "messages": [{**HI, "name": 1}]}, NAMES)
@@ -133,7 +133,7 @@ def test_a_name_that_says_nothing_and_one_that_is_none() -> None:
 
 
 def test_the_name_of_a_tool_is_the_calls_own() -> None:
-    history = [HI, calling(called("1")), {**told("1"), "name": "f"}]
+    history = [HI, calling(called("1")), {**tool_result("1"), "name": "f"}]
     assert translated({"model": "gpt-4o", "messages": history}, NAMES)[1] == []
 
 
@@ -174,7 +174,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_what_a_policy_calls_it(path: str) -> None:
+def test_the_name_in_a_policy(path: str) -> None:
     assert policy_name_of(path) == PATHS[path]
 
 
@@ -193,7 +193,7 @@ MARKED: dict[str, tuple[Json, tuple[str, ...]]] = {
         {"messages": [HI, {"role": "assistant", "content": [text("a", cache_control=MARK)]}]}, ("messages[1].content[0].cache_control",),
     ),
     "a tool's result": (
-        {"messages": [HI, calling(called("1")), told("1", [text("a", cache_control=MARK)])]}, ("messages[2].content[0].cache_control",),
+        {"messages": [HI, calling(called("1")), tool_result("1", [text("a", cache_control=MARK)])]}, ("messages[2].content[0].cache_control",),
     ),
     "an image": ({"messages": [{"role": "user", "content": [{**IMAGE, "cache_control": MARK}]}]}, ("messages[0].content[0].cache_control",)),
     "inside an image": (
@@ -205,8 +205,8 @@ MARKED: dict[str, tuple[Json, tuple[str, ...]]] = {
         ("messages[0].content[0].file.cache_control",),
     ),
     "a message": ({"messages": [{**HI, "cache_control": MARK}]}, ("messages[0].cache_control",)),
-    "a tool's message": ({"messages": [HI, calling(called("1")), {**told("1"), "cache_control": MARK}]}, ("messages[2].cache_control",)),
-    "a call": ({"messages": [HI, calling(called("1", cache_control=MARK)), told("1")]}, ("messages[1].tool_calls[0].cache_control",)),
+    "a tool's message": ({"messages": [HI, calling(called("1")), {**tool_result("1"), "cache_control": MARK}]}, ("messages[2].cache_control",)),
+    "a call": ({"messages": [HI, calling(called("1", cache_control=MARK)), tool_result("1")]}, ("messages[1].tool_calls[0].cache_control",)),
     "a tool": ({"tools": [{"type": "function", "function": FUNCTION, "cache_control": MARK}]}, ("tools[0].cache_control",)),
     "a function": ({"tools": [{"type": "function", "function": {**FUNCTION, "cache_control": MARK}}]}, ("tools[0].function.cache_control",)),
     "a custom tool": ({"tools": [{"type": "custom", "custom": {"name": "c"}, "cache_control": MARK}]}, ("tools[0].cache_control",)),
@@ -227,7 +227,7 @@ def without_marks(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", MARKED)
-def test_a_mark_for_another_cache_is_left_out_and_said(case: str) -> None:
+def test_a_cache_mark_is_dropped_with_a_ledger_entry(case: str) -> None:
     more, paths = MARKED[case]
     body = {"model": "gpt-4o", "messages": [HI], **more}
     plain, _ = translated(without_marks(body))
@@ -363,38 +363,38 @@ def kinds(body: Json) -> list[tuple[str, str]]:
 
 REPEATED: dict[str, tuple[list[Json], list[tuple[str, str]]]] = {
     "in two turns": (
-        [HI, calling(called("call_0")), told("call_0"), HI, calling(called("call_0")), told("call_0")],
+        [HI, calling(called("call_0")), tool_result("call_0"), HI, calling(called("call_0")), tool_result("call_0")],
         [("f", "a"), ("f_output", "a"), ("f", "b"), ("f_output", "b")],
     ),
     "a custom call, then a function's": (
-        [HI, calling(called("x", "custom")), told("x"), calling(called("x")), told("x")],
+        [HI, calling(called("x", "custom")), tool_result("x"), calling(called("x")), tool_result("x")],
         [("c", "a"), ("c_output", "a"), ("f", "b"), ("f_output", "b")],
     ),
     "a function's call, then a custom one": (
-        [HI, calling(called("x")), told("x"), calling(called("x", "custom")), told("x"), told("x")],
+        [HI, calling(called("x")), tool_result("x"), calling(called("x", "custom")), tool_result("x"), tool_result("x")],
         [("f", "a"), ("f_output", "a"), ("c", "b"), ("c_output", "b"), ("c_output", "b")],
     ),
     "one that nobody answered": (
-        [HI, calling(called("x", "custom")), calling(called("x")), told("x")], [("c", "a"), ("f", "b"), ("f_output", "b")],
+        [HI, calling(called("x", "custom")), calling(called("x")), tool_result("x")], [("c", "a"), ("f", "b"), ("f_output", "b")],
     ),
     "in one message": (
-        [HI, calling(called("x"), called("x", "custom"), called("y")), told("x", "1"), told("y"), told("x", "2")],
+        [HI, calling(called("x"), called("x", "custom"), called("y")), tool_result("x", "1"), tool_result("y"), tool_result("x", "2")],
         [("f", "a"), ("c", "b"), ("f", "c"), ("f_output", "a"), ("f_output", "c"), ("c_output", "b")],
     ),
     "three times": (
-        [HI, *[one for _ in range(3) for one in (calling(called("x")), told("x"))]],
+        [HI, *[one for _ in range(3) for one in (calling(called("x")), tool_result("x"))]],
         [("f", "a"), ("f_output", "a"), ("f", "b"), ("f_output", "b"), ("f", "c"), ("f_output", "c")],
     ),
     "too long to be sent": (
-        [HI, *[one for _ in range(2) for one in (calling(called("x" * 70)), told("x" * 70))]],
+        [HI, *[one for _ in range(2) for one in (calling(called("x" * 70)), tool_result("x" * 70))]],
         [("f", "a"), ("f_output", "a"), ("f", "b"), ("f_output", "b")],
     ),
     "one that is made up here": (
         [HI, {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}},
-         {"role": "function", "name": "f", "content": "1"}, calling(called("call_fn_0")), told("call_fn_0")],
+         {"role": "function", "name": "f", "content": "1"}, calling(called("call_fn_0")), tool_result("call_fn_0")],
         [("f", "a"), ("f_output", "a"), ("f", "b"), ("f_output", "b")],
     ),
-    "an output without a call": ([HI, told("x"), calling(called("x")), told("x")], [("f_output", "a"), ("f", "a"), ("f_output", "a")]),
+    "an output without a call": ([HI, tool_result("x"), calling(called("x")), tool_result("x")], [("f_output", "a"), ("f", "a"), ("f_output", "a")]),
 }  # fmt: skip
 
 

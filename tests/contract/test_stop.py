@@ -33,7 +33,7 @@ from tests.contract.test_edge_streams import (
     added,
     asked,
     call,
-    called,
+    call_events,
     deltas,
     done,
     ending,
@@ -111,7 +111,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_chat_has_an_error_for_is_left_to_it(case: str) -> None:
+def test_values_that_chat_refuses_are_left_to_chat(case: str) -> None:
     name, value, path = BAD[case]
     emulate = frozenset({"stop", "n"})
     held = chat_to_responses(asked(**{name: value}), Policy(emulate=emulate))
@@ -165,7 +165,7 @@ def events_of(items: Sequence[Json], size: int = 3, **end: Any) -> list[Json]:
     events = opening()
     for oi, item in enumerate(items):
         if item["type"] == "function_call":
-            events += called(oi, item, item["arguments"])
+            events += call_events(oi, item, item["arguments"])
             continue
         events.append(added(oi, item))
         for ci, part in enumerate(item.get("content", ())):
@@ -431,7 +431,7 @@ def test_upstream_is_closed_before_the_reader_has_the_end(way_in: WayIn) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_a_server_sees_that_nobody_listens(mode: str) -> None:
+def test_a_server_sees_the_disconnect(mode: str) -> None:
     """On a real connection the model writes until its client disconnects."""
     values = {"backend": "responses", "emulate": ("stop",), "on_bug": "raise"}
     call_: Json = {
@@ -519,7 +519,7 @@ def test_a_failure_while_usage_is_awaited_is_raised(way_in: WayIn, case: str) ->
 
 @pytest.mark.parametrize("case", BROKEN)
 @each_way_in
-def test_a_failure_behind_the_cut_is_not_seen_without_usage(way_in: WayIn, case: str) -> None:
+def test_a_failure_after_the_cut_is_not_seen_without_usage(way_in: WayIn, case: str) -> None:
     tail, _ = BROKEN[case]
     seen = way_in.stream(asked(stop="STOP"), both(Reply.of_sse(wire([*_CUT, *tail]))), **STOP)
     seen.reraise()
@@ -558,12 +558,12 @@ def test_calls_that_are_still_being_written_are_waited_for() -> None:
     assert not machine.close_early
 
 
-def test_nothing_behind_the_cut_counts() -> None:
+def test_nothing_after_the_cut_counts() -> None:
     machine = ChunksFromEvents(ReplyContext(stream=True, include_usage=True, stop=("STOP",)))
     events = [
         *_CUT,
         on_text("done", 0, "something else"),
-        *called(1, call(), "{}"),
+        *call_events(1, call(), "{}"),
         ending(message("something else"), call()),
     ]
     chunks = [chunk for event in events for chunk in machine.feed(event)]
@@ -572,7 +572,7 @@ def test_nothing_behind_the_cut_counts() -> None:
     assert not machine.unknown
 
 
-def test_the_machine_that_hung_up_is_done() -> None:
+def test_the_machine_is_done_once_it_closes_early() -> None:
     machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     for event in _CUT:
         machine.feed(event)
@@ -584,19 +584,19 @@ def test_the_machine_that_hung_up_is_done() -> None:
         ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",))).close()
 
 
-def test_obfuscation_goes_along() -> None:
+def test_obfuscation_is_passed_on() -> None:
     machine = ChunksFromEvents(ReplyContext(stream=True, stop=("STOP",)))
     chunks = [
         c
         for piece in ("ab S", "T", "x STOP")
         for c in machine.feed(on_text("delta", 0, piece, obfuscation=piece))
     ]
-    said = [
+    delivered = [
         (c["choices"][0]["delta"]["content"], c.get("obfuscation"))
         for c in chunks
         if c["choices"][0]["delta"].get("content")
     ]
-    assert said == [("ab ", "ab S"), ("STx ", "x STOP")]
+    assert delivered == [("ab ", "ab S"), ("STx ", "x STOP")]
 
 
 # Results and streams are equal
@@ -638,15 +638,15 @@ def test_the_result_is_the_accumulated_stream(
     )
     events = events_of(items, **end)
     result = read(response_to_completion(events[-1]["response"], asking).body["choices"][0])
-    for told in (events, [*opening(), events[-1]]):
+    for case_events in (events, [*opening(), events[-1]]):
         machine = ChunksFromEvents(asking)
-        chunks = [chunk for event in told for chunk in machine.feed(event)]
+        chunks = [chunk for event in case_events for chunk in machine.feed(event)]
         machine.close()
         assert gathered(chunks) == result
         assert bool(chunks[-1].get("usage")) == usage
 
 
-def test_what_stands_behind_the_cut_is_no_loss() -> None:
+def test_content_after_the_cut_is_no_loss() -> None:
     search = {"type": "web_search_call", "id": "ws_1"}
     items = [
         search,

@@ -19,23 +19,23 @@ from adapter.errors import TranslationError
 from adapter.translation import ChunksFromEvents, chat_to_responses
 from tests.contract.test_edge_streams import (
     FUNCTION,
+    REASONING_EVENTS,
     ROME,
     SCHEMA,
-    THOUGHT,
     accumulated,
     added,
     asked,
     call,
-    called,
+    call_events,
     deltas,
     done,
     ending,
     message,
+    message_events,
     on_arguments,
     on_part,
     on_text,
     opening,
-    spoken,
     text,
     wire,
 )
@@ -78,7 +78,7 @@ TWO = [*ONE, ("call_B", "f", '{"c":"Rome"}')]
 
 ONE_ITEM = (
     Case(
-        "announced-late", [arguments("delta", OSLO, "fc_1"), *called(0, FIRST), ending(FIRST)],
+        "announced-late", [arguments("delta", OSLO, "fc_1"), *call_events(0, FIRST), ending(FIRST)],
         None, ONE,
     ),
     Case(
@@ -131,8 +131,8 @@ ONE_ITEM = (
     Case(
         "two-calls-at-one-index-one-after-the-other",
         [
-            *called(0, FIRST, OSLO),
-            *(e | {"item_id": "fc_2"} for e in called(0, SECOND, '{"c":"Rome"}')),
+            *call_events(0, FIRST, OSLO),
+            *(e | {"item_id": "fc_2"} for e in call_events(0, SECOND, '{"c":"Rome"}')),
             ending(FIRST, SECOND),
         ],
         None,
@@ -141,7 +141,8 @@ ONE_ITEM = (
     Case(
         "other-items-come-at-its-index",
         [
-            added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), *THOUGHT, *spoken(0, "Hello"),
+            added(0, FIRST), arguments("delta", OSLO[:4], "fc_1"), *REASONING_EVENTS,
+            *message_events(0, "Hello"),
             arguments("delta", OSLO[4:], "x"), done(0, FIRST), ending(FIRST, message("Hello")),
         ],
         "Hello",
@@ -150,7 +151,8 @@ ONE_ITEM = (
     Case(
         "a-message-stays-open-as-well",
         [
-            added(0, message("")), text_event("delta", "Hel"), *THOUGHT, *called(0, FIRST, OSLO),
+            added(0, message("")), text_event("delta", "Hel"), *REASONING_EVENTS,
+            *call_events(0, FIRST, OSLO),
             text_event("delta", "lo", "x"), done(0, message("Hello")),
             ending(message("Hello"), FIRST),
         ],
@@ -178,7 +180,7 @@ ONE_ITEM = (
             *list(
                 map(
                     without("output_index", "item_id"),
-                    [*spoken(0, "Hel", "lo"), *called(0, FIRST, OSLO)],
+                    [*message_events(0, "Hel", "lo"), *call_events(0, FIRST, OSLO)],
                 )
             ),
             ending(message("Hello"), FIRST),
@@ -197,7 +199,7 @@ ONE_ITEM = (
     Case(
         "ids-that-change-in-the-finished-response",
         [
-            *spoken(0, "One."), *spoken(1, "Two."),
+            *message_events(0, "One."), *message_events(1, "Two."),
             ending(message("One.", id="z1"), message("Two.", id="z2")),
         ],
         "One.\n\nTwo.",
@@ -206,7 +208,7 @@ ONE_ITEM = (
         "the-same-ids-for-all",
         [
             e | {"item_id": "msg_1"}
-            for e in [*spoken(0, "One."), *spoken(1, "Two.")]
+            for e in [*message_events(0, "One."), *message_events(1, "Two.")]
         ] + [ending(message("One."), message("Two."))],
         "One.\n\nTwo.",
     ),
@@ -220,7 +222,8 @@ ONE_ITEM = (
     ),
     Case(
         "an-empty-message-that-isn't-listed",
-        [added(0, message("", id="msg_0")), *spoken(1, "Hi"), ending(message("Hi", id="z"))], "Hi",
+        [added(0, message("", id="msg_0")), *message_events(1, "Hi"),
+        ending(message("Hi", id="z"))], "Hi",
     ),
 )  # fmt: skip
 
@@ -277,28 +280,31 @@ FORMATS = (
         (), [("output[0].content[0].text", "changed")],
     ),
     Case(
-        "text-trimmed-at-the-end", [*spoken(0, "Hello "), ending(message("Hello"))], "Hello ", (),
+        "text-trimmed-at-the-end", [*message_events(0, "Hello "), ending(message("Hello"))],
+        "Hello ", (),
         [("output[0].content", "changed")],
     ),
     Case(
-        "arguments-written-again", [*called(0, FIRST, OSLO), ending(FIRST | {"arguments": SPACED})],
+        "arguments-written-again",
+        [*call_events(0, FIRST, OSLO), ending(FIRST | {"arguments": SPACED})],
         None, ONE, [("output[0].arguments", "changed")],
     ),
     Case(
         "arguments-in-another-order",
         [
-            *called(0, call(arguments=LONGER), LONGER),
+            *call_events(0, call(arguments=LONGER), LONGER),
             ending(call(arguments='{"d": 1, "c": "Oslo"}')),
         ],
         None, [("call_A", "f", LONGER)], [("output[0].arguments", "changed")],
     ),
     Case(
-        "a-format-written-again", [*spoken(0, '{"a":1}'), ending(message('{ "a": 1 }'))], '{"a":1}',
+        "a-format-written-again", [*message_events(0, '{"a":1}'), ending(message('{ "a": 1 }'))],
+        '{"a":1}',
         (), [("output[0].content", "changed")], SCHEMA,
     ),
     Case(
         "text-that-is-json-after-an-agreement",
-        [*spoken(0, '{"a":1}'), ending(message('{"a": 1}'))], '{"a":1}', (),
+        [*message_events(0, '{"a":1}'), ending(message('{"a": 1}'))], '{"a":1}', (),
         [("output[0].content", "changed")],
     ),
     Case(
@@ -308,21 +314,24 @@ FORMATS = (
     ),
     Case(
         "other-types",
-        [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":1.0}'))],
+        [*call_events(0, call(arguments='{"a":1}'), '{"a":1}'),
+        ending(call(arguments='{"a":1.0}'))],
         calls=None,
     ),
     Case(
         "a-truth-for-a-number",
-        [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":true}'))],
+        [*call_events(0, call(arguments='{"a":1}'), '{"a":1}'),
+        ending(call(arguments='{"a":true}'))],
         calls=None,
     ),
     Case(
         "a-key-that-comes-twice",
-        [*called(0, call(arguments='{"a":1}'), '{"a":1}'), ending(call(arguments='{"a":2,"a":1}'))],
+        [*call_events(0, call(arguments='{"a":1}'), '{"a":1}'),
+        ending(call(arguments='{"a":2,"a":1}'))],
         calls=None,
     ),
     Case(
-        "a-format-with-another-value", [*spoken(0, '{"a":1}'), ending(message('{"a": 2}'))],
+        "a-format-with-another-value", [*message_events(0, '{"a":1}'), ending(message('{"a": 2}'))],
         calls=None, request=SCHEMA,
     ),
 )  # fmt: skip
@@ -330,47 +339,53 @@ FORMATS = (
 AGAIN = call("call_A", OSLO, id="fc_7")
 REPEATED = (
     Case(
-        "the-same-call-again", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending(FIRST)],
+        "the-same-call-again",
+        [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN, OSLO), ending(FIRST)],
         None, ONE, [("output[1]", "dropped")],
     ),
     Case(
-        "listed-again", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending(FIRST, AGAIN)],
+        "listed-again",
+        [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN, OSLO), ending(FIRST, AGAIN)],
         None, ONE, [("output[1]", "dropped")],
     ),
     Case(
-        "listed-twice-at-the-end", [*called(0, FIRST, OSLO), ending(FIRST, AGAIN)], None, ONE,
+        "listed-twice-at-the-end", [*call_events(0, FIRST, OSLO), ending(FIRST, AGAIN)], None, ONE,
         [("output[1]", "dropped")],
     ),
     Case(
-        "nothing-listed", [*called(0, FIRST, OSLO), *called(1, AGAIN, OSLO), ending()], None, ONE,
+        "nothing-listed", [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN, OSLO), ending()],
+        None, ONE,
         [("output[1]", "dropped")],
     ),
     Case(
         "again-without-arguments",
-        [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": ""}), ending(FIRST)], None, ONE,
+        [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN | {"arguments": ""}), ending(FIRST)],
+        None, ONE,
         [("output[1]", "dropped")],
     ),
     Case(
         "first-without-arguments",
         [
-            *called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO),
+            *call_events(0, FIRST | {"arguments": ""}), *call_events(1, AGAIN, OSLO),
             ending(FIRST | {"arguments": ""}, AGAIN),
         ],
         None, ONE, [("output[1]", "dropped")],
     ),
     Case(
         "again-in-other-words",
-        [*called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": SPACED}, SPACED), ending(FIRST)],
+        [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN | {"arguments": SPACED}, SPACED),
+        ending(FIRST)],
         None, ONE, [("output[1]", "dropped")],
     ),
     Case(
-        "announced-again-after-its-end", [*called(0, FIRST, OSLO), added(0, FIRST), ending(FIRST)],
+        "announced-again-after-its-end",
+        [*call_events(0, FIRST, OSLO), added(0, FIRST), ending(FIRST)],
         None, ONE, [("output[1]", "dropped")],
     ),
     Case(
         "again-with-an-empty-object",
         [
-            *called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": "{}"}, "{}"),
+            *call_events(0, FIRST, OSLO), *call_events(1, AGAIN | {"arguments": "{}"}, "{}"),
             ending(FIRST, AGAIN | {"arguments": "{}"}),
         ],
         None, ONE, [("output[1]", "dropped")],
@@ -378,7 +393,7 @@ REPEATED = (
     Case(
         "again-with-null-arguments",
         [
-            *called(0, FIRST, OSLO), added(1, AGAIN), done(1, AGAIN | {"arguments": None}),
+            *call_events(0, FIRST, OSLO), added(1, AGAIN), done(1, AGAIN | {"arguments": None}),
             ending(FIRST, AGAIN | {"arguments": None}),
         ],
         None, ONE, [("output[1]", "dropped")],
@@ -409,14 +424,14 @@ REPEATED = (
     Case(
         "other-arguments",
         [
-            *called(0, FIRST, OSLO), *called(1, AGAIN | {"arguments": PAY}, PAY),
+            *call_events(0, FIRST, OSLO), *call_events(1, AGAIN | {"arguments": PAY}, PAY),
             ending(FIRST, AGAIN | {"arguments": PAY}),
         ],
         calls=None,
     ),
     Case(
         "another-name",
-        [*called(0, FIRST, OSLO), *called(1, AGAIN | {"name": "g"}, OSLO), ending(FIRST)],
+        [*call_events(0, FIRST, OSLO), *call_events(1, AGAIN | {"name": "g"}, OSLO), ending(FIRST)],
         calls=None,
     ),
 )  # fmt: skip
@@ -455,7 +470,8 @@ ABSENT = (
         None, ONE,
     ),
     Case(
-        "no-name-at-all", [*called(0, FIRST | {"name": ""}, OSLO), ending(FIRST | {"name": ""})],
+        "no-name-at-all",
+        [*call_events(0, FIRST | {"name": ""}, OSLO), ending(FIRST | {"name": ""})],
         calls=None,
     ),
     Case(
@@ -482,7 +498,8 @@ OTHER_WORDS = (
     Case(
         "a-phase-that-comes-too-late",
         [
-            *spoken(0, "Hm."), done(0, message("Hm.", phase="commentary")), *spoken(1, "Yes."),
+            *message_events(0, "Hm."), done(0, message("Hm.", phase="commentary")),
+            *message_events(1, "Yes."),
             ending(message("Hm.", phase="commentary"), message("Yes.")),
         ],
         "Hm.\n\nYes.", (), [("output[0].phase", "changed")],
@@ -490,17 +507,20 @@ OTHER_WORDS = (
     Case(
         "a-phase-that-comes-just-in-time",
         [
-            added(0, message("")), done(0, message("Hm.", phase="commentary")), *spoken(1, "Yes."),
+            added(0, message("")), done(0, message("Hm.", phase="commentary")),
+            *message_events(1, "Yes."),
             ending(message("Hm.", phase="commentary"), message("Yes.")),
         ],
         "Yes.", (), [("output[0]", "dropped")],
     ),
     Case(
         "response.done",
-        [*spoken(0, "Hello"), ending(message("Hello")) | {"type": "response.done"}], "Hello",
+        [*message_events(0, "Hello"), ending(message("Hello")) | {"type": "response.done"}],
+        "Hello",
     ),
     Case(
-        "an-end-without-a-response", [*spoken(0, "Hello"), {"type": "response.completed"}], "Hello",
+        "an-end-without-a-response", [*message_events(0, "Hello"), {"type": "response.completed"}],
+        "Hello",
     ),
     Case(
         "an-end-without-a-response-or-an-end",
@@ -564,31 +584,36 @@ _PAYS = call("call_A", PAY, name="pay")
 CONTRADICTIONS = tuple(
     Case(name, events, calls=None)
     for name, events in {
-        "more-calls": [*called(0, FIRST, OSLO), *called(1, SECOND, '{"c":"Rome"}'), ending(FIRST)],
-        "fewer-calls-and-a-message": [*called(0, FIRST, OSLO), ending(message("Hello"))],
+        "more-calls": [*call_events(0, FIRST, OSLO), *call_events(1, SECOND, '{"c":"Rome"}'),
+        ending(FIRST)],
+        "fewer-calls-and-a-message": [*call_events(0, FIRST, OSLO), ending(message("Hello"))],
         "only-reasoning-is-listed": [
-            *spoken(0, "Hello"), ending({"type": "reasoning", "id": "rs_1", "summary": []}),
+            *message_events(0, "Hello"), ending({"type": "reasoning", "id": "rs_1", "summary": []}),
         ],
-        "more-messages": [*spoken(0, "One."), *spoken(1, "Two."), ending(message("One."))],
-        "another-message": [*spoken(0, "One."), ending(message("Two."))],
-        "an-empty-message": [*spoken(0, "One."), ending(message(""))],
+        "more-messages": [*message_events(0, "One."), *message_events(1, "Two."),
+        ending(message("One."))],
+        "another-message": [*message_events(0, "One."), ending(message("Two."))],
+        "an-empty-message": [*message_events(0, "One."), ending(message(""))],
         "messages-in-another-order": [
-            *spoken(0, "One."), *spoken(1, "Two."), ending(message("Two."), message("One.")),
+            *message_events(0, "One."), *message_events(1, "Two."),
+            ending(message("Two."), message("One.")),
         ],
         "a-message-before-it": [
-            *spoken(0, "One."), ending(message("Zero.", id="m0"), message("One.")),
+            *message_events(0, "One."), ending(message("Zero.", id="m0"), message("One.")),
         ],
-        "another-call-id": [*called(0, _PAYS, PAY), ending(_PAYS | {"call_id": "call_Z"})],
-        "another-name": [*called(0, _PAYS, PAY), ending(_PAYS | {"name": "refund"})],
+        "another-call-id": [*call_events(0, _PAYS, PAY), ending(_PAYS | {"call_id": "call_Z"})],
+        "another-name": [*call_events(0, _PAYS, PAY), ending(_PAYS | {"name": "refund"})],
         "another-kind": [
-            *called(0, _PAYS, PAY), ending({**_PAYS, "type": "custom_tool_call", "input": PAY}),
+            *call_events(0, _PAYS, PAY),
+            ending({**_PAYS, "type": "custom_tool_call", "input": PAY}),
         ],
         "other-arguments": [
-            *called(0, _PAYS, PAY), ending(_PAYS | {"arguments": '{"amount":1000}'}),
+            *call_events(0, _PAYS, PAY), ending(_PAYS | {"arguments": '{"amount":1000}'}),
         ],
-        "no-arguments": [*called(0, _PAYS, PAY), ending(_PAYS | {"arguments": ""})],
+        "no-arguments": [*call_events(0, _PAYS, PAY), ending(_PAYS | {"arguments": ""})],
         "paid-twice-under-two-ids": [
-            *called(0, _PAYS, PAY), *called(1, _PAYS | {"call_id": "call_B", "id": "x"}, PAY),
+            *call_events(0, _PAYS, PAY),
+            *call_events(1, _PAYS | {"call_id": "call_B", "id": "x"}, PAY),
             ending(_PAYS),
         ],
         "finished-with-another-id": [
@@ -597,12 +622,12 @@ CONTRADICTIONS = tuple(
         "finished-with-another-name": [
             added(0, _PAYS), done(0, _PAYS | {"name": "refund"}), ending(),
         ],
-        "one-of-two-is-never-finished": [*called(0, FIRST, OSLO), added(1, SECOND), ending()],
+        "one-of-two-is-never-finished": [*call_events(0, FIRST, OSLO), added(1, SECOND), ending()],
         "it-continues-after-its-end": [
-            *spoken(0, "Hello"), text_event("delta", " there"), ending(message("Hello")),
+            *message_events(0, "Hello"), text_event("delta", " there"), ending(message("Hello")),
         ],
         "it-continues-after-its-end-and-nothing-is-listed": [
-            *spoken(0, "Hello"), text_event("delta", " there"), ending(),
+            *message_events(0, "Hello"), text_event("delta", " there"), ending(),
         ],
         "two-messages-at-once": [
             text_event("delta", "a", "m1", 0), text_event("delta", "b", "m2", 1),
@@ -621,9 +646,9 @@ CONTRADICTIONS = tuple(
 )  # fmt: skip
 
 _LATE = [
-    *spoken(0, "Hm."),
+    *message_events(0, "Hm."),
     done(0, message("Hm.", phase="commentary")),
-    *spoken(1, '{"a":1}', id="m1"),
+    *message_events(1, '{"a":1}', id="m1"),
 ]
 _HM, _JSON = message("Hm.", id="msg_0", phase="commentary"), message('{"a":1}', id="m1")
 READ_OTHERWISE = (
@@ -637,13 +662,13 @@ READ_OTHERWISE = (
     ),
     Case(
         "json-after-a-phase-that-comes-at-the-end",
-        [*spoken(0, "Hm."), *spoken(1, '{"a":1}'), ending(_HM, _JSON)], calls=None,
+        [*message_events(0, "Hm."), *message_events(1, '{"a":1}'), ending(_HM, _JSON)], calls=None,
         request={"response_format": {"type": "json_object"}},
     ),
     Case(
         "json-in-another-order",
         [
-            *spoken(0, '{"a":2}', id="m0"), *spoken(1, '{"a":1}', id="m1"),
+            *message_events(0, '{"a":2}', id="m0"), *message_events(1, '{"a":1}', id="m1"),
             ending(_JSON, message('{"a":2}', id="m0")),
         ],
         calls=None, request=SCHEMA,
@@ -651,7 +676,8 @@ READ_OTHERWISE = (
     Case(
         "commentary-that-is-final-at-the-end",
         [
-            *spoken(0, "Hm.", phase="commentary", id="m0"), *spoken(1, "Yes.", id="m1"),
+            *message_events(0, "Hm.", phase="commentary", id="m0"),
+            *message_events(1, "Yes.", id="m1"),
             ending(message("Hm.", id="m0", phase="final_answer"), message("Yes.", id="m1")),
         ],
         calls=None,
@@ -659,8 +685,8 @@ READ_OTHERWISE = (
     Case(
         "commentary-that-stood-before-a-call",
         [
-            *spoken(0, "Hm.", phase="commentary", id="m0"), *called(1, FIRST, OSLO),
-            *spoken(2, "Yes.", id="m2"),
+            *message_events(0, "Hm.", phase="commentary", id="m0"), *call_events(1, FIRST, OSLO),
+            *message_events(2, "Yes.", id="m2"),
             ending(message("Hm.", id="m0", phase="commentary"), message("Yes.", id="m2"), FIRST),
         ],
         calls=None,
@@ -677,7 +703,7 @@ READ_OTHERWISE = (
     Case(
         "duplicates-in-another-order",
         [
-            *spoken(0, "Hello", id="m0"), *spoken(1, "Hello", id="m1"),
+            *message_events(0, "Hello", id="m0"), *message_events(1, "Hello", id="m1"),
             ending(message("Hello", id="m1"), message("Hello", id="m0")),
         ],
         "Hello", (), [("output[1]", "dropped")],
@@ -685,7 +711,7 @@ READ_OTHERWISE = (
     Case(
         "arguments-of-a-duplicate-that-isn't-listed",
         [
-            *called(0, FIRST | {"arguments": ""}), *called(1, AGAIN, OSLO),
+            *call_events(0, FIRST | {"arguments": ""}), *call_events(1, AGAIN, OSLO),
             ending(FIRST | {"arguments": ""}),
         ],
         calls=None,
@@ -698,7 +724,7 @@ def phased(oi: int, phase: str | None, *pieces: str, announced: str | None = Non
 
     `announced` is another phase that it had when it was announced.
     """
-    before, *between, _ = spoken(oi, *pieces, id=f"msg_{oi}")
+    before, *between, _ = message_events(oi, *pieces, id=f"msg_{oi}")
     first = {**before, "item": before["item"] | ({"phase": announced} if announced else {})}
     return [first, *between, done(oi, whole(oi, phase, *pieces))]
 
@@ -791,7 +817,7 @@ PHASES = (
     Case(
         "a-duplicate-that-ends-in-a-line",
         [
-            *spoken(0, "Yes.", id="m0"), *spoken(1, "Yes.", id="m1"),
+            *message_events(0, "Yes.", id="m0"), *message_events(1, "Yes.", id="m1"),
             ending(message("Yes.\n", id="m0"), message("Yes.\n", id="m1")),
         ],
         "Yes.", (),
@@ -825,7 +851,7 @@ SHAPES = tuple(
         "done": [{**done(0, FIRST), "item": value}, ending(message("Hello"))],
         "listed": [ending(value)],  # type: ignore[arg-type]
         "listed-beside-text": [
-            *spoken(0, "Hello"),
+            *message_events(0, "Hello"),
             ending(message("Hello"), value),  # type: ignore[arg-type]
         ],
         "a-part": [done(0, message("") | {"content": [value]}), ending()],
@@ -849,10 +875,11 @@ SHAPES = tuple(
             ending(message("Hi") | {"function_call": {"name": "f", "arguments": ""}}),
         ],
         "a-call-of-another-kind": [
-            *spoken(0, "Hi"), ending(message("Hi"), {"type": "tool_use", "name": "f", "input": {}}),
+            *message_events(0, "Hi"),
+            ending(message("Hi"), {"type": "tool_use", "name": "f", "input": {}}),
         ],
         "a-call-of-another-kind-that-isn't-listed": [
-            *spoken(0, "Hi"), done(1, {"type": "tool_call", "name": "f"}), ending(),
+            *message_events(0, "Hi"), done(1, {"type": "tool_call", "name": "f"}), ending(),
         ],
         "arguments-that-are-a-list": [ending(call(arguments=[]))],  # type: ignore[arg-type]
         "a-refusal-that-is-an-object": [ending(message({"type": "refusal", "refusal": {}}))],
@@ -954,7 +981,8 @@ def test_whole_replies_are_read_alike(way_in: WayIn) -> None:
 def test_an_opening_that_is_cut_is_not_needed(way_in: WayIn, event: str) -> None:
     cut = f'event: {event}\ndata: {{"type": "{event}", "respon\n\n'.encode()
     seen = way_in.stream(
-        asked(), both(Reply.of_sse([cut, *wire([*spoken(0, "Hello"), ending(message("Hello"))])]))
+        asked(),
+        both(Reply.of_sse([cut, *wire([*message_events(0, "Hello"), ending(message("Hello"))])])),
     )
     seen.reraise()
     assert _outcome(seen.chunks_json()) == ("Hello", [])
@@ -968,7 +996,7 @@ def test_every_order_of_two_calls_and_their_ends() -> None:
         arguments("delta", OSLO[4:], "fc_1"),
         done(0, FIRST),
     ]
-    other = [e | {"output_index": 1} for e in called(1, ROME, '{"c":"Rome"}')]
+    other = [e | {"output_index": 1} for e in call_events(1, ROME, '{"c":"Rome"}')]
     for places in itertools.combinations(range(len(one) + len(other)), len(one)):
         first, second = iter(one), iter(other)
         events = [

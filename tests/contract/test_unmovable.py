@@ -253,14 +253,14 @@ def _sealed(request: Any) -> Any:
 def auths(library: Any) -> dict[str, tuple[Any, bool]]:  # noqa: C901  # classes
     """Return auths, each with whether the body is signed."""
 
-    class Says(library.Auth):  # type: ignore[misc]  # known at run time
+    class DeclaresBody(library.Auth):  # type: ignore[misc]  # known at run time
         requires_request_body = True
 
         def auth_flow(self, request: Any) -> Iterator[Any]:
             request.headers["X-Seen"] = str(len(request.content))
             yield request
 
-    class SaysAsync(library.Auth):  # type: ignore[misc]
+    class DeclaresBodyAsync(library.Auth):  # type: ignore[misc]
         requires_request_body = True
 
         def sync_auth_flow(self, request: Any) -> Iterator[Any]:
@@ -348,13 +348,13 @@ def auths(library: Any) -> dict[str, tuple[Any, bool]]:  # noqa: C901  # classes
         return request
 
     return {
-        "it says so": (Says(), True),
-        "it says so, sync and async": (SaysAsync(), True),
+        "it says so": (DeclaresBody(), True),
+        "it says so, sync and async": (DeclaresBodyAsync(), True),
         "it hashes": (Hashes(), True),
         "a method of its hashes": (HashesElsewhere(), True),
         "its parent hashes": (Child(), True),
         "a function hashes": (signs, True),
-        "one around another that says so": (AroundAnother(Says()), True),
+        "one around another that says so": (AroundAnother(DeclaresBody()), True),
         "one around another that hashes": (AroundAnother(AroundAnother(Hashes())), True),
         "one around another, a token": (AroundAnother(Token()), False),
         "it calls a function of a module, which hashes": (ByModule(), True),
@@ -450,7 +450,7 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
     assert server.requests[0].url.path == "/v1/chat/completions"
 
 
-def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_does_not_inspect_requests(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
     from adapter._runtime import call_context
 
     monkeypatch.setattr(call_context, "find_signature", lambda *_: pytest.fail("looked"))
@@ -460,7 +460,7 @@ def test_off_looks_for_nothing(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> Non
         assert request.url.path == "/v1/chat/completions"
 
 
-def test_it_is_said(
+def test_the_reason_is_logged(
     sdk: Sdk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from adapter._runtime import log
@@ -470,7 +470,7 @@ def test_it_is_said(
     with caplog.at_level(logging.WARNING, "adapter"):
         sent_by(sdk, "client", Server(sdks_http), MOVED, auth=with_headers({"Content-Digest": "x"}))
         sent_by(sdk, "transport", Server(sdks_http), MOVED, **RELAYS["a URL"])
-    said = [one.getMessage().partition(" (")[0] for one in caplog.records]
-    assert said == [
+    messages = [one.getMessage().partition(" (")[0] for one in caplog.records]
+    assert messages == [
         f"asked for responses, kept on chat: {path}" for path in ("headers.content-digest", "query")
     ]

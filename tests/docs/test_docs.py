@@ -137,12 +137,12 @@ def test_the_readmes_tool_loop(api: str) -> None:
         == "21 degrees in Oslo."
     )
     last = upstream.sent[-1]["messages" if api == "chat" else "input"]
-    told = "content" if api == "chat" else "output"
-    assert [entry.get(told) for entry in last][2::2] == [
+    content_key = "content" if api == "chat" else "output"
+    assert [entry.get(content_key) for entry in last][2::2] == [
         '{"city":"Oslo","celsius":21}',
-        last[4][told],
+        last[4][content_key],
     ]
-    assert "Missing required argument" in last[4][told]
+    assert "Missing required argument" in last[4][content_key]
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])

@@ -115,8 +115,13 @@ def test_the_exit_codes_are_those_of_the_command() -> None:
     from adapter.tools.cli import exit_codes
 
     text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
-    told = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
-    assert told == [0, exit_codes.EXIT_FINDINGS, exit_codes.EXIT_USAGE, exit_codes.EXIT_INTERRUPTED]
+    documented = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    assert documented == [
+        0,
+        exit_codes.EXIT_FINDINGS,
+        exit_codes.EXIT_USAGE,
+        exit_codes.EXIT_INTERRUPTED,
+    ]
 
 
 def test_every_command_and_verdict_has_its_line() -> None:

@@ -30,7 +30,7 @@ _BLOCK = re.compile(
 )
 _BOTH_SIDES = "asked for responses, answered by chat:"
 
-SAYS = {
+EXPECTED = {
     1: ["app.py:10:", "seed", "3 calls in 2 files"],
     2: [
         "+from adapter import OpenAI",
@@ -70,8 +70,8 @@ def server(request: Request) -> Reply:
     body = request.json()
     if not body:
         return answers.error(400, "missing_required_parameter", param="model")
-    said = body.get("messages") or body["input"]
-    text = (said if isinstance(said, str) else said[-1]["content"]) + " Indeed."
+    messages = body.get("messages") or body["input"]
+    text = (messages if isinstance(messages, str) else messages[-1]["content"]) + " Indeed."
     chat = request.path == answers.CHAT
     if body.get("stream"):
         return Reply.of_sse(answers.chat_events(text) if chat else answers.events(text))
@@ -102,8 +102,8 @@ def printed(output: str) -> dict[int, str]:
     return found
 
 
-def test_the_steps_are_numbered_and_have_a_check_and_a_way_back() -> None:
-    assert [int(number) for number, _ in _STEP.findall(GUIDE)] == list(SAYS)
+def test_the_steps_are_numbered_and_have_a_check_and_a_rollback() -> None:
+    assert [int(number) for number, _ in _STEP.findall(GUIDE)] == list(EXPECTED)
     steps = _STEP.split(GUIDE[: GUIDE.index("## What changes")])[3::3]
     assert all(step.count("**Check:**") == step.count("**Way back:**") == 1 for step in steps)
 
@@ -131,12 +131,12 @@ def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    said = printed(done.stdout)
-    for step, expected in SAYS.items():
+    outputs = printed(done.stdout)
+    for step, expected in EXPECTED.items():
         at = 0
         for one in expected:
-            at = said[step].find(one, at)
-            assert at >= 0, (step, one, said[step])
+            at = outputs[step].find(one, at)
+            assert at >= 0, (step, one, outputs[step])
     assert (tmp_path / "turns.db").exists()
     assert (tmp_path / "audit.html").exists()
 

@@ -81,7 +81,7 @@ BY_POSITION = (
     "{0}.AsyncOpenAI().with_options('k')",
 )
 # Arguments that only the adapter has: whether the call is right, and the call.
-OURS = {
+ADAPTER_CALLS = {
     "settings": (True, "adapter.OpenAI(settings=adapter.Settings())"),
     "settings, a dict": (
         True,
@@ -208,7 +208,7 @@ CALLS |= {
     for template in BY_POSITION
     for who in ("openai", "adapter")
 }
-CALLS |= {(name, "adapter"): call for name, (_, call) in OURS.items()}
+CALLS |= {(name, "adapter"): call for name, (_, call) in ADAPTER_CALLS.items()}
 # Checkers accept everything of a name whose type isn't known.
 CALLS |= {(name, "is nothing"): f"not_{name}: Nothing = adapter.{name}" for name in adapter.__all__}
 
@@ -249,9 +249,9 @@ def pyright(*files: str) -> Errors:
     for one in json.loads(done.stdout)["generalDiagnostics"]:
         # Only the newer checker reports that a value is unused, which is intended here.
         if one["severity"] == "error" and not one.get("rule", "").startswith("reportUnused"):
-            said = one["message"].partition("\n")[0]
+            message = one["message"].partition("\n")[0]
             errors[Path(one["file"]).name][one["range"]["start"]["line"] + 1].append(
-                (one.get("rule", ""), said)
+                (one.get("rule", ""), message)
             )
     return errors
 
@@ -273,13 +273,13 @@ def checked(checker: str) -> tuple[Errors, dict[tuple[str, str], list[Error]]]:
 
 
 # Parts of a message that say which function it is about, and suggestions.
-ASIDE = re.compile(
+NAMES_AND_HINTS = re.compile(
     r"""( (in function|to|for|of)( overloaded function)?)? "(<anonymous function>|__init__|\w*OpenAI|copy)"|; (maybe|did you mean) .*"""
 )
 
 
-def said(errors: list[Error]) -> list[Error]:
-    return sorted((code, ASIDE.sub("", text)) for code, text in errors)
+def comparable(errors: list[Error]) -> list[Error]:
+    return sorted((code, NAMES_AND_HINTS.sub("", text)) for code, text in errors)
 
 
 # One test for each: a checker's start costs more than all its checks here.
@@ -288,8 +288,8 @@ def test_the_public_face(checker: str) -> None:
     programs, calls = checked(checker)
     assert {file: dict(lines) for file, lines in programs.items()} == {}
     natively = {name: calls[name, "openai"] for name in LIKE_THE_SDKS}
-    assert {name: said(calls[name, "adapter"]) for name in natively} == {
-        name: said(of) for name, of in natively.items()
+    assert {name: comparable(calls[name, "adapter"]) for name in natively} == {
+        name: comparable(of) for name, of in natively.items()
     }
     # The message tells what an overloaded function was given.
     codes = {name: {code for code, _ in of} for (name, who), of in calls.items() if who == "more"}
@@ -299,8 +299,8 @@ def test_the_public_face(checker: str) -> None:
         for template in BY_POSITION
         if not (calls[template, "openai"] and calls[template, "adapter"])
     ] == []
-    assert {name: calls[name, "adapter"] == [] for name in OURS} == {
-        name: right for name, (right, _) in OURS.items()
+    assert {name: calls[name, "adapter"] == [] for name in ADAPTER_CALLS} == {
+        name: right for name, (right, _) in ADAPTER_CALLS.items()
     }
     assert [name for (name, what), of in calls.items() if what == "is nothing" and not of] == []
 

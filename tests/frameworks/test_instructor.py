@@ -99,33 +99,33 @@ def program(method: str, question: str, mode: Mode, *, asynchronous: bool, **ask
     body = {"messages": [{"role": "user", "content": question}], **asked}
     streams = method in {"create_partial", "create_iterable"}
 
-    def listened(client: Any) -> list[str]:
-        heard: list[str] = []
+    def hooks_called(client: Any) -> list[str]:
+        hooks: list[str] = []
         for name in HOOKS:
-            client.on(name, lambda *_, name=name, **__: heard.append(name))
-        return heard
+            client.on(name, lambda *_, name=name, **__: hooks.append(name))
+        return hooks
 
     def run(side: Side) -> Any:
         client = patched(side, mode, asynchronous=False)
-        heard = listened(client)
+        hooks = hooks_called(client)
         with client.client:
             try:
                 result = getattr(client, method)(**body)
                 result = list(result) if streams else result
             except InstructorRetryException as error:
                 result = error
-        return {**outcome(result), "hooks": heard}
+        return {**outcome(result), "hooks": hooks}
 
     async def arun(side: Side) -> Any:
         client = patched(side, mode, asynchronous=True)
-        heard = listened(client)
+        hooks = hooks_called(client)
         async with client.client:
             try:
                 result = getattr(client, method)(**body)
                 result = [each async for each in result] if streams else await result
             except InstructorRetryException as error:
                 result = error
-        return {**outcome(result), "hooks": heard}
+        return {**outcome(result), "hooks": hooks}
 
     return arun if asynchronous else run
 
@@ -376,15 +376,20 @@ def test_cut_short(recorded_comparison: Comparison, asynchronous: bool) -> None:
 
 @both_ways
 def test_without_a_model(comparison: Comparison, asynchronous: bool) -> None:
-    def said(side: Side) -> Any:
+    def without_model(side: Side) -> Any:
         client = patched(side, Mode.TOOLS, asynchronous=False)
         with client.client:
             return wire(client.create(**body))
 
-    async def asaid(side: Side) -> Any:
+    async def awithout_model(side: Side) -> Any:
         client = patched(side, Mode.TOOLS, asynchronous=True)
         async with client.client:
             return wire(await client.create(**body))
 
     body = {"messages": [{"role": "user", "content": "Say hello."}], "response_model": None}
-    assert comparison.compare("without_model", asaid if asynchronous else said)["text"] == HELLO
+    assert (
+        comparison.compare("without_model", awithout_model if asynchronous else without_model)[
+            "text"
+        ]
+        == HELLO
+    )

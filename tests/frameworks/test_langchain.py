@@ -314,9 +314,9 @@ def standard_tests(
             for each in case
             if each.tag in {"failure", "error", "skipped"}
         ]
-        said = re.sub(r"0x[0-9a-f]+", "0x", "; ".join(bad))
+        message = re.sub(r"0x[0-9a-f]+", "0x", "; ".join(bad))
         outcomes[f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"] = (
-            said or "passed"
+            message or "passed"
         )
     return outcomes, json.loads(paths.read_text())
 
@@ -330,8 +330,8 @@ def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
     if source.name == "llamacpp":
         outcomes = {
             backend: {
-                name: said.partition(":")[0]
-                for name, said in results.items()
+                name: outcome.partition(":")[0]
+                for name, outcome in results.items()
                 if "structured_out" not in name
             }
             for backend, results in outcomes.items()
@@ -342,7 +342,7 @@ def test_the_standard_tests(source: Source, tmp_path: Path) -> None:
         if outcomes["chat"].get(name) != outcomes["responses"].get(name)
     }
     assert not different, "\n".join(sorted(different))
-    assert sum(said == "passed" for said in outcomes["responses"].values()) > 25
+    assert sum(outcome_text == "passed" for outcome_text in outcomes["responses"].values()) > 25
     assert set(asked["chat"]) == {PATHS["chat"]}
     # The tests of stop sequences stay on Chat under the default settings.
     assert asked["responses"][PATHS["responses"]] > 40

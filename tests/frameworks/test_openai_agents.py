@@ -87,7 +87,7 @@ def agent(side: Side, *tools: Any, **options: Any) -> Agent[Any]:
     )
 
 
-def told(result: Any) -> dict[str, Any]:
+def run_fields(result: Any) -> dict[str, Any]:
     """Return everything that a run gives to its caller."""
     return {
         "output": result.final_output,
@@ -124,7 +124,7 @@ async def streamed(result: Any) -> dict[str, Any]:
         if event.type == "raw_response_event" and event.data.type.endswith(".delta")
     ]
     return {
-        **told(result),
+        **run_fields(result),
         "events": [name for name, _ in groupby(kind(event) for event in events)],
         "text": "".join(each.delta for each in deltas if each.type == "response.output_text.delta"),
         "arguments": "".join(
@@ -137,7 +137,7 @@ async def ran(made: Agent[Any], question: Any, *, stream: bool, **options: Any) 
     """Run an agent in either way."""
     if stream:
         return await streamed(Runner.run_streamed(made, question, **options))
-    return told(await Runner.run(made, question, **options))
+    return run_fields(await Runner.run(made, question, **options))
 
 
 either_way = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -272,7 +272,7 @@ def test_the_flag_flips_in_mid_conversation(way_in: str, live: Any, first: str) 
         with adapter.use(backend=first):
             before = await Runner.run(made, WEATHER)
         after = await Runner.run(made, [*before.to_input_list(), {"role": "user", "content": BOTH}])
-        return {**told(after), "before": told(before)}
+        return {**run_fields(after), "before": run_fields(before)}
 
     comparison = Comparison("openai_agents", way_in, live)
     steady, flipped = (
@@ -317,7 +317,7 @@ def default_client(client: openai.AsyncOpenAI) -> Iterator[None]:
 def test_default_client(comparison: Comparison) -> None:
     async def run(side: Side) -> Any:
         with default_client(side.async_openai()):
-            return told(
+            return run_fields(
                 await Runner.run(Agent(name="Teller", model="tiny", tools=[get_weather]), WEATHER)
             )
 

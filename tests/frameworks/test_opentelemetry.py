@@ -189,8 +189,8 @@ def compared(
     """Compare what one program exports on both backends."""
 
     def watched(side: Side) -> Any:
-        said = run(side)
-        return {"said": said, **instrumentation.seen()}
+        text = run(side)
+        return {"result": text, **instrumentation.seen()}
 
     outcome: dict[str, Any] = comparison.compare(name, watched, but=BUT)
     return outcome
@@ -213,7 +213,7 @@ def test_create(comparison: Comparison, instrumentation: Instrumentation) -> Non
 
     outcome = compared(comparison, instrumentation, "create", run)
     span = only(outcome)
-    assert outcome["said"] == HELLO
+    assert outcome["result"] == HELLO
     assert span["attributes"]["gen_ai.request.model"] == "tiny"
     assert span["attributes"]["gen_ai.usage.output_tokens"] > 5
     assert span["attributes"]["gen_ai.request.max_tokens"] == 100
@@ -225,10 +225,10 @@ def test_create_async(comparison: Comparison, instrumentation: Instrumentation) 
         completion = await side.async_openai().chat.completions.create(
             model="tiny", messages=USER, max_tokens=100
         )
-        return {"said": completion.choices[0].message.content, **instrumentation.seen()}
+        return {"result": completion.choices[0].message.content, **instrumentation.seen()}
 
     outcome = comparison.compare("create", run, but=BUT)
-    assert outcome["said"] == HELLO
+    assert outcome["result"] == HELLO
     only(outcome)
 
 
@@ -240,7 +240,7 @@ def test_stream(comparison: Comparison, instrumentation: Instrumentation) -> Non
             )
 
     outcome = compared(comparison, instrumentation, "stream", run)
-    assert outcome["said"] == HELLO
+    assert outcome["result"] == HELLO
     assert only(outcome)["attributes"]["gen_ai.usage.output_tokens"] > 5
 
 
@@ -250,13 +250,13 @@ def test_stream_async(comparison: Comparison, instrumentation: Instrumentation) 
             model="tiny", messages=USER, **USAGE
         )
         async with stream:
-            said = [
+            text = [
                 choice.delta.content or "" async for chunk in stream for choice in chunk.choices
             ]
-        return {"said": "".join(said), **instrumentation.seen()}
+        return {"result": "".join(text), **instrumentation.seen()}
 
     outcome = comparison.compare("stream", run, but=BUT)
-    assert outcome["said"] == HELLO
+    assert outcome["result"] == HELLO
     only(outcome)
 
 
@@ -278,7 +278,7 @@ def test_tool_call(comparison: Comparison, instrumentation: Instrumentation) -> 
         return [call.function.arguments for call in completion.choices[0].message.tool_calls]
 
     outcome = compared(comparison, instrumentation, "tool_call", run)
-    assert outcome["said"] == ['{"city": "Paris"}']
+    assert outcome["result"] == ['{"city": "Paris"}']
     assert "get_weather" in json.dumps(only(outcome)) or not instrumentation.keeps_contents
 
 
@@ -293,7 +293,7 @@ def test_tool_call_streamed(comparison: Comparison, instrumentation: Instrumenta
         )
 
     outcome = compared(comparison, instrumentation, "tool_call_streamed", run)
-    assert outcome["said"] == '{"city": "Paris"}'
+    assert outcome["result"] == '{"city": "Paris"}'
     only(outcome)
 
 
@@ -306,7 +306,7 @@ def test_parse(recorded_comparison: Comparison, instrumentation: Instrumentation
         )
         return completion.choices[0].message.parsed
 
-    assert compared(recorded_comparison, instrumentation, "parse", run)["said"]["name"] == "Paris"
+    assert compared(recorded_comparison, instrumentation, "parse", run)["result"]["name"] == "Paris"
 
 
 def test_raw_response(comparison: Comparison, instrumentation: Instrumentation) -> None:
@@ -317,7 +317,7 @@ def test_raw_response(comparison: Comparison, instrumentation: Instrumentation) 
         return raw.parse().choices[0].message.content
 
     outcome = compared(comparison, instrumentation, "create", run)
-    assert outcome["said"] == HELLO
+    assert outcome["result"] == HELLO
     only(outcome)
 
 
@@ -328,7 +328,7 @@ def test_error(recorded_comparison: Comparison, instrumentation: Instrumentation
         return failure.value.status_code
 
     outcome = compared(recorded_comparison, instrumentation, "error", run)
-    assert outcome["said"] == 400
+    assert outcome["result"] == 400
     span = only(outcome)
     assert span["status"][0] == "ERROR"
     assert "BadRequestError" in span["attributes"]["error.type"]

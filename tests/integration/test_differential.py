@@ -200,10 +200,10 @@ def server(llamacpp_server: Server) -> Server:
     for path in (client.chat.completions.create, client.responses.create):
         for _ in range(2):
             # A server that has just started puts several tokens into one event.
-            said: dict[str, Any] = {
+            request: dict[str, Any] = {
                 "messages" if path == client.chat.completions.create else "input": user("Hi")
             }
-            list(path(model="tiny", stream=True, **said))  # type: ignore[call-overload]
+            list(path(model="tiny", stream=True, **request))  # type: ignore[call-overload]
     client.close()
     return llamacpp_server
 

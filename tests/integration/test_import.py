@@ -130,9 +130,9 @@ async def ause(client):
 
 native = [use(openai.OpenAI(**given, **OWN(http.Client))), asyncio.run(ause(openai.AsyncOpenAI(**given, **OWN(http.AsyncClient))))]
 seen["natively"] = loaded()
-said = [use(client) for client in made("OpenAI", adapter.Transport)]
-said += [asyncio.run(ause(client)) for client in made("AsyncOpenAI", adapter.AsyncTransport)]
-seen |= dict(adapted=loaded(), native=native, said=said)
+results = [use(client) for client in made("OpenAI", adapter.Transport)]
+results += [asyncio.run(ause(client)) for client in made("AsyncOpenAI", adapter.AsyncTransport)]
+seen |= dict(adapted=loaded(), native=native, results=results)
 print(json.dumps(seen))
 """
 
@@ -149,14 +149,14 @@ def test_no_other_http_library_is_loaded(loopback: Loopback, made_by: str, other
         else ()
     )
     own = "dict(http_client=kind())" if made_by == "the application" else "{}"
-    told = f"HTTP, FAMILY, BASE_URL = {HTTP!r}, {family!r}, {loopback.base_url!r}\nOWN = lambda kind: {own}\n"
+    constants = f"HTTP, FAMILY, BASE_URL = {HTTP!r}, {family!r}, {loopback.base_url!r}\nOWN = lambda kind: {own}\n"
     loopback.answer = both
-    seen = json.loads(run(told + made + CALLS, without=without))
+    seen = json.loads(run(constants + made + CALLS, without=without))
     assert (seen["imported"], seen["ways_in"]) == ([], [])
     assert seen["adapted"] == seen["natively"]
     assert {name.replace("core", "x") for name in seen["adapted"]} == used
     assert seen["native"] == [["Native hello"] * 2] * 2
-    assert seen["said"] == [["Hello there"] * 2] * (4 if made_by == "the SDK" else 6)
+    assert seen["results"] == [["Hello there"] * 2] * (4 if made_by == "the SDK" else 6)
 
 
 @pytest.mark.parametrize("name", adapter.__all__)
@@ -268,8 +268,8 @@ except ImportError as error:
 else:
     print("imported")
 """
-        said = run(code).strip()
-        assert said == "imported" or said.startswith("True True"), said
+        output = run(code).strip()
+        assert output == "imported" or output.startswith("True True"), output
 
 
 def test_missing_extra_is_an_import_error() -> None:
@@ -279,9 +279,9 @@ def test_missing_extra_is_an_import_error() -> None:
 
 def test_every_module_can_be_imported_first() -> None:
     """Find circular imports: each module of the core, alone in a process."""
-    aside = tuple(f"adapter.{name}" for name in ("__main__", "kit", "testing", "tools"))
+    skipped = tuple(f"adapter.{name}" for name in ("__main__", "kit", "testing", "tools"))
     names = sorted(_module(path) for path in (ROOT / "adapter").rglob("*.py"))
-    names = [name for name in names if not name.startswith(aside)]
+    names = [name for name in names if not name.startswith(skipped)]
     assert len(names) > 100
     code = f"STATEMENTS = {[f'import {name}' for name in [*names, 'adapter.nonsense']]!r}\n{EACH_FIRST}"
     found = json.loads(run(code))
@@ -290,7 +290,7 @@ def test_every_module_can_be_imported_first() -> None:
     assert len(found) == len(names)
 
 
-def test_every_module_is_seen_by_what_makes_one_executable() -> None:
+def test_every_module_is_found_by_executable_builders() -> None:
     """Follow import statements only.
 
     Nuitka and PyInstaller miss modules that are imported otherwise.

@@ -128,20 +128,20 @@ def ending(text: str = "Hello there", *, kind: str = "response.completed", **mor
 
 def events(*pieces: str) -> list[bytes]:
     """Write a whole stream of `pieces` (default: "Hello there", in two)."""
-    said = pieces or ("Hello ", "there")
-    return [*opening(), *[delta(piece) for piece in said], ending("".join(said))]
+    texts = pieces or ("Hello ", "there")
+    return [*opening(), *[delta(piece) for piece in texts], ending("".join(texts))]
 
 
 def short_events() -> list[bytes]:
     """Write the shortest stream that real clients can use; for tests that cut it at every byte."""
     parts = [{"type": "output_text", "text": "Hé", "annotations": []}]
-    said = {
+    whole = {
         "status": "completed",
         "output": [{"type": "message", "role": "assistant", "content": parts}],
     }
     return [
         delta("Hé"),
-        event("response.completed", response={"id": "resp_1", "object": "response", **said}),
+        event("response.completed", response={"id": "resp_1", "object": "response", **whole}),
     ]
 
 

@@ -151,8 +151,8 @@ class Answered(pydantic.BaseModel):
     city: str = ""
 
 
-def _text(said: str) -> Reply:
-    return Reply.of_json(response(message_item(said)))
+def _text(text: str) -> Reply:
+    return Reply.of_json(response(message_item(text)))
 
 
 def _once(first: Callable[[Request], Reply | None]) -> Callable[[], Answer]:
@@ -196,16 +196,16 @@ def _tool_turns(request: Request) -> Reply:
         return rich.answer(request)
     body = request.json()
     if any(item.get("type") == "function_call_output" for item in body["input"]):
-        said = [REASONING, message_item("Cold.")]
+        output = [REASONING, message_item("Cold.")]
     else:
-        said = [REASONING, call_item() | {"call_id": CALL_ID}]
+        output = [REASONING, call_item() | {"call_id": CALL_ID}]
     if not body.get("stream"):
-        return Reply.of_json(response(*said))
+        return Reply.of_json(response(*output))
     parts = opening()[:2]
-    for index, item in enumerate(said):
+    for index, item in enumerate(output):
         parts.append(event("response.output_item.added", output_index=index, item=item))
         parts.append(event("response.output_item.done", output_index=index, item=item))
-    return Reply.of_sse([*parts, event("response.completed", response=response(*said))])
+    return Reply.of_sse([*parts, event("response.completed", response=response(*output))])
 
 
 @dataclass

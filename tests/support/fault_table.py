@@ -186,7 +186,7 @@ FRAMING = [
     Fault("content-length no number", lambda reply: [reply.head("content-length: many", framing="close"), reply.body, CLOSE]),
     Fault("two content-lengths", lambda reply: [reply.head("content-length: 5", length=len(reply.body)), reply.body]),
     Fault("chunk size no number", lambda reply: [reply.head(), chunk(reply.half), b"zz\r\n", CLOSE]),
-    Fault("chunk longer than said", lambda reply: [reply.head(), b"5\r\n" + reply.half, CLOSE]),
+    Fault("chunk longer than its size", lambda reply: [reply.head(), b"5\r\n" + reply.half, CLOSE]),
     Fault("garbage for HTTP", lambda reply: [b"\x00\x01\xfe nothing like it\r\n\r\n", CLOSE]),
     Fault("TLS alert for HTTP", lambda reply: [b"\x15\x03\x01\x00\x02\x02\x46", CLOSE]),
     Fault("unknown HTTP version", lambda reply: [b"HTTP/9.9 200 OK\r\ncontent-type: application/json\r\n\r\n", CLOSE], differs=NO_RESPONSE),

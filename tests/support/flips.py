@@ -65,13 +65,13 @@ def talk() -> Talk:
             more: dict[str, Any] = {"stream": True} if turn % 3 == 2 else {}
             result = yield {"model": "tiny", "messages": list(history), "tools": TOOLS, **more}
             turn += 1
-            said = (
+            entry = (
                 merged(result)
                 if isinstance(result, list)
                 else as_history(result.choices[0].message)
             )
-            history.append(said)
-            for call in said.get("tool_calls", []):
+            history.append(entry)
+            for call in entry.get("tool_calls", []):
                 answer = {
                     "role": "tool",
                     "tool_call_id": call["id"],

@@ -38,7 +38,7 @@ class _Connection:
     state: h2.connection.H2Connection
     changed: threading.Condition = field(default_factory=threading.Condition)
     arriving: dict[int, _Arriving] = field(default_factory=dict)
-    gone: set[int] = field(default_factory=set)
+    left: set[int] = field(default_factory=set)
     closed: bool = False
 
     def flush(self) -> None:
@@ -46,7 +46,7 @@ class _Connection:
             self.socket.sendall(self.state.data_to_send())
 
     def over(self, stream: int) -> bool:
-        return self.closed or stream in self.gone
+        return self.closed or stream in self.left
 
 
 class Http2Loopback(Loopback):
@@ -93,7 +93,7 @@ class Http2Loopback(Loopback):
             case h2.events.StreamEnded(stream_id=stream):
                 self._spawn(self._answer, here, stream, here.arriving.pop(stream))
             case h2.events.StreamReset(stream_id=stream):
-                here.gone.add(stream)
+                here.left.add(stream)
                 with self._changed:
                     self.resets += 1
                     self._changed.notify_all()

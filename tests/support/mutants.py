@@ -56,11 +56,11 @@ def of_cassettes(folder: Path) -> Iterator[Recorded]:
             continue
         for n, interaction in enumerate(yaml.load(text, yaml.CSafeLoader)["interactions"]):
             body = interaction["response"]["body"]
-            said = body.get("text") if isinstance(body, dict) else None
-            if isinstance(said, str) and "response.created" in said:
+            recorded = body.get("text") if isinstance(body, dict) else None
+            if isinstance(recorded, str) and "response.created" in recorded:
                 blocks = [
                     line.removeprefix("data:").strip()
-                    for line in said.splitlines()
+                    for line in recorded.splitlines()
                     if line.startswith("data:")
                 ]
                 made = _stream(
@@ -233,16 +233,16 @@ def _of_output(event: Json) -> Iterator[tuple[str, Callable[[], Json]]]:
     if len(output) > 1:
         yield "terminal items reordered", _with(event, path, output[::-1])
         yield "terminal items reordered", _with(event, path, [*output[1:], output[0]])
-    said = {"type": "message", "id": "msg_of_nobody", "role": "assistant", "status": "completed"}
-    said["content"] = [{"type": "output_text", "text": "Not said before.", "annotations": []}]  # type: ignore[assignment]
+    added = {"type": "message", "id": "msg_unknown", "role": "assistant", "status": "completed"}
+    added["content"] = [{"type": "output_text", "text": "Not sent before.", "annotations": []}]  # type: ignore[assignment]
     call = {
         "type": "function_call",
-        "id": "fc_of_nobody",
-        "call_id": "call_of_nobody",
+        "id": "fc_unknown",
+        "call_id": "call_unknown",
         "name": "f",
         "arguments": "{}",
     }
-    for more in (said, call):
+    for more in (added, call):
         yield "terminal item added", _with(event, path, [more, *output])
         yield "terminal item added", _with(event, path, [*output, more])
 
@@ -262,7 +262,9 @@ def expected(events: Events) -> oracle.Seen | None:
             and isinstance(event.get("response"), dict)
         ):
             output = event["response"].get("output")
-            once = _told([_as_streamed(item, events) for item in _once(output or [])])
+            once = _with_commentary_shown(
+                [_as_streamed(item, events) for item in _once(output or [])]
+            )
             return oracle.seen({**event["response"], "output": once}) if once else None
     return None
 
@@ -295,7 +297,7 @@ def _is_object(event: Any) -> bool:
     return isinstance(event, dict)
 
 
-def _told(output: list[Json]) -> list[Json]:
+def _with_commentary_shown(output: list[Json]) -> list[Json]:
     """Count commentary as shown where a call follows it before any final text.
 
     A caller has read it by then.

@@ -39,10 +39,12 @@ class Seen:
 def must_raise(response: dict[str, Any]) -> bool:
     """Return whether it contains no answer that a Chat caller can get."""
     items = response.get("output") or []
-    spoken = any(item["type"] in ("function_call", "custom_tool_call") for item in items)
-    spoken = spoken or any(_texts(item, "output_text") or _texts(item, "refusal") for item in items)
+    answered = any(item["type"] in ("function_call", "custom_tool_call") for item in items)
+    answered = answered or any(
+        _texts(item, "output_text") or _texts(item, "refusal") for item in items
+    )
     hidden = any(item["type"] in WAITING or _is_the_answer(item) for item in items)
-    return response.get("status") in RAISES or (hidden and not spoken)
+    return response.get("status") in RAISES or (hidden and not answered)
 
 
 def _is_the_answer(item: dict[str, Any]) -> bool:
@@ -60,10 +62,10 @@ def _texts(item: dict[str, Any], kind: str) -> str:
 
 
 def _chosen(items: list[dict[str, Any]], kind: str, *, json: bool) -> list[dict[str, Any]]:
-    said = [item for item in items if _texts(item, kind)]
-    finals = [item for item in said if item.get("phase") != "commentary"]
+    messages = [item for item in items if _texts(item, kind)]
+    finals = [item for item in messages if item.get("phase") != "commentary"]
     chosen: list[dict[str, Any]] = []
-    for item in finals or said:
+    for item in finals or messages:
         if _texts(item, kind) not in [_texts(other, kind) for other in chosen]:
             chosen.append(item)
     return chosen[:1] if json else chosen

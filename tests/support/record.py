@@ -172,9 +172,9 @@ def main() -> int:
             )
             with client_for(side, asked.server, asked.key) as client:
                 client.api_key = scenario.key or client.api_key
-                said = record(scenario, asked.target, side, client, model)
-            failures += said.startswith("NOT RECORDED")
-            print(f"{scenario.name:24} {side:9} {said}", flush=True)
+                line = record(scenario, asked.target, side, client, model)
+            failures += line.startswith("NOT RECORDED")
+            print(f"{scenario.name:24} {side:9} {line}", flush=True)
     return min(failures, 1)
 
 

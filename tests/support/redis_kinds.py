@@ -62,8 +62,8 @@ class Kinds:
         assert SERVER is not None
         here = Path(tempfile.mkdtemp(dir=self.folder))
         plain = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(here)]
-        told = [str(one) for one in options]
-        command = [SERVER, *told, *([] if "--sentinel" in told else plain)]
+        arguments = [str(one) for one in options]
+        command = [SERVER, *arguments, *([] if "--sentinel" in arguments else plain)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._running.append(process)
         return process
@@ -128,14 +128,14 @@ class Kinds:
         self._start("--port", other, "--replicaof", "127.0.0.1", port, *secret)
         with redis.Redis(port=other, password=PASSWORD) as client:
             until(lambda: client.info("replication")["master_link_status"] == "up", "a replica")
-        told = self.folder / "sentinel.conf"
-        told.write_text(
+        config = self.folder / "sentinel.conf"
+        config.write_text(
             f"port {watcher}\nbind 127.0.0.1\ndir {self.folder}\nsentinel monitor shop 127.0.0.1 {port} 1\n"
             f"sentinel auth-pass shop {PASSWORD}\nsentinel down-after-milliseconds shop 200\n"
             "sentinel failover-timeout shop 2000\nrequirepass watching\n",
             encoding="utf-8",
         )
-        self._start(told, "--sentinel")
+        self._start(config, "--sentinel")
         with redis.Redis(port=watcher, password="watching") as client:
             until(lambda: client.execute_command("SENTINEL", "REPLICAS", "shop"), "a sentinel")
         hosts = f"127.0.0.1:1,127.0.0.1:{watcher}"  # one of them is down

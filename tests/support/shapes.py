@@ -350,8 +350,10 @@ class AnyOf:
 
     def _mismatch(self, value: Any) -> str:
         if isinstance(value, dict) and any(isinstance(member, Record) for member in self.members):
-            said = ", ".join(f"{tag} {_short(value[tag])}" for tag in _TAGS if tag in value)
-            return f"no member of the union has {said or 'this form'} (it has {self.describe()})"
+            found_tags = ", ".join(f"{tag} {_short(value[tag])}" for tag in _TAGS if tag in value)
+            return (
+                f"no member of the union has {found_tags or 'this form'} (it has {self.describe()})"
+            )
         return f"expected {self.describe()}, not {_short(value)}"
 
     def describe(self) -> str:

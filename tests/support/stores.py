@@ -41,7 +41,7 @@ class RedisServer:
     def start(self, *options: str) -> None:
         """Start it, and wait until it answers."""
         assert SERVER is not None
-        told = [
+        arguments = [
             "--port",
             str(self.port),
             "--bind",
@@ -55,7 +55,7 @@ class RedisServer:
             *options,
         ]
         self.process = subprocess.Popen(
-            [SERVER, *told], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [SERVER, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until = time.monotonic() + 20
         while not self._answers():
@@ -130,9 +130,9 @@ class DictStore(adapter.Store):
 
     def forget(self, pattern: str) -> int:
         """Delete every value whose name matches."""
-        gone = [name for name in self.values if fnmatchcase(name, pattern)]
-        self.delete(gone)
-        return len(gone)
+        matching = [name for name in self.values if fnmatchcase(name, pattern)]
+        self.delete(matching)
+        return len(matching)
 
 
 def turn(text: str = "gAAAA", calls: int = 1, summary: str = "") -> RememberedTurn:

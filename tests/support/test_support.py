@@ -224,13 +224,13 @@ def connect(server: Loopback) -> http.client.HTTPConnection:
 
 
 def test_server_remembers_and_keeps_the_connection(loopback: Loopback) -> None:
-    loopback.answer = lambda request: Reply.of_json({"path": request.path, "said": request.json()})
+    loopback.answer = lambda request: Reply.of_json({"path": request.path, "body": request.json()})
     client = connect(loopback)
     for number in range(2):
         client.request(
             "POST", f"/v1/x?n={number}", body=b'{"a":1}', headers={"X-B": "1", "X-A": "2"}
         )
-        assert json.loads(client.getresponse().read()) == {"path": "/v1/x", "said": {"a": 1}}
+        assert json.loads(client.getresponse().read()) == {"path": "/v1/x", "body": {"a": 1}}
     client.close()
     assert loopback.connections == 1
     assert [request.query for request in loopback.requests] == ["n=0", "n=1"]
@@ -331,7 +331,7 @@ def test_every_parameter_of_the_sdk_is_drawn() -> None:
     assert len(nulls) >= 10
 
 
-def test_a_parameter_nobody_thought_of_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_parameter_of_the_sdk_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     strategies.parameters.cache_clear()
     monkeypatch.delitem(strategies.PARAMETERS, "seed")
     with pytest.raises(LookupError, match="'seed'"):

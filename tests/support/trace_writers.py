@@ -184,10 +184,10 @@ def langfuse_span(body: Json, usage: Json) -> Json:
 
 
 def langsmith(body: Json, usage: Json) -> Json:
-    told = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+    counts = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
     return {
         "id": "r", "name": "ChatOpenAI", "run_type": "llm", "trace_id": "t", "dotted_order": "d", "inputs": {**rest(body, "top_k"),
-        "extra_body": {key: body[key] for key in body if key == "top_k"}}, "outputs": {**rest(answer(body, usage), "usage"), "usage_metadata": told},
+        "extra_body": {key: body[key] for key in body if key == "top_k"}}, "outputs": {**rest(answer(body, usage), "usage"), "usage_metadata": counts},
         "extra": {"metadata": {"ls_provider": "openai", "ls_model_type": "chat", "ls_model_name": body["model"]}},
     }  # fmt: skip
 
@@ -374,9 +374,9 @@ def genai_record(body: Json, usage: Json) -> Json:
 def genai_events(body: Json, usage: Json) -> Json:
     events = []
     for message in body["messages"]:
-        said = {"gen_ai.system": "openai", "gen_ai.event.content": text(message)}
+        fields = {"gen_ai.system": "openai", "gen_ai.event.content": text(message)}
         events.append(
-            {"name": f"gen_ai.{message['role']}.message", "timestamp": WHEN, "attributes": said}
+            {"name": f"gen_ai.{message['role']}.message", "timestamp": WHEN, "attributes": fields}
         )
     choice = {"name": "gen_ai.choice", "attributes": {"index": 0, "message": "hello"}}
     return {**sdk_span(genai(body, usage)), "events": [*events, choice]}

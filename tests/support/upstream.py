@@ -29,7 +29,7 @@ TEXT = f"{_MARK}{''.join(_TAIL)}"
 """The text of every whole answer, where `@@` is the user's message."""
 
 _MODEL = re.compile(rb'"model": ?"([^"]+)"')
-_SAID = re.compile(rb'"content": ?"([^"]*)"')
+_CONTENT = re.compile(rb'"content": ?"([^"]*)"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _END = b"0\r\n\r\n"
@@ -98,9 +98,9 @@ class _Server(asyncio.Protocol):
             self._whole(json.dumps(stats).encode())
             return
         cls.streams += 1
-        model, said = _MODEL.search(body), _SAID.search(body)
+        model, content = _MODEL.search(body), _CONTENT.search(body)
         assert model is not None
-        words = said[1] if said else b""
+        words = content[1] if content else b""
         if b'"stream":true' not in body and b'"stream": true' not in body:
             self._whole(_WHOLES[self.path].replace(_MARK.encode(), words))
             return

@@ -17,9 +17,9 @@ from tests.support.loopback import Reply, Request
 WORDS = {
     "system": "zebrasystem", "prompt": "zebraprompt", "tool": "zebratool", "described": "zebradescribed",
     "sent arguments": "zebrasentarguments", "sent output": "zebrasentoutput", "user": "zebrauser", "metadata": "zebrametadata",
-    "said": "zebrasaid", "arguments": "zebraarguments",
+    "answer": "zebraanswer", "arguments": "zebraarguments",
 }  # fmt: skip
-CONTENTS = frozenset({"system", "prompt", "sent arguments", "sent output", "said", "arguments"})
+CONTENTS = frozenset({"system", "prompt", "sent arguments", "sent output", "answer", "arguments"})
 """The places with contents of people and models, which masking removes."""
 
 
@@ -29,7 +29,7 @@ class Person(pydantic.BaseModel):
     name: str
 
 
-SAID = json.dumps({"name": WORDS["said"]})
+ANSWER = json.dumps({"name": WORDS["answer"]})
 ARGUMENTS = json.dumps({"at": WORDS["arguments"]})
 TEXT: dict[str, Any] = {
     "model": "gpt-4o",
@@ -181,8 +181,8 @@ def _left(completions: Any) -> Steps:
 
 def _text(request: Request) -> Reply:
     if request.path.endswith("/responses"):
-        return _responses(request, answers.message_item(SAID))
-    return _chat(request, {"content": SAID})
+        return _responses(request, answers.message_item(ANSWER))
+    return _chat(request, {"content": ANSWER})
 
 
 def _tool_call(request: Request) -> Reply:
@@ -200,7 +200,7 @@ def _half(request: Request) -> Reply:
     """Answer one of two requests whose usages add up to that of one request for two answers."""
     if not request.path.endswith("/responses"):
         return _text(request)
-    return _responses(request, answers.message_item(SAID), _HALF_THE_PROMPT)
+    return _responses(request, answers.message_item(ANSWER), _HALF_THE_PROMPT)
 
 
 def _responses(
@@ -234,9 +234,9 @@ def _item_events(item: dict[str, Any]) -> Iterator[bytes]:
     else:
         part = {**item["content"][0], "text": ""}
         yield answers.event("response.content_part.added", **place, content_index=0, part=part)
-        for piece in _pieces(SAID):
+        for piece in _pieces(ANSWER):
             yield answers.event("response.output_text.delta", **place, content_index=0, delta=piece)
-        yield answers.event("response.output_text.done", **place, content_index=0, text=SAID)
+        yield answers.event("response.output_text.done", **place, content_index=0, text=ANSWER)
         yield answers.event(
             "response.content_part.done", **place, content_index=0, part=item["content"][0]
         )
@@ -268,15 +268,15 @@ _CHAT_USAGE = {
 }  # fmt: skip
 
 
-def _chat(request: Request, said: dict[str, Any]) -> Reply:
+def _chat(request: Request, answer: dict[str, Any]) -> Reply:
     body = request.json()
-    finish = "tool_calls" if "tool_calls" in said else "stop"
+    finish = "tool_calls" if "tool_calls" in answer else "stop"
     top = {
         "id": "chatcmpl-1", "created": 1780000000, "model": "gpt-4o", "service_tier": "default",
         "system_fingerprint": "fp_1",
     }  # fmt: skip
     if body.get("stream") is not True:
-        message = {"role": "assistant", "refusal": None, "annotations": [], **said}
+        message = {"role": "assistant", "refusal": None, "annotations": [], **answer}
         choices = [
             {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
             for index in range(body.get("n", 1))
@@ -286,10 +286,10 @@ def _chat(request: Request, said: dict[str, Any]) -> Reply:
             {**top, "object": "chat.completion", "choices": choices, "usage": usage}
         )
     deltas: list[dict[str, Any]] = [
-        {"role": "assistant", "content": said["content"] and "", "refusal": None}
+        {"role": "assistant", "content": answer["content"] and "", "refusal": None}
     ]
-    if "tool_calls" in said:
-        (call,) = said["tool_calls"]
+    if "tool_calls" in answer:
+        (call,) = answer["tool_calls"]
         deltas[0]["tool_calls"] = [
             {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
         ]
@@ -298,7 +298,7 @@ def _chat(request: Request, said: dict[str, Any]) -> Reply:
             for piece in _pieces(ARGUMENTS)
         ]
     else:
-        deltas += [{"content": piece} for piece in _pieces(SAID)]
+        deltas += [{"content": piece} for piece in _pieces(ANSWER)]
     usage_told = (body.get("stream_options") or {}).get("include_usage") is True
     top |= {"object": "chat.completion.chunk", **({"usage": None} if usage_told else {})}
     choices = [
@@ -337,11 +337,11 @@ class _OnceBusy:
     """Answer once in each call that the server is busy, with an immediate retry."""
 
     def __init__(self) -> None:
-        self.said = False
+        self.succeeded = False
 
     def __call__(self, request: Request) -> Reply:
-        self.said = not self.said
-        if not self.said:
+        self.succeeded = not self.succeeded
+        if not self.succeeded:
             return _text(request)
         body = {
             "error": {"message": "Try again.", "type": "server_error", "param": None, "code": None}

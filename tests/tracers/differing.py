@@ -33,7 +33,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     },
     "ddtrace": {
         "start": "a time",
-        "span_id": "a number; which span is whose parent is told by name",
+        "span_id": "a number; which span is whose parent is shown by name",
         "trace_id": "same",
         "parent_id": "same",
         "_dd.p.tid": "half of an id",

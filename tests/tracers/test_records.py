@@ -53,7 +53,9 @@ def session(when: str, contents: str) -> dict[str, Any]:
 
 
 @cache
-def told(when: str, contents: str, column: tuple[str, str], mode: str, call: str) -> dict[str, Any]:
+def records_of(
+    when: str, contents: str, column: tuple[str, str], mode: str, call: str
+) -> dict[str, Any]:
     """Return the records of one call."""
     found = dict(session(when, contents)["calls"]["/".join((*column, mode, call))])
     found["records"] = [] if call in UNCERTAIN else comparable(TRACER, found["records"])
@@ -75,7 +77,7 @@ def test_the_same_records(
     found, equal, total = [], 0, 0
     for mode in MODES:
         for call in CALLS:
-            native, here = (told(when, contents, one, mode, call) for one in (NATIVE, column))
+            native, here = (records_of(when, contents, one, mode, call) for one in (NATIVE, column))
             path = "responses" if column[1] == "on" else "chat/completions"
             # A tracer may break a call before it is sent, natively too.
             assert set(here["paths"]) == ({path} if native["paths"] else set()), (
@@ -98,7 +100,7 @@ def test_each_call_is_seen_natively(when: str, contents: str) -> None:
         call
         for mode in MODES
         for call in CALLS
-        if told(when, contents, NATIVE, mode, call)["records"]
+        if records_of(when, contents, NATIVE, mode, call)["records"]
     }
     assert set(CALLS) - seen == UNSEEN | set(UNCERTAIN)
 
@@ -119,7 +121,7 @@ if MASKS:
 def test_no_name_of_the_adapters_own(when: str, column: tuple[str, str]) -> None:
     for mode in MODES:
         for call in CALLS:
-            assert not names_of_ours(told(when, "whole", column, mode, call)["records"]), (
+            assert not names_of_ours(records_of(when, "whole", column, mode, call)["records"]), (
                 f"{mode} {call}"
             )
 

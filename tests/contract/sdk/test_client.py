@@ -30,8 +30,8 @@ from tests.contract.test_edge_streams import (
     asked,
     ending,
     message,
+    message_events,
     on_text,
-    spoken,
     wire,
 )  # isort: skip
 from tests.contract.test_edge_streams import (
@@ -132,7 +132,11 @@ def test_what_pydantic_would_coerce(usage: Json) -> None:
     }
     completions = [way_in.create(asked(), both(Reply.of_json(whole))).value for way_in in WAYS_IN]
     assert all(deep(one) == deep(completions[-1]) for one in completions)
-    stream = [*begun(), *spoken(0, "Hel", "lo"), {"type": "response.completed", "response": whole}]
+    stream = [
+        *begun(),
+        *message_events(0, "Hel", "lo"),
+        {"type": "response.completed", "response": whole},
+    ]
     stream[0]["response"]["service_tier"] = "odd"
     assert_same(
         by_all(asked(**USAGE), Reply.of_sse([documented(one, k) for k, one in enumerate(stream)]))
@@ -171,7 +175,7 @@ def test_the_corpus(part: corpus.Part) -> None:
 
 # Failures
 
-HELLO = [*begun(), *spoken(0, "Hel", "lo", " there"), ending(message("Hello there"))]
+HELLO = [*begun(), *message_events(0, "Hel", "lo", " there"), ending(message("Hello there"))]
 ENDS: dict[str, list[bytes]] = {
     "cut off": [b""],
     "an error event": [event("error", code="server_error", message="It broke.", param=None)],
@@ -249,7 +253,9 @@ FORMS: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("literal", LITERALS)
 def test_a_delta_that_is_copied_is_the_delta(form: str, literal: str) -> None:
     odd = b"data: {" + FORMS[form](LITERALS[literal]) + b"}\n\n"
-    start = [documented(one, k) for k, one in enumerate([*begun(), *spoken(0, "Hel", "lo")[:-3]])]
+    start = [
+        documented(one, k) for k, one in enumerate([*begun(), *message_events(0, "Hel", "lo")[:-3]])
+    ]
     assert_same(
         by_all(
             asked(), Reply.of_sse([*start, odd, odd + odd, odd[:20], odd[20:], *ENDS["cut off"]])
@@ -276,7 +282,7 @@ def test_the_fast_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         [
             documented(one, k)
             for k, one in enumerate(
-                [*begun(), *spoken(0, *"abcdefgh"), ending(message("abcdefgh"))]
+                [*begun(), *message_events(0, *"abcdefgh"), ending(message("abcdefgh"))]
             )
         ]
     )

@@ -11,7 +11,7 @@ from tests.tracers.otel import processor, span_memory, spans_of
 from tests.tracers.tracer import Tracer
 
 # Scrubbing takes out what matches a pattern, but leaves the messages alone.
-LETS_THROUGH = {"system", "prompt", "said", "arguments", "sent arguments", "sent output"}
+LETS_THROUGH = {"system", "prompt", "answer", "arguments", "sent arguments", "sent output"}
 
 
 def start(_: Loopback, *, masked: bool) -> Tracer:

@@ -17,15 +17,15 @@ from tests.contract.test_edge_streams import (
     added,
     asked,
     call,
-    called,
+    call_events,
     done,
     ending,
     message,
+    message_events,
     on_arguments,
     on_part,
     on_text,
     opening,
-    spoken,
     text,
     wire,
 )
@@ -42,7 +42,9 @@ def _call(n: int) -> Json:
 
 def _calls(count: int) -> Made:
     made = [_call(n) for n in range(count)]
-    return [event for n, one in enumerate(made) for event in called(n, one, one["arguments"])], made
+    return [
+        event for n, one in enumerate(made) for event in call_events(n, one, one["arguments"])
+    ], made
 
 
 def _interleaved_calls(count: int) -> Made:
@@ -74,7 +76,9 @@ def _messages(**more: Any) -> Callable[[int], Made]:
     def made(count: int) -> Made:
         output = [message(f"Word {n}.", id=f"msg_{n}", **more) for n in range(count)]
         return [
-            e for n in range(count) for e in spoken(n, "Word ", f"{n}.", **more, id=f"msg_{n}")
+            e
+            for n in range(count)
+            for e in message_events(n, "Word ", f"{n}.", **more, id=f"msg_{n}")
         ], output
 
     return made

@@ -29,10 +29,10 @@ from tests.contract.test_edge_streams import (
     asked,
     ending,
     message,
+    message_events,
     on_refusal,
     on_text,
     opening,
-    spoken,
 )
 
 Json = dict[str, Any]
@@ -75,7 +75,11 @@ MORE = (
     ),
     Case(
         "filters",
-        [*opening(), *spoken(0, "Hello"), ending(message("Hello"), content_filters=[_FILTERS])],
+        [
+            *opening(),
+            *message_events(0, "Hello"),
+            ending(message("Hello"), content_filters=[_FILTERS]),
+        ],
         (),
     ),
 )
@@ -193,7 +197,7 @@ def test_every_answer_n_times_in_step(case: Case, n: int) -> None:
 SHORT = {
     "two texts": [BY_ID["50-only-item-done"], BY_ID["50-nothing-before-completed"]],
     "text, call": [
-        Case("", [*opening(), *spoken(0, "Hello"), ending(message("Hello"))], HELLO),
+        Case("", [*opening(), *message_events(0, "Hello"), ending(message("Hello"))], HELLO),
         BY_ID["50-only-completed"],
     ],
     "call, text, nothing": [
