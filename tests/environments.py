@@ -3,9 +3,9 @@
 Standard library only.
 
     python -m tests.environments demo                what `adapter demo` needs, in .venv
-    python -m tests.environments dev                 what the tests and the static checks need, in .venv
-    python -m tests.environments servers --optional  the big packages of some tests as well; without them if they can't be had
-    python -m tests.environments ray                 for tests/tools/ray_audit.py, in .lanes/ray; litellm and vllm likewise
+    python -m tests.environments dev                 for the tests and static checks, in .venv
+    python -m tests.environments servers --optional  also big packages of some tests, if available
+    python -m tests.environments ray                 tests/tools/ray_audit.py; also litellm, vllm
 
 Nothing is resolved: a list names every package with its version and hashes, so a new release
 changes nothing (see requirements/README.md). An environment is kept while it is complete and its
@@ -58,7 +58,7 @@ _TRANSPORT_FEATURES = frozenset({"legacy-certs", "truststore"})
 _WHO = """
 import json, platform, sys, sysconfig
 who = [sys.version, sys.base_prefix, platform.machine()]
-base = getattr(sys, "_base_executable", sys.executable)  # it stays when an active environment is made again
+base = getattr(sys, "_base_executable", sys.executable)  # not the active environment's
 print(json.dumps([who, platform.python_version(), base, sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]))
 """
 

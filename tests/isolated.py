@@ -5,7 +5,7 @@ Standard library only.
     python -m tests.isolated frameworks                       every framework
     python -m tests.isolated tracers langsmith                one tracer, or several
     python -m tests.isolated frameworks langchain -- -k tool  arguments after -- go to pytest
-    python -m tests.isolated frameworks --record URL          record the cassettes anew (key: `key`)
+    python -m tests.isolated frameworks --record URL          record the cassettes again (key: `key`)
 
 A kind is a folder of tests with a module `suite`, and a folder of lists in requirements/, one for
 each of that kind. Environments are kept in `.lanes/KIND/NAME` (see environments.py).
@@ -145,7 +145,9 @@ def main() -> int:
         "names", nargs="*", metavar="NAME", help="those that are run; default: all of the kind"
     )
     parser.add_argument(
-        "--record", metavar="URL", help="record the cassettes anew from the server at this base URL"
+        "--record",
+        metavar="URL",
+        help="record the cassettes again from the server at this base URL",
     )
     asked = parser.parse_args(own)
     known = names(asked.kind)

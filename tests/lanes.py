@@ -4,9 +4,9 @@ Standard library only.
 
     python -m tests.lanes                      every lane whose Python is there
     python -m tests.lanes sdk-1.66 sdk-2       some of them
-    python -m tests.lanes --short              the tables of cases only, in the lanes that differ most
+    python -m tests.lanes --short              tables of cases, in the lanes that differ most
     python -m tests.lanes sdk-2 -- -k stream   arguments after -- go to pytest
-    python -m tests.lanes newest               all tests on the newest release of every dependency, whatever is pinned
+    python -m tests.lanes newest               all tests, newest release of every dependency
 
 Environments are kept in `.lanes/` (see environments.py); the one of `newest` is made again each
 time.
@@ -234,7 +234,7 @@ def main() -> int:
     parser.add_argument(
         "--short",
         action="store_true",
-        help="the tables of cases only, in the lanes that differ most",
+        help="tables of cases, in the lanes that differ most",
     )
     parser.add_argument(
         "--prepare", action="store_true", help="make the environments, and run nothing"

@@ -2,8 +2,8 @@
 
 With an old pip and with the newest; the environments must not differ.
 
-    python -m tests.setup_check           what `make demo` installs, truly; what the tests need, up to the point of installing
-    python -m tests.setup_check --all     both truly, and every other list of requirements/ up to the point of installing
+    python -m tests.setup_check           install what `make demo` needs; resolve what tests need
+    python -m tests.setup_check --all     install both; resolve every other list of requirements/
 
 The newer releases are made up: wheels of version 999 in a folder, of every package on any list.
 """

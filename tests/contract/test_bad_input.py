@@ -156,7 +156,7 @@ def test_bad_bodies(sdk: Sdk, loopback: Loopback, case: str, model: str, policy:
         sdk.run(client.post("/chat/completions", cast_to=object, body=given))
     sent = json.dumps(given, separators=(",", ":")).encode()
     who = settled(loopback, raised.value, sent)
-    assert who == "adapter" or model != RESPONSES_ONLY, "a one-way model went to Chat"
+    assert who == "adapter" or model != RESPONSES_ONLY, "a Responses-only model went to Chat"
 
 
 @needs_raw_posts
@@ -317,7 +317,7 @@ def test_what_json_cannot_hold_is_the_sdks_own_error(
     loopback.answer = both
     seen = []
     for plain in (True, False):
-        with pytest.raises(Exception) as raised:  # noqa: PT011 - whichever it is, it has to be the same
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - any, but the same
             sdk.create(sdk.client(loopback, plain=plain), **UNWRITABLE[case]())
         seen.append((type(raised.value), str(raised.value)[:60]))
     assert seen[0] == seen[1]

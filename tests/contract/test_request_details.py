@@ -374,7 +374,7 @@ REPEATED: dict[str, tuple[list[Json], list[tuple[str, str]]]] = {
         [HI, calling(called("x")), tool_result("x"), calling(called("x", "custom")), tool_result("x"), tool_result("x")],
         [("f", "a"), ("f_output", "a"), ("c", "b"), ("c_output", "b"), ("c_output", "b")],
     ),
-    "one that nobody answered": (
+    "one without an answer": (
         [HI, calling(called("x", "custom")), calling(called("x")), tool_result("x")], [("c", "a"), ("f", "b"), ("f_output", "b")],
     ),
     "in one message": (

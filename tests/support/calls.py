@@ -39,7 +39,7 @@ Answer = Callable[[Request], Reply]
 def _body_of(library: str) -> Any:
     http = importlib.import_module(library)
 
-    class Body(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]  # known at run time
+    class Body(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[misc]
         def __init__(self, parts: Any, open_bodies: list[Any]) -> None:
             self._parts, self._open = [*parts], open_bodies
             open_bodies.append(self)

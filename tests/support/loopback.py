@@ -210,7 +210,7 @@ class Loopback:
             with self._changed:
                 first, *self.answer = self.answer
             return first
-        except BaseException as error:  # noqa: BLE001 - an assertion in a script belongs to the test, not to this thread
+        except BaseException as error:  # noqa: BLE001 - raised in the test
             if isinstance(error, ValueError) and not callable(self.answer):
                 error = AssertionError(f"no reply is left for {request.method} {request.path}")
             self._errors.append(error)

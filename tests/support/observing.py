@@ -352,7 +352,7 @@ def _drive(call: Call, run: _Run) -> None:
     run.begin()
     try:
         _consume(call, run, given)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # it is what the caller saw
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
         _note_error(run, error)
     run.join()
     run.handle = None
@@ -378,7 +378,7 @@ async def _adrive(call: Call, run: _Run) -> None:
     run.task = asyncio.create_task(_aconsume(call, run, given))
     try:
         await run.task
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001  # it is what the caller saw
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001
         _note_error(run, error)
     if occupying is not None:
         await occupying.close()

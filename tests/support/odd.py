@@ -21,7 +21,7 @@ BASES: dict[str, Json] = {
         "model": "gpt-5.4", "messages": [USER], "tools": [TOOL], "reasoning_effort": "low",
         "response_format": {"type": "json_object"},
     },
-    "one way": {"model": "o3-pro", "messages": [USER], "logprobs": True, "max_tokens": 100, "stream": True},
+    "responses only": {"model": "o3-pro", "messages": [USER], "logprobs": True, "max_tokens": 100, "stream": True},
 }  # fmt: skip
 
 RESPONSES_ONLY = ("include", "reasoning", "text", "instructions", "previous_response_id", "conversation", "prompt", "truncation",

@@ -53,26 +53,26 @@ ALARM: Alarm = Alarm()
 
 
 def _function(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planted_bugs  # noqa: PLW0406  # its code stands in for another module's
+    from tests.support import planted_bugs  # noqa: PLW0406  # replaces other code
 
     raise planted_bugs.ALARM.go_off()
 
 
 def _generator(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planted_bugs  # noqa: PLW0406  # its code stands in for another module's
+    from tests.support import planted_bugs  # noqa: PLW0406  # replaces other code
 
     raise planted_bugs.ALARM.go_off()
     yield
 
 
 async def _coroutine(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planted_bugs  # noqa: PLW0406  # its code stands in for another module's
+    from tests.support import planted_bugs  # noqa: PLW0406  # replaces other code
 
     raise planted_bugs.ALARM.go_off()
 
 
 async def _async_generator(*args: Any, **kwargs: Any) -> Any:
-    from tests.support import planted_bugs  # noqa: PLW0406  # its code stands in for another module's
+    from tests.support import planted_bugs  # noqa: PLW0406  # replaces other code
 
     raise planted_bugs.ALARM.go_off()
     yield

@@ -1,10 +1,10 @@
 """Record the cassettes again, on both sides, from a server or from the real API.
 
-    python -m tests.support.record vllm --server URL         every scenario that vLLM can show, into cassettes/vllm
-    python -m tests.support.record llamacpp --server URL     the same from llama.cpp
-    python -m tests.support.record demo --server URL         the demo's programs
-    python -m tests.support.record flips --server URL        the conversation in which the flag flips
-    python -m tests.support.record openai --live             from the real API, with OPENAI_API_KEY; this costs a little
+    python -m tests.support.record vllm --server URL      vLLM's scenarios, into cassettes/vllm
+    python -m tests.support.record llamacpp --server URL  the same from llama.cpp
+    python -m tests.support.record demo --server URL      the demo's programs
+    python -m tests.support.record flips --server URL     the conversation with the flipping flag
+    python -m tests.support.record openai --live          the real API: OPENAI_API_KEY; costs a little
 
 The chat side is the SDK itself, the responses side the same calls through the adapter. `--only
 NAME` and `--side SIDE` restrict it. `cassettes/README.md` explains how to start the servers.

@@ -131,7 +131,7 @@ def wire_json(value: Any) -> Any:
 _COUNTING = threading.Lock()  # several requests of one call may run in threads
 
 
-class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]  # the library is only known at run time
+class _Body(HTTP.SyncByteStream, HTTP.AsyncByteStream):  # type: ignore[misc]
     def __init__(self, reply: Reply, seen: Seen) -> None:
         self._reply = reply
         self._seen = seen

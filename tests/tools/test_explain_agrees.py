@@ -142,7 +142,7 @@ def test_the_tables_of_requests(way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "way"), [("plain", "chat"), ("tools", "drop"), ("one way", "emulate")]
+    ("base", "way"), [("plain", "chat"), ("tools", "drop"), ("responses only", "emulate")]
 )
 def test_odd_requests(base: str, way: str) -> None:
     for name in odd.NAMES:
