@@ -16,10 +16,11 @@ from adapter.translation.json_types import json_type
 FINAL = "final_answer"
 """The phase of messages that are the answer, as are those without a phase."""
 
-CALL_TYPES = frozenset({"function_call", "custom_tool_call"})
+# A tuple, so that a `type` that can't be hashed is compared like any other value.
+CALL_TYPES = ("function_call", "custom_tool_call")
 # dialect: several (tool calls in the form of another API)
 _FOREIGN_CALL_TYPES = frozenset({"tool_call", "tool_calls", "tool_use"})
-_NESTED_CALL_TYPES = CALL_TYPES | _FOREIGN_CALL_TYPES
+_NESTED_CALL_TYPES = _FOREIGN_CALL_TYPES.union(CALL_TYPES)
 _TEXT_TYPES: dict[str, tuple[Literal["text", "refusal"], str]] = {
     "output_text": ("text", "text"),
     "text": ("text", "text"),  # dialect: several

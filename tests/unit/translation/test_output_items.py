@@ -10,9 +10,11 @@ from __future__ import annotations
 import pytest
 from openai.types.responses import ResponseOutputItem
 
-from adapter.errors import UpstreamFailure
+from adapter import read
+from adapter.errors import MalformedReply, UpstreamFailure
 from adapter.translation import response_to_completion
 from adapter.translation.objects.output_items import CALL_TYPES
+from adapter.translation.replies import stored
 from adapter.translation.replies.empty_answers import _STEPS, _WAITING
 from tests.support.answers import message_item, response
 from tests.unit.translation.test_stream_table import members, types_of
@@ -22,7 +24,7 @@ SDK = frozenset(kind for item in members(ResponseOutputItem) for kind in types_o
 ANSWERS = frozenset({"code_interpreter_call", "image_generation_call", "program"})
 """Items with an answer that isn't text."""
 
-DECIDED = CALL_TYPES | _STEPS | _WAITING | ANSWERS | {"message"}
+DECIDED = _STEPS | _WAITING | ANSWERS | {"message", *CALL_TYPES}
 
 
 def test_the_walk_finds_the_union() -> None:
@@ -43,7 +45,9 @@ def item(kind: str) -> dict[str, object]:
     return {"type": kind, "id": "x_1", "status": "completed", "call_id": "c_1"}
 
 
-@pytest.mark.parametrize("kind", [*sorted(_STEPS - CALL_TYPES - _WAITING), "web_thing_output"])
+@pytest.mark.parametrize(
+    "kind", [*sorted(_STEPS.difference(CALL_TYPES) - _WAITING), "web_thing_output"]
+)
 def test_a_step_alone_is_an_empty_answer(kind: str) -> None:
     made = response_to_completion(response(item(kind)))
     assert made.body["choices"][0]["message"]["content"] == ""
@@ -61,3 +65,15 @@ def test_beside_text_it_is_a_loss(kind: str) -> None:
     made = response_to_completion(response(item(kind), message_item("Hello")))
     assert made.body["choices"][0]["message"]["content"] == "Hello"
     assert [(loss.path, loss.action) for loss in made.losses] == [("output[0]", "dropped")]
+
+
+@pytest.mark.parametrize("kind", [[], {}, 5, ["function_call"]], ids=repr)
+def test_a_type_that_is_no_string_is_no_bug_of_ours(kind: object) -> None:
+    beside = response({"type": kind}, message_item("Hello"))
+    made = response_to_completion(beside)
+    assert made.body["choices"][0]["message"]["content"] == "Hello"
+    assert [(loss.path, loss.action) for loss in made.losses] == [("output[0]", "dropped")]
+    assert read(beside).text == "Hello"
+    with pytest.raises(MalformedReply, match=r"output\[0\]\.type"):
+        response_to_completion(response({"type": kind}))
+    assert stored.messages({"data": [{"type": kind}]})["data"] == []
