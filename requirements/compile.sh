@@ -8,7 +8,7 @@ compile() {
     uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
         ${UPGRADE:+--upgrade} "$@"
 }
-# Where a `.overrides` stands beside what is wanted, a bound of somebody's is set aside there, with the reason.
+# Where a `.overrides` stands beside what is wanted, another package's bound is set aside there, with the reason.
 overrides() {
     overriding=()
     if [[ -e $1.overrides ]]; then overriding=(--override "$1.overrides"); fi
