@@ -66,8 +66,10 @@ def deactivate(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop observing calls."""
-    config.stash[_CLOSING].close()
+    """Stop observing calls, if the configuration got as far as that."""
+    closing = config.stash.get(_CLOSING, None)
+    if closing is not None:
+        closing.close()
 
 
 def _selected_backend(config: pytest.Config) -> str:

@@ -106,15 +106,16 @@ async def test_a_cancelled_call_stops_waiting(stuck: Any) -> None:
 
 
 def test_more_stuck_queries_than_threads(stuck: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flags, "_THREADS", WorkerThreads(3, "adapter-flag"))
+    # A name of its own: threads of the tests before may be on their way out.
+    monkeypatch.setattr(flags, "_THREADS", WorkerThreads(3, "adapter-flag-stuck"))
     assert [flags.read_flag(stuck, QUESTION, SHORT) for _ in range(3)] == [None] * 3
-    assert sum(thread.name == "adapter-flag" for thread in threading.enumerate()) == 3
+    assert sum(thread.name == "adapter-flag-stuck" for thread in threading.enumerate()) == 3
     # All threads are stuck: no call waits, whatever its timeout.
     assert [flags.read_flag(stuck, QUESTION, LONG) for _ in range(20)] == [None] * 20
     assert [asyncio.run(flags.aread_flag(stuck, QUESTION, LONG)) for _ in range(5)] == [None] * 5
     stuck.go_on.set()
     for thread in threading.enumerate():
-        if thread.name == "adapter-flag":
+        if thread.name == "adapter-flag-stuck":
             thread.join(LONG)
     assert flags.read_flag(stuck, QUESTION, LONG) == "responses"
 

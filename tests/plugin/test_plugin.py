@@ -547,3 +547,11 @@ def test_a_vcrpy_below_the_transports_is_accepted(
     core = sys.modules[library.__name__.replace("httpx", "httpcore")]
     monkeypatch.setitem(sys.modules, "vcr", _Old((core.ConnectionPool, "handle_request")))
     assert vcr_check.problem() is None
+
+
+def test_a_conftest_that_fails_is_shown_alone(suite: pytest.Pytester) -> None:
+    suite.makeconftest("def pytest_configure(config):\n    raise RuntimeError('of the suite')\n")
+    done = suite.runpytest_subprocess()
+    text = "\n".join((*done.outlines, *done.errlines))
+    assert "of the suite" in text
+    assert "KeyError" not in text
