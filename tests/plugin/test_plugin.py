@@ -550,7 +550,10 @@ def test_a_vcrpy_below_the_transports_is_accepted(
 
 
 def test_a_conftest_that_fails_is_shown_alone(suite: pytest.Pytester) -> None:
-    suite.makeconftest("def pytest_configure(config):\n    raise RuntimeError('of the suite')\n")
+    suite.makeconftest(
+        "import pytest\n\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_configure(config):\n    raise RuntimeError('of the suite')\n"
+    )
     done = suite.runpytest_subprocess()
     text = "\n".join((*done.outlines, *done.errlines))
     assert "of the suite" in text
