@@ -44,7 +44,8 @@ except ImportError as missing:  # pragma: no cover - depends on what is installe
         raise MissingExtra(
             vcr_check.problem() or "this vcrpy is too old: pip install 'vcrpy>=9.4'"
         ) from missing
-    raise MissingExtra(f"cassettes need {missing.name} (extra `testing`)") from missing
+    _package = {"vcr": "vcrpy", "yaml": "pyyaml"}.get(missing.name or "", missing.name)
+    raise MissingExtra(f"cassettes need {_package} (extra `testing`)") from missing
 
 KEPT = frozenset(
     {

@@ -271,10 +271,15 @@ def test_changes_since_the_checkpoint_are_detected(tmp_path: Path) -> None:
     )
     for arguments, expected in (
         ([tmp_path / "b.jsonl"], "is no longer among the logs"),
-        ([tmp_path, "--settings", tmp_path / "adapter.toml"], "other settings"),
+        ([tmp_path, "--settings", tmp_path / "adapter.toml"], "was made with other settings;"),
     ):
         (tmp_path / "adapter.toml").write_text('drop = ["seed"]', encoding="utf-8")
         assert expected in str(audit(*arguments, "--state", state).exception)
+    ours = state.read_text()
+    state.write_text(json.dumps({**json.loads(ours), "code": "0"}))
+    stale = str(audit(tmp_path, "--state", state).exception)
+    assert "was made with another version of the adapter; start over with --restart" in stale
+    state.write_text(ours)
     log.write_text('{"messages": [] }\n', encoding="utf-8")
     assert "has changed since it was counted" in str(audit(tmp_path, "--state", state).exception)
     assert (
@@ -426,5 +431,6 @@ def test_without_arrow_or_ray_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "extra `ray`" in str(audit(logs[0], "--engine", "ray").exception)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "extra `ray`" in str(audit(logs[0], "--engine", "ray").exception)
     assert "extra `parquet`" in str(audit(tmp_path, "--jobs", 1).exception)
     assert "ray" in engines.ENGINES

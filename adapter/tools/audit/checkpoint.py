@@ -66,15 +66,13 @@ class Checkpoint:
             raise StaleCheckpoint(f"{path}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StaleCheckpoint(f"{path}: not the state of an audit") from None
-        for name, saved, current in (
-            ("settings", found.settings, settings),
-            ("formats of rows (--body, --formats)", found.formats, formats),
-            ("version of the adapter", found.code, code),
+        for other, saved, current in (
+            ("other settings", found.settings, settings),
+            ("other formats of rows (--body, --formats)", found.formats, formats),
+            ("another version of the adapter", found.code, code),
         ):
             if saved != current:
-                raise StaleCheckpoint(
-                    f"{path}: was made with other {name}; start over with --restart"
-                )
+                raise StaleCheckpoint(f"{path}: was made with {other}; start over with --restart")
         return found
 
     @classmethod

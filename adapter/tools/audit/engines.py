@@ -153,12 +153,12 @@ def ray(
     lines are cut here, which reads them once; compressed files and Parquet go to one worker each.
     Ray repeats the work of a lost worker. `jobs` limits the concurrent tasks.
     """
-    import_pyarrow()
     try:
         import ray as cluster
         from ray import data
     except ImportError:
         raise MissingExtra("--engine ray needs Ray (extra `ray`)") from None
+    import_pyarrow()
     if not cluster.is_initialized():
         cluster.init(log_to_driver=False, logging_level="ERROR", configure_logging=True)
     data.DataContext.get_current().enable_progress_bars = False
