@@ -554,7 +554,7 @@ def test_a_conftest_that_fails_is_shown_alone(suite: pytest.Pytester) -> None:
         "import pytest\n\n@pytest.hookimpl(tryfirst=True)\n"
         "def pytest_configure(config):\n    raise RuntimeError('of the suite')\n"
     )
-    done = suite.runpytest_subprocess()
+    done = suite.runpytest_subprocess("-p", "adapter.testing.plugin")
     text = "\n".join((*done.outlines, *done.errlines))
     assert "of the suite" in text
     assert "KeyError" not in text
