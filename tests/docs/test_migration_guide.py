@@ -105,7 +105,7 @@ def printed(output: str) -> dict[int, str]:
 def test_the_steps_are_numbered_and_have_a_check_and_a_rollback() -> None:
     assert [int(number) for number, _ in _STEP.findall(GUIDE)] == list(EXPECTED)
     steps = _STEP.split(GUIDE[: GUIDE.index("## What changes")])[3::3]
-    assert all(step.count("**Check:**") == step.count("**Way back:**") == 1 for step in steps)
+    assert all(step.count("**Check:**") == step.count("**Rollback:**") == 1 for step in steps)
 
 
 def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
