@@ -25,6 +25,7 @@ from unittest import mock
 
 import anyio
 import openai
+from vcr.cassette import Cassette
 
 import adapter
 from adapter.testing.cassettes import HOST, use_cassette
@@ -181,7 +182,7 @@ class Comparison:
         )
 
     @contextmanager
-    def cassette(self, name: str, backend: str) -> Iterator[None]:
+    def cassette(self, name: str, backend: str) -> Iterator[Cassette | None]:
         """Replay, or record, the cassette `cassettes/frameworks/FRAMEWORK/NAME.BACKEND.yaml`.
 
         With a live server there is none.
@@ -191,14 +192,16 @@ class Comparison:
         # the first one records it.
         record = self.source.record and path not in _RECORDED
         _RECORDED.add(path)
-        with use_cassette(path, record=record) if self.source.recorded else nullcontext():
-            yield
+        with use_cassette(path, record=record) if self.source.recorded else nullcontext() as tape:
+            yield tape
 
     def run(self, name: str, backend: str, run: Callable[[Side], Any], **settings: Any) -> Any:
         """Run a program on one backend; every completion must have been requested there."""
         side = self.side(backend, **settings)
-        with self.cassette(name, backend), sent_paths(side.sent):
+        with self.cassette(name, backend) as cassette, sent_paths(side.sent):
             outcome = side.play(run)
+            if cassette is not None:  # it answers above the transports that `sent_paths` watches
+                side.sent[:] = requested_paths(cassette)
         assert set(side.sent) == {PATHS[backend]}, f"{backend}: sent to {side.sent}"
         return outcome
 
@@ -225,6 +228,15 @@ class Comparison:
 
 
 _RECORDED: set[Path] = set()
+
+
+def requested_paths(cassette: Cassette) -> list[str]:
+    """Return the path of each request that a cassette replayed or recorded."""
+    return [
+        request.path
+        for index, request in enumerate(cassette.requests)
+        for _ in range(cassette.play_counts[index] or (1 if cassette.dirty else 0))
+    ]
 
 
 @contextmanager
@@ -260,6 +272,11 @@ ADDED = {
     "cache_write_tokens": 0,
     "audio": 0,  # the same two, as LangChain calls them
     "cache_creation": 0,
+    "tool_output_tokens": 0,  # vLLM's details of its Responses
+    "output_tokens_per_turn": [],
+    "tool_output_tokens_per_turn": [],
+    "input_tokens_per_turn": [],
+    "cached_tokens_per_turn": [],
 }
 """Fields of OpenAI's Chat, and so of the adapter, but not of these two servers' Chat."""
 OWN = frozenset({"created_cache_tokens", "multimodal_tokens"})
