@@ -26,7 +26,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 
 import adapter
 from adapter.testing.cassettes import use_cassette
-from tests.frameworks.harness import FAMILY, sent_paths
+from tests.frameworks.harness import FAMILY, requested_paths, sent_paths
 
 ASKED: dict[str, Any] = json.loads(os.environ["LANGCHAIN_SUITE"])
 SETTINGS = adapter.Settings(backend=ASKED["backend"], on_bug="raise")
@@ -37,11 +37,14 @@ def _upstream() -> Iterator[None]:
     """Replay or record the whole run, where requested, and count the requests by path."""
     cassette, paths = ASKED["cassette"], list[str]()
     with (
-        use_cassette(cassette, record=ASKED["record"], whole=False) if cassette else nullcontext(),
+        use_cassette(cassette, record=ASKED["record"], whole=False)
+        if cassette
+        else nullcontext() as tape,
         sent_paths(paths),
     ):
         yield
-        Path(ASKED["paths"]).write_text(json.dumps(Counter(paths)))
+        sent = paths if tape is None else requested_paths(tape)
+        Path(ASKED["paths"]).write_text(json.dumps(Counter(sent)))
 
 
 @pytest.fixture(autouse=True)
