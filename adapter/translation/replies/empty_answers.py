@@ -25,8 +25,7 @@ _WAITING = frozenset({
 _STEPS = frozenset({
     "additional_tools", "compaction", "configuration_update", "custom_tool_call",
     "file_search_call", "function_call", "mcp_approval_response", "mcp_call", "mcp_list_tools",
-    "reasoning",
-    "tool_search_call", "tool_search_output", "web_search_call",
+    "reasoning", "tool_search_call", "tool_search_output", "web_search_call",
 })  # fmt: skip
 
 # Parts of a message that Chat shows, or that are reasoning.
@@ -53,10 +52,11 @@ def check_answerable(
             )
     if is_cut(response):
         return
-    answered = {item.get("call_id") for _, item in items if item["type"].endswith("_output")}
+    # By `repr`: an id may be anything, also what has no hash.
+    answered = {repr(item.get("call_id")) for _, item in items if item["type"].endswith("_output")}
     for path, item in items:
         kind = item["type"]
-        if _waits(item) and item.get("call_id") not in answered:
+        if _waits(item) and repr(item.get("call_id")) not in answered:
             why = "needs a client-side result, which Chat Completions has no form for"
             raise _failure(path, f"an item of the type {kind} {why}")
     for path, item in items:
@@ -76,7 +76,7 @@ def _unshowable_answer(path: str, item: dict[str, Any]) -> tuple[str, str] | Non
         content = item.get("content")
         for p, part in enumerate(content if isinstance(content, list) else ()):
             of = part.get("type") if isinstance(part, dict) else None
-            if of is not None and of not in _NON_ANSWER_PARTS:
+            if of is not None and not (isinstance(of, str) and of in _NON_ANSWER_PARTS):
                 return (
                     f"{path}.content[{p}]",
                     f"the answer is content of the type {safe_names.name(of)}, {_NOT_SHOWABLE}",
