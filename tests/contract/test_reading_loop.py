@@ -18,7 +18,7 @@ from adapter import Finished, ToolCallDone, Turn, read, tool_result, tools_for
 from adapter.testing.cassettes import use_cassette
 from tests.support import flips
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
-from tests.support.real_server import KEY, server
+from tests.support.real_server import KEY, ONE_REQUEST_A_CONNECTION, server
 from tests.support.scenarios import ANSWERS
 
 __all__ = ["server"]
@@ -174,7 +174,7 @@ def beginning(transcript: str) -> str:
 @pytest.mark.parametrize("way", ["whole", "streamed"])
 def test_on_a_real_server(arm: str, way: Way, server: str, beginning: str) -> None:
     kind, api, _, settings = ARMS[arm]
-    with client(kind, settings, server) as made:
+    with client(kind, settings, server, default_headers=ONE_REQUEST_A_CONNECTION) as made:
         assert hold(made, api, way, flips.QUESTIONS[:1]) == beginning
 
 
@@ -183,7 +183,7 @@ def test_on_a_real_server(arm: str, way: Way, server: str, beginning: str) -> No
 async def test_on_a_real_server_async(arm: str, server: str, beginning: str) -> None:
     kind, api, _, settings = ARMS[arm]
     kind = (openai if kind is openai.OpenAI else adapter).AsyncOpenAI
-    async with client(kind, settings, server) as made:
+    async with client(kind, settings, server, default_headers=ONE_REQUEST_A_CONNECTION) as made:
         assert await hold_async(made, api, "streamed", flips.QUESTIONS[:1]) == beginning
 
 

@@ -15,7 +15,7 @@ from adapter.testing.cassettes import use_cassette
 from tests.support import flips
 from tests.support.flips import ARMS, Flag, Side
 from tests.support.http import http as HTTP  # noqa: N812 - a module, chosen at run time
-from tests.support.real_server import KEY, server
+from tests.support.real_server import KEY, ONE_REQUEST_A_CONNECTION, server
 
 __all__ = ["server"]
 FLIPPING = ("chat_first", "responses_first")
@@ -130,7 +130,13 @@ async def test_on_cassettes_async(arm: str, switch: str, tmp_path: Path, unflipp
 
 
 def _live(base_url: str, settings: adapter.Settings) -> AbstractContextManager[adapter.OpenAI]:
-    return adapter.OpenAI(base_url=base_url, api_key=KEY, max_retries=0, settings=settings)
+    return adapter.OpenAI(
+        base_url=base_url,
+        api_key=KEY,
+        max_retries=0,
+        settings=settings,
+        default_headers=ONE_REQUEST_A_CONNECTION,
+    )
 
 
 @pytest.mark.server
@@ -154,7 +160,11 @@ async def test_on_a_real_server_async(
     seen: list[adapter.Record] = []
     settings, flag = by_file(tmp_path, seen)
     async with adapter.AsyncOpenAI(
-        base_url=server, api_key=KEY, max_retries=0, settings=settings
+        base_url=server,
+        api_key=KEY,
+        max_retries=0,
+        settings=settings,
+        default_headers=ONE_REQUEST_A_CONNECTION,
     ) as client:
         assert flips.state(await flips.hold_async(client, arm, flag)) == unflipped
     assert [(one.backend, one.status) for one in seen] == [(side, 200) for side in _sides(arm)]

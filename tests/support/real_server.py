@@ -11,6 +11,9 @@ from tests.servers import llamacpp
 from tests.servers.process import Server
 
 KEY = "fake-key"
+# llama.cpp promises to keep a connection after a stream and closes it all the same: a client that
+# hasn't seen this yet loses its next request. With one request a connection nothing is lost.
+ONE_REQUEST_A_CONNECTION = {"Connection": "close"}
 
 
 @pytest.fixture(scope="session")
