@@ -3,7 +3,7 @@
 This module is pytest's entry point and doesn't import `adapter`: a project may have a module or
 package of that name. In such a project the plugin stays inactive, but its options are declared, so
 that pytest starts and reports why they have no effect
-(docs/testing.md#a-module-of-yours-called-adapter).
+(docs/guides/test-both-sides.md#a-module-of-yours-called-adapter).
 PYTEST_DONT_REWRITE: this file has no assertions of tests.
 """
 

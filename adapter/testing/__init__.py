@@ -2,7 +2,7 @@
 
 pytest loads the plugin (`plugin.py`) once the package is installed. Every other module is imported
 on first use, since each has its own optional dependencies; the extra `testing` installs all of them
-(docs/testing.md).
+(docs/guides/test-both-sides.md).
 """
 
 from __future__ import annotations

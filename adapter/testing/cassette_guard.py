@@ -3,7 +3,7 @@
 vcrpy knows the transports of httpx and httpx2, and a few more. An SDK client may have any other:
 aiohttp's (`openai.DefaultAioHttpClient`), or one of its own. Bytes leave by the innermost transport
 of the client, so vcrpy's stub is put there while the cassette is open. A request that is answered
-without the cassette is reported as a problem (docs/testing.md#recording).
+without the cassette is reported as a problem (docs/guides/test-both-sides.md#recording).
 
 An application that a test calls in its own process (`ASGITransport`, `WSGITransport`) is left
 alone.

@@ -10,7 +10,7 @@ received.
 
 Only the headers in `KEPT` are recorded, which are known to be harmless and stable. The host is
 removed as well: requests match by method, path and body (JSON bodies as values), so that a cassette
-replays under any base URL with the same path (docs/testing.md#recording).
+replays under any base URL with the same path (docs/guides/test-both-sides.md#recording).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ server of its own) has no reply to the `POST …/responses` of a translated call
 routed, translated and recorded as always. Then its mock gets the caller's own request, as it would
 natively, and the reply is converted to one of the Responses API, which is translated back. So
 assertions about requests hold, and assertions about results apply to translated calls
-(docs/testing.md).
+(docs/guides/test-both-sides.md).
 """
 
 from __future__ import annotations

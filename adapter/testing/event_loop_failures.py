@@ -3,7 +3,7 @@
 An async client made once, at import or by a fixture of a wider scope, keeps connections of the loop
 that made them. If each test has its own loop, the second test that uses the client fails, also if
 it is the same test on the other backend, and also with the SDK's own client
-(docs/testing.md#event-loops).
+(docs/guides/test-both-sides.md#event-loops).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
   doesn't take the stand-in for a key.
 
 A key that is set is never replaced. A request with the stand-in that would leave for a server
-raises `KeyNeeded` (docs/testing.md#keys).
+raises `KeyNeeded` (docs/guides/test-both-sides.md#keys).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 A test takes part if it uses the fixture `backend` (directly, by another fixture, or by
 `usefixtures = backend` in pytest's ini), or is marked `adapter_backend`. It runs once on each
 backend, which is forced for the whole process: threads, tasks and existing clients included
-(docs/testing.md).
+(docs/guides/test-both-sides.md).
 
 pytest loads this file at every start, by `pytest_chat_responses`, so it imports only pytest and
 small modules. PYTEST_DONT_REWRITE: this file has no assertions of tests.

@@ -2,7 +2,7 @@
 
 A test replays if it uses the fixture `adapter_cassette`, or if it is marked `vcr` (the mark of
 pytest-recording and pytest-vcr) and either runs on a backend or has its settings from
-`adapter.testing.pytest_recording` (docs/testing.md#recording).
+`adapter.testing.pytest_recording` (docs/guides/test-both-sides.md#recording).
 PYTEST_DONT_REWRITE: this file has no assertions of tests.
 """
 

@@ -9,7 +9,7 @@ Import them into a `conftest.py`:
 Tests marked `vcr` that use the fixture `backend` then have `cassettes/MODULE/TEST.chat.yaml` and
 `TEST.responses.yaml`; an earlier cassette `TEST.yaml` is used for Chat. pytest-recording's options
 apply: `--record-mode=once` records missing cassettes. Without pytest-recording use the fixture
-`adapter_cassette`, which needs only vcrpy (docs/testing.md#recording).
+`adapter_cassette`, which needs only vcrpy (docs/guides/test-both-sides.md#recording).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ OUTSIDE = re.compile(
     r"\b(?:MAPPING|WIRE_FACTS|EDGE_CASES|DESIGN|REPORTS|REVERSE|OPERATE|REDESIGN)\b(?:\.md| §|, )"
     r"|\bpromise \d"
 )
-CITATION = re.compile(r"\b(docs/[\w-]+\.md)((?:, )?#[\w-]+(?:, #[\w-]+)*)?")
+CITATION = re.compile(r"\b(docs/[\w/-]+\.md)((?:, )?#[\w-]+(?:, #[\w-]+)*)?")
 
 
 def _tracked(*patterns: str) -> list[str]:

@@ -18,7 +18,7 @@ from tests.support.answer_forms import AnswerParts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "SECURITY.md",
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
@@ -48,7 +48,7 @@ def test_the_tests_that_it_names_exist(page: Path) -> None:
 
 
 def test_each_threat_has_a_test() -> None:
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
     threats = text.partition("## What others can write")[2].partition("## What leaves the process")[
         0
     ]
@@ -69,14 +69,14 @@ def test_its_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_tenants_settings_are_some() -> None:
-    text = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "tenants.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     settings = SettingsFields.model_validate(tomllib.loads(example))
     assert settings.memory_scope_headers == ("x-tenant-id",)
 
 
 def test_the_tenants_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "tenants.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.setenv("OPENAI_API_KEY", "made-up")
     names: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
     from adapter.tools.logs.formats import RowFormats
     from adapter.tools.logs.rows import LoggedRequest, unwrap
 
-    text = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "audit-logs.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     file = tmp_path / "rows.toml"
     file.write_text(example, encoding="utf-8")
@@ -114,7 +114,7 @@ def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
 def test_the_exit_codes_are_those_of_the_command() -> None:
     from adapter.tools.cli import exit_codes
 
-    text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "command.md").read_text(encoding="utf-8")
     documented = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
     assert documented == [
         0,
@@ -130,10 +130,11 @@ def test_every_command_and_verdict_has_its_line() -> None:
     from adapter.tools.scan.assessment import VERDICTS
 
     command, code, logs = (
-        (ROOT / "docs" / name).read_text("utf-8") for name in ("command.md", "code.md", "logs.md")
+        (ROOT / "docs" / "guides" / f"{name}.md").read_text("utf-8")
+        for name in ("command", "change-code", "audit-logs")
     )
     assert re.findall(r"^\| `(\w+)` \|", command, re.MULTILINE) == sorted(COMMANDS), (
-        "docs/command.md has a row for each command"
+        "docs/guides/command.md has a row for each command"
     )
     assert sorted(re.findall(r"^\| [\w' …]+ \| `(\w+)` \|", code, re.MULTILINE)) == sorted(VERDICTS)
     fates = logs.partition("| fate |")[2].partition("\n\n")[0]

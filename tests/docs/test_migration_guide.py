@@ -149,7 +149,7 @@ def test_the_options_that_the_documents_name_exist(name: str) -> None:
     from adapter.tools.cli.app import app
 
     shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     text = GUIDE + "".join(page.read_text(encoding="utf-8") for page in pages)
     calls = re.findall(rf"adapter {name}\b([^`\n#]*)", text)
     assert len(calls) > 1

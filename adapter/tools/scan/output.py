@@ -24,7 +24,7 @@ VERDICT_TEXT: Mapping[str, str] = {
     "stays": "stays on Chat Completions",
     "refused": "is refused under these settings",
 }
-"""The verdicts in words; they follow a call's name (docs/code.md#the-verdicts)."""
+"""The verdicts in words; they follow a call's name (docs/guides/change-code.md#the-verdicts)."""
 
 _LEVELS = {
     "moves": "none",

@@ -38,7 +38,10 @@ class Finding:
 
     @property
     def call_site(self) -> str:
-        """Return the site as rules match it: `module:function` (docs/code.md#call-sites)."""
+        """Return the site as rules match it: `module:function`.
+
+        See docs/guides/change-code.md#call-sites.
+        """
         return call_site_name(self.module, self.site.owner)
 
 
