@@ -27,8 +27,9 @@ from .sources import module_of
 Verdict = Literal["moves", "unless", "setting", "unclear", "stays", "refused"]
 """What becomes of a call that is routed to the Responses API.
 
-See docs/guides/change-code.md#the-verdicts. It moves as is; moves unless a parameter that isn't known keeps it on Chat; moves with a setting;
+It moves as is; moves unless a parameter that isn't known keeps it on Chat; moves with a setting;
 is unclear from the source alone; stays on Chat Completions; or is an error under these settings.
+See docs/guides/change-code.md#the-verdicts.
 """
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
