@@ -14,7 +14,7 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit docs-tables lint types fmt clean
+.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit docs docs-serve docs-tables lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -78,6 +78,18 @@ bench: ## measure what it costs beside the SDK alone, and write bench/RESULTS.md
 audit: ## audit a million made-up requests, kill it, and go on; COUNT= for another number
 	$(call environment,dev)
 	$(BIN)/python -m bench.audit $(or $(COUNT),1000000)
+
+# MkDocs prints news about itself otherwise. Sources are read from this folder, whatever is installed.
+mkdocs = NO_MKDOCS_2_WARNING=1 .lanes/docs/bin/python -m mkdocs
+
+docs: ## build the documentation site into build/site, strictly, and check that nothing in it is loaded from elsewhere
+	$(call environment,docs)
+	$(mkdocs) --quiet build --strict
+	$(python) -m tests.docs.site_check build/site
+
+docs-serve: ## show the documentation site while you write
+	$(call environment,docs)
+	$(mkdocs) serve
 
 docs-tables: ## write what the documents take from the code: tables, the settings' schema, the picture of the floors
 	$(call environment,dev)

@@ -23,6 +23,8 @@ compile --universal pyproject.toml requirements/dev.in \
 # Held to the versions in dev.txt, so that these can be installed into one environment with it.
 compile --universal pyproject.toml $builder requirements/cli.in --constraint requirements/dev.txt --output-file requirements/demo.txt
 compile --universal requirements/servers.in --constraint requirements/dev.txt --output-file requirements/servers.txt
+# The same ruff as in dev.txt; the project itself isn't installed.
+compile --universal requirements/docs.in --constraint requirements/dev.txt --output-file requirements/docs.txt
 
 # One environment for each of a kind: that, what its tests need, and the project's own dependencies.
 for kind in frameworks tracers; do

@@ -5,6 +5,7 @@ Standard library only.
     python -m tests.environments demo                what `adapter demo` needs, in .venv
     python -m tests.environments dev                 for the tests and static checks, in .venv
     python -m tests.environments servers --optional  also big packages of some tests, if available
+    python -m tests.environments docs                the documentation site, in .lanes/docs
     python -m tests.environments ray                 tests/tools/ray_audit.py; also litellm, vllm
 
 Nothing is resolved: a list names every package with its version and hashes, so a new release
@@ -80,6 +81,7 @@ NAMED = {
     "demo": Environment(ROOT / ".venv", ("demo.txt",)),
     "dev": Environment(ROOT / ".venv", ("demo.txt", "dev.txt")),
     "servers": Environment(ROOT / ".venv", ("demo.txt", "dev.txt", "servers.txt")),
+    "docs": Environment(LANES / "docs", ("docs.txt",), project=False),
     "ray": Environment(LANES / "ray", ("ray.txt",)),
     "litellm": Environment(LANES / "bench-litellm", ("litellm.txt",)),
     "vllm": Environment(LANES / "vllm", ("vllm.txt",), project=False),

@@ -19,10 +19,9 @@ from tests.support.answer_forms import AnswerParts
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
-    ROOT / "SECURITY.md",
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
+    *(ROOT / name for name in ("SECURITY.md", "README.md", "CHANGELOG.md", "MIGRATION.md")),
 ]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 @cache
@@ -37,7 +36,7 @@ def _cited(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_the_tests_that_it_names_exist(page: Path) -> None:
     missing = [
         (file, name)
@@ -61,7 +60,7 @@ def test_each_threat_has_a_test() -> None:
     assert [row for row in rows if "`tests/" not in row] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_its_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
