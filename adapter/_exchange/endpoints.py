@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from adapter.translation.identifiers import response_id
 from adapter.translation.ledger import Loss
+from adapter.translation.server_profiles import server_profile
 
 RequestKind = Literal["chat", "stored"]
 
@@ -104,21 +105,9 @@ def responses_endpoint(raw_path: bytes) -> Endpoint:
     )
 
 
-_AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
-
-
 def is_azure(host: str, raw_path: bytes) -> bool:
-    """Return whether a chat call goes to Azure.
-
-    The host decides or, behind a gateway, a deployment or an `api-version`. The path alone doesn't:
-    other vendors serve `/openai/v1` as well.
-    """
-    path, _, query = raw_path.partition(b"?")
-    return (
-        host.rstrip(".").endswith(_AZURE_HOSTS)
-        or b"/deployments/" in path
-        or _VERSION.search(query) is not None
-    )
+    """Return whether a chat call goes to Azure, by its host or path."""
+    return server_profile(host, raw_path).name == "Azure"
 
 
 def azure_deployment(raw_path: bytes) -> str | None:

@@ -10,11 +10,12 @@ from adapter.errors import TranslationError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.requests.chat_to_responses import chat_to_responses
+from adapter.translation.server_profiles import ServerProfile, server_profile
 from adapter.translation.types import EMPTY_MAPPING, Translation
 
 from . import fallback
 from .effects import WholeReply
-from .endpoints import is_azure, responses_endpoint
+from .endpoints import responses_endpoint
 from .error_replies import error_reply
 from .record import Route
 
@@ -58,7 +59,7 @@ def make_plan(
         if endpoint.model is not None and isinstance(body, dict):
             body = body | {"model": endpoint.model}
         responses_only_reason = _responses_only_reason(
-            body, route, lambda: is_azure(host(), raw_path)
+            body, route, lambda: server_profile(host(), raw_path)
         )
         if route.hold is not None and (route.hold.unconditional or responses_only_reason is None):
             return _held(route.hold.reason, (route.hold.loss,), responses_only_reason)
@@ -154,12 +155,12 @@ def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
 
 
 def _responses_only_reason(
-    body: Any, route: Route, azure: Callable[[], bool] | None = None
+    body: Any, route: Route, server: Callable[[], ServerProfile] | None = None
 ) -> str | None:
     """Return why Chat can't serve the unchanged call, or None."""
     if not isinstance(body, dict):
         return None
     tools, effort = has_function_tools(body), body.get("reasoning_effort")
     return route.policy.models.responses_only_reason(
-        body.get("model"), tools=tools, effort=effort, azure=azure
+        body.get("model"), tools=tools, effort=effort, server=server
     )

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from adapter._exchange.endpoints import is_azure
 from adapter._exchange.record import CallState, Hold, Route
 from adapter._routing.overrides import NO_OVERRIDES
 from adapter._routing.router import HEADER
@@ -21,6 +20,7 @@ from adapter.errors import AdapterError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
 from adapter.translation.policy import Policy
+from adapter.translation.server_profiles import server_profile
 
 from .call_context import EXTENSION, CallContext, SharedCallContext
 from .log import log_call
@@ -158,7 +158,7 @@ def recover_before_sending(
                 body.get("model"),
                 tools=has_function_tools(body),
                 effort=body.get("reasoning_effort"),
-                azure=lambda: is_azure(request.url.host, request.url.raw_path),
+                server=lambda: server_profile(request.url.host, request.url.raw_path),
             )
             if why is not None:
                 state.backend, state.reason, state.request_losses = (

@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self, get_args
 
+from .server_profiles import ServerProfile
+
 ToolsOnChat = Literal["free", "without effort", "effort none only", "never"]
 
 
@@ -249,12 +251,17 @@ class ModelProfiles:
         return ModelProfile(**known, sources=tuple(sources))
 
     def responses_only_reason(
-        self, model: object, *, tools: bool, effort: object, azure: Callable[[], bool] | None = None
+        self,
+        model: object,
+        *,
+        tools: bool,
+        effort: object,
+        server: Callable[[], ServerProfile] | None = None,
     ) -> str | None:
         """Return why Chat can't answer a call to this model; None if it can.
 
         `tools`: the call has function tools. `effort`: its `reasoning_effort`, None if omitted.
-        `azure`: returns whether the call goes to Azure. See
+        `server`: returns the profile of the server that the call goes to. See
         docs/decisions.md#responses-only-models.
         """
         if not isinstance(model, str):
@@ -267,8 +274,8 @@ class ModelProfiles:
         if isinstance(effort, str) and effort in profile.responses_efforts:
             return "the model takes this reasoning effort on the Responses API only"
         tools_on_chat = profile.tools_on_chat
-        if tools and tools_on_chat != profile.azure_tools_on_chat and azure is not None and azure():
-            tools_on_chat = profile.azure_tools_on_chat
+        if tools and tools_on_chat != profile.azure_tools_on_chat and server is not None:
+            tools_on_chat = getattr(profile, server().tools_on_chat)
         if not tools or tools_on_chat == "free":
             return None
         refused = {

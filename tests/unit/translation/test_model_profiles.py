@@ -26,11 +26,13 @@ from adapter.translation.model_profiles import (
     ModelProfile,
     ModelProfiles,
 )
+from adapter.translation.server_profiles import UNKNOWN_SERVER, server_profile
 from tests.support.http import http
 from tests.support.ways_in import CHAT_COMPLETION, Reply, WayIn, both, each_way_in
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 BOTH = "both"
+AZURE = server_profile("x.openai.azure.com", b"/openai/v1/chat/completions")
 
 # name: APIs that serve it, tools on Chat, named_choice_stops, logprobs_key
 NAMES: dict[str, tuple[str, str, bool, bool]] = {
@@ -230,7 +232,7 @@ def test_37_azure_refuses_tools_from_a_later_model_on(
     assert (
         bool(
             BUILT_IN_PROFILES.responses_only_reason(
-                model, tools=True, effort=effort, azure=lambda: True
+                model, tools=True, effort=effort, server=lambda: AZURE
             )
         )
         == expected
@@ -239,12 +241,15 @@ def test_37_azure_refuses_tools_from_a_later_model_on(
 
 def test_37_a_callers_fact_about_tools_also_applies_on_azure() -> None:
     both = ModelProfiles.from_mapping({"gpt-5.4": {"tools_on_chat": "never"}})
-    assert both.responses_only_reason("gpt-5.4", tools=True, effort=None, azure=lambda: True)
+    assert both.responses_only_reason("gpt-5.4", tools=True, effort=None, server=lambda: AZURE)
     azure = ModelProfiles.from_mapping({"gpt-5.6": {"azure_tools_on_chat": "free"}})
     assert (
-        azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: True) is None
+        azure.responses_only_reason("gpt-5.6", tools=True, effort=None, server=lambda: AZURE)
+        is None
     )
-    assert azure.responses_only_reason("gpt-5.6", tools=True, effort=None, azure=lambda: False)
+    assert azure.responses_only_reason(
+        "gpt-5.6", tools=True, effort=None, server=lambda: UNKNOWN_SERVER
+    )
 
 
 FUNCTION = {"type": "function", "function": {"name": "f"}}
