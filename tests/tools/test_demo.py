@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 
 from adapter.tools.cli import demo_runs
 from adapter.tools.cli.app import app
+from adapter.tools.cli.commands import COMMANDS
 from adapter.tools.cli.demo_runs import PROGRAMS, RunResult, Source
+from adapter.tools.cli.demo_view import new_lines, request_lines
 from adapter.tools.connection_errors import describe
 from tests.support.answers import both
 from tests.support.command import Done, command
@@ -148,6 +150,59 @@ def test_both_columns_are_shown(name: str) -> None:
     assert right == (
         {"POST /v1/chat/completions", "POST /v1/responses"} if flip else {"POST /v1/responses"}
     )
+
+
+AT_A_TERMINAL = {"COLUMNS": "100", "NO_COLOR": "1"}
+
+
+def test_a_screen_holds_each_program() -> None:
+    result = CliRunner().invoke(app, ["demo"], env=AT_A_TERMINAL)
+    introduction, *rest = re.split(
+        r"^.*\(programs/(\w+)\.py\).*\n", result.output, flags=re.MULTILINE
+    )
+    assert len(introduction.splitlines()) <= 6
+    assert "What the call sites get must be the same." in " ".join(introduction.split())
+    programs = {
+        name: len(text.partition("same outcome")[0].splitlines()) + 1
+        for name, text in zip(rest[::2], rest[1::2], strict=True)
+    }
+    assert tuple(programs) == NAMES
+    assert {name: lines for name, lines in programs.items() if lines > 50} == {}
+    assert max(map(len, result.output.splitlines())) <= 100
+
+
+def test_equal_runs_look_equal() -> None:
+    """Both columns are equally wide, so what the call sites got breaks at the same words."""
+    output = CliRunner().invoke(app, ["demo"], env=AT_A_TERMINAL).output
+    results = re.findall(r"call site result\s+call site result *\n(.*?)\n─", output, re.DOTALL)
+    assert len(results) == len(PROGRAMS)
+    for line in "\n".join(results).splitlines():
+        assert line[:49].rstrip() == line[51:].rstrip()
+
+
+def test_it_ends_with_what_to_do_next(shown: str) -> None:
+    last = shown.partition("What next\n")[2]
+    commands = re.findall(r"^  adapter (\w+)", last, re.MULTILINE)
+    assert commands == ["scan", "demo"]
+    assert set(commands) <= set(COMMANDS)
+    (page,) = re.findall(r"^  (\w+\.md)", last, re.MULTILINE)
+    assert (Path(__file__).resolve().parents[2] / page).is_file()
+
+
+def test_a_request_shows_what_is_new_in_it() -> None:
+    program = next(program for program in PROGRAMS if program.name == "tool_loop")
+    first, second, third, _ = demo_runs.run(program, program.sides[1], Source()).exchanges
+    assert new_lines(first, []) == request_lines(first.request)
+    assert new_lines(second, [first])[:3] == [
+        "store: false",
+        "input: 1 as before, then",
+        '  function_call: find_order({"order": 1042})',
+    ]
+    assert [line.strip().partition(" ")[0] for line in new_lines(third, [first, second])] == [
+        "messages:",
+        "assistant:",
+        "tool:",
+    ]
 
 
 def requests_of(output: str) -> tuple[set[str], set[str]]:

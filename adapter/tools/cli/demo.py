@@ -15,12 +15,16 @@ from adapter.tools.doctor.connectivity import OFFICIAL_URL, why_unusable
 
 from .console import EXIT_FINDINGS, Json, UsageError, out, print_json
 from .demo_runs import PROGRAMS, Program, RunResult, Side, Source, run
-from .demo_view import document, side_by_side
+from .demo_view import document, next_steps, side_by_side
 
+_INTRODUCTION = (
+    "Each program, written for Chat Completions, runs twice: on Chat Completions and on the "
+    "Responses API. A column is one run: what its call site got, what was sent over HTTP, and "
+    "which API was chosen and why. What the call sites get must be the same."
+)
 _SCRIPTED = (
-    "Replayed from recordings, without a key or the network. The recorded server and its replies "
-    "over HTTP are real (vLLM, which offers both APIs); its model is a scripted stand-in, so the "
-    "texts were written beforehand. Use --live for real ones."
+    "Replayed from recordings of vLLM, without a key or the network. The server and its replies "
+    "are real; its model is a scripted stand-in."
 )
 _LIVE = (
     "Live: the programs talk to {where}. Two replies of a model differ in wording, so only types, "
@@ -61,9 +65,9 @@ def demo(
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 100  # two columns
     if not as_json:
-        console.print(
-            Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"), ""
-        )
+        console.print(Text(_INTRODUCTION))
+        console.print(Text(_LIVE.format(where=where) if source.live else _SCRIPTED, style="italic"))
+        console.print()
     differing, shown = [], []
     for program in PROGRAMS:
         if only and program.name not in only:
@@ -80,6 +84,8 @@ def demo(
         print_json({"live": source.live, "same": not differing, "programs": shown})
     elif differing:
         console.print(Text(f"Different outcomes: {', '.join(differing)}", style="bold red"))
+    else:
+        next_steps(console)
     if differing:
         raise typer.Exit(EXIT_FINDINGS)
 

@@ -26,7 +26,8 @@ def side_by_side(
         title_style="bold",
         box=box.HORIZONTALS,
     )
-    table.expand, table.show_lines = True, True
+    table.show_lines, table.show_edge, table.pad_edge = True, False, False
+    table.width = console.width - 1 + console.width % 2  # odd: a divider, and two equal columns
     for side in program.sides:
         table.add_column(Text(side.title, style="bold cyan"), ratio=1, overflow="fold")
     table.add_row(*(_result_cell(outcome) for outcome in outcomes))
@@ -37,6 +38,24 @@ def side_by_side(
         ("same outcome on both sides", "green") if same else ("DIFFERENT OUTCOMES", "bold red")
     )
     console.print(Text(f" {verdict[0]}\n", style=verdict[1]))
+
+
+def next_steps(console: Console) -> None:
+    """Print what to do after the demo."""
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="bold cyan", no_wrap=True)
+    table.add_column()
+    for command, does in _NEXT:
+        table.add_row(Text(f"  {command}"), Text(does))
+    console.print(Text("What next", style="bold"))
+    console.print(table)
+
+
+_NEXT = (
+    ("adapter scan YOUR_CODE", "which of your own calls move, and what keeps the others"),
+    ("adapter demo --live", "the same with OPENAI_API_KEY on the real API; it costs a little"),
+    ("MIGRATION.md", "from installed and off to all calls on Responses, step by step"),
+)
 
 
 def _cell(heading: str, body: Text) -> Table:
@@ -71,29 +90,79 @@ def document(program: Program, outcomes: Sequence[RunResult], *, same: bool) -> 
 
 def _result_cell(outcome: RunResult) -> Table:
     text = Text(outcome.printed.rstrip("\n"))
-    for number, shape in enumerate(outcome.shape, 1):
-        text.append(
-            ("\n" if text else "") + (f"{number}. " if len(outcome.shape) > 1 else "") + shape,
-            style="dim",
-        )
+    if outcome.shape:
+        text.append(("\n" if text else "") + _shapes_line(outcome.shape), style="dim")
     if outcome.error:
         text.append(("\n" if text else "") + outcome.error, style="bold red")
     return _cell("call site result", text)
 
 
+def _shapes_line(shapes: Sequence[str]) -> str:
+    """Describe the results; those of one class share its name, so that a screen holds them."""
+    classes = {shape.partition(", ")[0] for shape in shapes}
+    if len(shapes) == 1 or len(classes) > 1:
+        return "\n".join(shapes)
+    rest = [
+        shape.partition(", ")[2].removeprefix("finish_reason=").replace(", calls", "")
+        for shape in shapes
+    ]
+    return f"{len(shapes)} × {classes.pop()}: {'; '.join(rest)}"
+
+
 def _wire_cell(outcome: RunResult) -> Table:
     text = Text(no_wrap=True, overflow="ellipsis")
+    several = len(outcome.exchanges) > 1
     for number, exchange in enumerate(outcome.exchanges):
         text.append("\n" if number else "")
+        text.append(f"{number + 1}. " if several else "")
         text.append(f"POST {exchange.path}\n", style="bold")
-        text.append("\n".join(f"  {line}" for line in request_lines(exchange.request)) + "\n")
+        lines = new_lines(exchange, outcome.exchanges[:number])
+        text.append("\n".join(f"  {line}" for line in lines) + "\n")
         text.append(f"  ← {reply_line(exchange)}", style="dim")
     return _cell("HTTP requests", text)
 
 
+def new_lines(exchange: RequestAndReply, earlier: Sequence[RequestAndReply]) -> list[str]:
+    """Return `request_lines` without what earlier requests of the program have shown.
+
+    That is the messages of the previous request, and other fields with the same value.
+    """
+    if not earlier:
+        return request_lines(exchange.request)
+    known = {
+        line
+        for one in earlier
+        for key, value in one.request.items()
+        if key not in _HISTORIES
+        for line in request_lines({key: value})
+    }
+    shown = len(_history(earlier[-1].request))
+    lines: list[str] = []
+    for key, value in exchange.request.items():
+        if key in _HISTORIES and isinstance(value, list):
+            history = _history(exchange.request)
+            lines.append(f"{key}: {shown} as before, then")
+            lines += [f"  {line}" for line in history[shown:]]
+        else:
+            lines += [line for line in request_lines({key: value}) if line not in known]
+    return lines
+
+
+_HISTORIES = ("messages", "input")
+"""The parameters that hold a conversation: Chat's and Responses'."""
+
+
+def _history(body: dict[str, Any]) -> list[str]:
+    """Return a line per message, without reasoning, which only one of the APIs has."""
+    items: list[Any] = next(
+        (body[key] for key in _HISTORIES if isinstance(body.get(key), list)), []
+    )
+    return [line for item in items for line in _item_lines(item) if line != "reasoning"]
+
+
 def _decision_cell(outcome: RunResult) -> Table:
-    text = Text()
-    for number, decided in enumerate(outcome.decisions, 1):
+    text = Text(_decisions_line(outcome.decisions))
+    for number, decided in enumerate(() if text else outcome.decisions, 1):
         text.append("\n" if text else "")
         text.append(f"{number}. " if len(outcome.decisions) > 1 else "")
         if decided is None:
@@ -105,11 +174,24 @@ def _decision_cell(outcome: RunResult) -> Table:
     return _cell("routing", text)
 
 
+def _decisions_line(decisions: Sequence[Any]) -> str:
+    """Describe several decisions of one reason, each as it was asked; empty for any others."""
+    reasons = {decided and decided.reason for decided in decisions}
+    as_asked = all(
+        decided is not None and decided.backend == decided.asked and not decided.losses
+        for decided in decisions
+    )
+    if len(decisions) < 2 or len(reasons) > 1 or not as_asked:
+        return ""
+    named = (f"{number}. {decided.backend}" for number, decided in enumerate(decisions, 1))
+    return f"{'  '.join(named)}  (as asked: {reasons.pop()})"
+
+
 def request_lines(body: dict[str, Any]) -> list[str]:
     """Return the main fields of a request of either API, one per line, and a line per message."""
     lines: list[str] = []
     for key, value in body.items():
-        if key in {"messages", "input"} and isinstance(value, list):
+        if key in _HISTORIES and isinstance(value, list):
             lines.append(f"{key}:")
             lines += [f"  {line}" for item in value for line in _item_lines(item)]
         elif key == "tools":
