@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.translation import ChunksFromEvents, ReplyContext
+from adapter.translation.objects.call_types import CALL_TYPES
 from adapter.translation.objects.message_text import TextPiece
-from adapter.translation.objects.output_items import CALL_TYPES
 from adapter.translation.replies.annotations import shift_annotation
 from adapter.translation.replies.response_to_chat import check_response
 from adapter.translation.streams.item_states import Call

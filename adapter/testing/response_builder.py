@@ -5,6 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from adapter.translation.objects.call_types import (
+    CALL_KINDS,
+    CALL_TYPES,
+    call_type_of,
+    call_type_on_chat,
+)
+
 Json = dict[str, Any]
 
 _CONSTANT: Json = {
@@ -65,12 +72,6 @@ _TEXT_FIELDS = {
     "refusal": "refusal",
 }
 """The texts of a message or a delta, in the order of the Responses API, and their kinds."""
-
-_CALLS = {
-    "function_call": ("function_call_arguments", "arguments"),
-    "custom_tool_call": ("custom_tool_call_input", "input"),
-}
-"""The items of tool calls: the name of the events of their arguments, and the arguments' key."""
 
 
 class ResponseBuilder:
@@ -146,11 +147,11 @@ class ResponseBuilder:
             events += self._open_call(key)
         for position, item in enumerate(self._output):
             where = {"item_id": item["id"], "output_index": position}
-            if item["type"] in _CALLS:
-                name, key = _CALLS[item["type"]]
-                events.append(
-                    {"type": f"response.{name}.done", **where, key: item[key], "name": item["name"]}
-                )
+            call_type = call_type_of(item)
+            if call_type is not None:
+                key = call_type.payload
+                done = {key: item[key], "name": item["name"]}
+                events.append({"type": f"{call_type.events}.done", **where, **done})
             for number, part in enumerate(item.get("content") or item.get("summary") or ()):
                 kind = _TEXT_KINDS[part["type"]]
                 place = {**where, kind.number: number}
@@ -264,48 +265,48 @@ class ResponseBuilder:
             for key, item in self._calls.items()
             if call.get("id") and item["call_id"] == call["id"]
         ]
-        inner = call.get("function") or call.get("custom")
+        inner = next(filter(None, map(call.get, CALL_KINDS)), None)
         begins = (
             call.get("id") or (isinstance(inner, dict) and inner.get("name")) or not self._calls
         )
         return known[0] if known else len(self._calls) if begins else list(self._calls)[-1]
 
     def _call(self, key: Any, given: Json) -> list[Json]:
-        custom = isinstance(given.get("custom"), dict) or given.get("type") == "custom"
-        kind = "custom_tool_call" if custom else "function_call"
-        inner = given.get("custom" if custom else "function")
+        call_type = call_type_on_chat(given)
+        inner = given.get(call_type.kind)
         inner = inner if isinstance(inner, dict) else {}
         item = self._calls.get(key)
         if item is None:
             item = self._calls[key] = {
                 "id": self._id("fc", key),
-                "type": kind,
+                "type": call_type.item,
                 "call_id": "",
                 "name": "",
             }
             self._unnamed[key] = ""
         item["call_id"] = item["call_id"] or given.get("id") or ""
-        name, argument = _CALLS[item["type"]]
+        argument = CALL_TYPES[item["type"]].payload
         written = _arguments_text(inner.get(argument))
         if key in self._unnamed:
             self._unnamed[key] += written
             item["name"] += inner.get("name") or ""
             return self._open_call(key) if item["name"] else []
         item[argument] += written
-        return [self._arguments_delta(item, name, written)] if written else []
+        return [self._arguments_delta(item, written)] if written else []
 
     def _open_call(self, key: Any) -> list[Json]:
         item, written = self._calls[key], self._unnamed.pop(key)
-        name, argument = _CALLS[item["type"]]
+        argument = CALL_TYPES[item["type"]].payload
         item["call_id"] = item["call_id"] or f"call_mock_{key}"
         item[argument] = ""
         events = [self._add_item(item)]
         item[argument] = written
-        return [*events, self._arguments_delta(item, name, written)] if written else events
+        return [*events, self._arguments_delta(item, written)] if written else events
 
-    def _arguments_delta(self, item: Json, name: str, written: str) -> Json:
+    def _arguments_delta(self, item: Json, written: str) -> Json:
         place = {"item_id": item["id"], "output_index": self._output.index(item)}
-        return {"type": f"response.{name}.delta", **place, "delta": written}
+        kind = f"{CALL_TYPES[item['type']].events}.delta"
+        return {"type": kind, **place, "delta": written}
 
     def _add_item(self, item: Json) -> Json:
         self._output.append(item)

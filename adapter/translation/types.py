@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from .ledger import Loss
 from .model_profiles import BUILT_IN_PROFILES, ModelProfiles
-
-ItemKind = Literal["message", "function_call", "custom_call", "legacy_call", "output", "reasoning"]
 
 
 class Origin(NamedTuple):
     """The origin of one input item in the Chat body.
 
-    `message`: index in `messages`. `call`: index in its `tool_calls`. `parts`: for each content
-    part of the item, its path inside the message (`content[0]`, `refusal`, or `content` for a
-    string). `prefix`: number of characters inserted before the text. Items of kind `reasoning` are
-    inserted by the adapter before the message's calls; the caller didn't send them.
+    `kind`: `message`; `function_call` or `custom_call` for a tool call, by its type; `legacy_call`
+    for the deprecated `function_call`; `output` for a call's result; `reasoning` for items that the
+    adapter inserted before the message's calls, which the caller didn't send. `message`: index in
+    `messages`. `call`: index in its `tool_calls`. `parts`: for each content part of the item, its
+    path inside the message (`content[0]`, `refusal`, or `content` for a string). `prefix`: number
+    of characters inserted before the text.
     """
 
-    kind: ItemKind
+    kind: str
     message: int
     call: int = 0
     parts: tuple[str, ...] = ()

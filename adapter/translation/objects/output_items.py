@@ -13,11 +13,11 @@ from adapter.errors import MalformedReply
 from adapter.translation.equality import same_text
 from adapter.translation.json_types import json_type
 
+from .call_types import CALL_KINDS, CALL_TYPES
+
 FINAL = "final_answer"
 """The phase of messages that are the answer, as are those without a phase."""
 
-# A tuple, so that a `type` that can't be hashed is compared like any other value.
-CALL_TYPES = ("function_call", "custom_tool_call")
 # dialect: several (tool calls in the form of another API)
 _FOREIGN_CALL_TYPES = frozenset({"tool_call", "tool_calls", "tool_use"})
 _NESTED_CALL_TYPES = _FOREIGN_CALL_TYPES.union(CALL_TYPES)
@@ -119,9 +119,9 @@ def call_id_of(item: dict[str, Any]) -> str | None:
     return name_of(item.get("call_id")) or name_of(item.get("id"))
 
 
-def is_empty_payload(payload: str, kind: str) -> bool:
+def is_empty_payload(payload: str, *, as_json: bool) -> bool:
     """Return whether a call has no arguments."""
-    return not payload or (kind == "function" and payload.strip() == "{}")
+    return not payload or (as_json and payload.strip() == "{}")
 
 
 def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
@@ -130,11 +130,11 @@ def longer_of(path: str, first: dict[str, Any], again: dict[str, Any]) -> dict[s
     Raises MalformedReply if they are different calls (docs/decisions.md#repeated-call-ids).
     """
     kind = first["type"]
-    key = "input" if kind == "custom" else "arguments"
     if again["type"] == kind and again[kind]["name"] == first[kind]["name"]:
+        key, as_json = CALL_KINDS[kind].payload, CALL_KINDS[kind].is_json
         one, other = first[kind][key], again[kind][key]
-        if is_empty_payload(other, kind) or same_text(one, other, as_json=kind == "function"):
+        if is_empty_payload(other, as_json=as_json) or same_text(one, other, as_json=as_json):
             return first
-        if is_empty_payload(one, kind):
+        if is_empty_payload(one, as_json=as_json):
             return again
     raise MalformedReply(f"{path}.call_id", "the call_id is used by another call")

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from adapter.translation.objects.call_types import CALL_TYPES
+
 from .turns import Item
 from .unguessable_ids import is_unguessable
-
-PAYLOAD_KEYS = {"function_call": "arguments", "custom_tool_call": "input"}
-"""The types of call items, each with the key of its arguments."""
 
 _TEXT_PART_KEYS = {"type", "text"}  # of a part that has a text and nothing else
 _NO_USER = "nobody"  # in place of a digest, if calls come before any user message
@@ -29,7 +28,7 @@ def caller_id(item: Item, call_ids: Mapping[str, str]) -> str:
 
 def call_digest(item: Item, call_id: str) -> str:
     """Return a digest of a call: its id, name and arguments."""
-    payload = string_or_none(item.get(PAYLOAD_KEYS[item["type"]])) or ""
+    payload = string_or_none(item.get(CALL_TYPES[item["type"]].payload)) or ""
     name = string_or_none(item.get("name")) or ""
     return _hash(f"{len(call_id)} {len(name)} {call_id}{name}{payload}")
 

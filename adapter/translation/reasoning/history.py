@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.translation.ledger import Ledger
+from adapter.translation.objects.call_types import CALL_TYPES, call_type_of
 from adapter.translation.objects.message_text import MessageText, TextSelector
 from adapter.translation.objects.output_items import is_commentary
 from adapter.translation.types import EMPTY_MAPPING, Origin
 
 from .digests import (
-    PAYLOAD_KEYS,
     add_user_messages,
     call_digest,
     caller_id,
@@ -39,7 +39,7 @@ from .digests import (
 from .turns import PHASES, Item, MemoryEntry, RememberedTurn, TurnMessage
 from .unguessable_ids import MIN_RANDOM
 
-_CALL_KINDS = frozenset({"function_call", "custom_call", "legacy_call"})
+_CALL_KINDS = frozenset({"legacy_call", *(one.origin for one in CALL_TYPES.values())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class CallHistory:
                     lead.append({key: value for key, value in item.items() if value is not None})
             elif kind == "message":
                 messages.append((item, 0 if digests else len(lead)))
-            elif kind in PAYLOAD_KEYS:
+            elif kind in CALL_TYPES:
                 call_id = "" if self.legacy else self.caller_id(item)
                 digest = call_digest(item, call_id)
                 if not digests:
@@ -238,15 +238,16 @@ def delivered_items(output: Sequence[Any], completion: Item) -> list[Any]:
     out: list[Any] = []
     known: set[str] = set()
     for item in output:
-        if isinstance(item, dict) and string_or_none(item.get("type")) in PAYLOAD_KEYS:
+        call_type = call_type_of(item) if isinstance(item, dict) else None
+        if call_type is not None:
             call_id = string_or_none(item.get("call_id")) or string_or_none(item.get("id")) or ""
             if call_id in known:
                 continue
             if (call := next(shown, None)) is None:
                 break
             known.add(call_id)
-            key = PAYLOAD_KEYS[item["type"]]
-            out.append({**item, key: (call.get("function") or call.get("custom"))[key]})
+            key = call_type.payload
+            out.append({**item, key: call[call_type.kind][key]})
         else:
             out.append(item)
     return out

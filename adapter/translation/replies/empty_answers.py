@@ -13,6 +13,7 @@ from typing import Any
 from adapter._util import safe_names
 from adapter.errors import MalformedReply, UpstreamFailure
 from adapter.translation.json_types import json_type
+from adapter.translation.objects.call_types import CALL_TYPES
 from adapter.translation.objects.finish_reason import is_cut
 
 # Items that need a client-side result, for which Chat has no form (docs/mapping.md#output-items).
@@ -23,9 +24,9 @@ _WAITING = frozenset({
 
 # Items that are steps: their result is in the model's context, and is no answer.
 _STEPS = frozenset({
-    "additional_tools", "compaction", "configuration_update", "custom_tool_call",
-    "file_search_call", "function_call", "mcp_approval_response", "mcp_call", "mcp_list_tools",
-    "reasoning", "tool_search_call", "tool_search_output", "web_search_call",
+    *CALL_TYPES, "additional_tools", "compaction", "configuration_update", "file_search_call",
+    "mcp_approval_response", "mcp_call", "mcp_list_tools", "reasoning", "tool_search_call",
+    "tool_search_output", "web_search_call",
 })  # fmt: skip
 
 # Parts of a message that Chat shows, or that are reasoning.

@@ -11,6 +11,7 @@ from adapter.errors import MalformedReply
 from adapter.translation.identifiers import completion_id
 from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger, Loss
+from adapter.translation.objects.call_types import call_type_of
 from adapter.translation.objects.content_filter import (
     completion_filter_results,
     prompt_filter_results,
@@ -18,7 +19,6 @@ from adapter.translation.objects.content_filter import (
 from adapter.translation.objects.finish_reason import cut_by_error, finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.output_items import (
-    CALL_TYPES,
     check_items,
     is_commentary,
     longer_of,
@@ -146,7 +146,7 @@ def _collect(response: dict[str, Any], context: ReplyContext, ledger: Ledger) ->
         kind, path = item.get("type"), f"output[{i}]"
         if kind == "message":
             collector.message(path, item)
-        elif kind in CALL_TYPES:
+        elif call_type_of(item) is not None:
             collector.call()
             if not collector.is_cut:
                 call = call_to_chat(path, item, context)
@@ -204,7 +204,7 @@ def check_response(response: Any, paths: PathMap | None) -> None:
 def add_item_losses(ledger: Ledger, path: str, item: dict[str, Any]) -> None:
     """Add the losses of one item: its whole, its parts, or its fields that Chat doesn't have."""
     kind = item.get("type")
-    if kind in CALL_TYPES:
+    if call_type_of(item) is not None:
         for key in ("namespace", "caller", "async"):
             if item.get(key):
                 ledger.add(f"{path}.{key}", "dropped", "Chat's tool calls have no such field")

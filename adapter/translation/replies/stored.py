@@ -6,7 +6,7 @@ from typing import Any
 
 from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
-from adapter.translation.objects.output_items import CALL_TYPES
+from adapter.translation.objects.call_types import CALL_OUTPUTS, call_type_of
 from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.types import ReplyContext
 
@@ -62,7 +62,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
                 "name": None,
             }
         )
-    elif kind in CALL_TYPES:
+    elif call_type_of(item) is not None:
         if not page or page[-1]["role"] != "assistant":
             page.append(
                 {
@@ -76,7 +76,7 @@ def _add(page: list[dict[str, Any]], item: dict[str, Any], *, newest_first: bool
         if not newest_first or page[-1]["id"] is None:
             page[-1]["id"] = item.get("id")
         page[-1].setdefault("tool_calls", []).append(call_to_chat("data", item, ReplyContext()))
-    elif kind in ("function_call_output", "custom_tool_call_output"):
+    elif isinstance(kind, str) and kind in CALL_OUTPUTS:
         text = _content(item.get("output"))
         page.append(
             {

@@ -19,7 +19,9 @@ from typing import Any
 from adapter.errors import MalformedRequest
 from adapter.translation import identifiers
 from adapter.translation.json_types import json_type, string
-from adapter.translation.types import ItemKind, Origin
+from adapter.translation.objects.call_types import CALL_KINDS, FUNCTION_CALL, CallType
+from adapter.translation.objects.tool_calls import call_item, output_item
+from adapter.translation.types import Origin
 
 from . import emulation
 from .builder import RequestBuilder
@@ -44,13 +46,16 @@ _FIELDS = {
 # would be as large as its text.
 _origin = lru_cache(maxsize=4096)(Origin)
 # `index` and `parsed_arguments` are fields of the SDK's objects.
-_CALL_FIELDS = {"id", "type", "function", "custom", "index"}
-_FUNCTION_FIELDS = {"name", "arguments", "parsed_arguments"}
+_CALL_FIELDS = {"id", "type", "index", *CALL_KINDS}
+_BODY_FIELDS = {
+    kind: {"name", one.payload} | ({"parsed_arguments"} if one.is_json else set())
+    for kind, one in CALL_KINDS.items()
+}
 _MAX_CACHED_PARTS = 8  # origins with more parts aren't cached, which bounds the cache
 
 
-_Call = tuple[int, str, str]
-"""A call: the index of its message, the id that is sent, and the type of its output item."""
+_Call = tuple[int, str, CallType]
+"""A call: the index of its message, the id that is sent, and its type."""
 
 
 class _RepeatedCalls:
@@ -92,7 +97,7 @@ class _InputBuilder:
     def add(
         self,
         item: dict[str, Any],
-        kind: ItemKind,
+        kind: str,
         m: int,
         call: int = 0,
         parts: tuple[str, ...] = (),
@@ -174,64 +179,43 @@ class _InputBuilder:
         for k, call in enumerate(calls):
             self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
         if legacy is not None:
-            name, arguments = _function(legacy, f"{path}.function_call")
-            made = self.call_id(f"call_fn_{self.invented}", "function_call_output", m)
+            name, arguments = _call_body(FUNCTION_CALL, legacy, f"{path}.function_call")
+            made = self.call_id(f"call_fn_{self.invented}", FUNCTION_CALL, m)
             self.invented += 1
             self.pending.append((name, made))
-            self.add(_call_item("function_call", made, name, arguments=arguments), "legacy_call", m)
+            self.add(call_item(FUNCTION_CALL, made, name, arguments), "legacy_call", m)
 
     def tool_call(self, m: int, k: int, path: str, call: Any) -> None:
         if not isinstance(call, dict):
             raise MalformedRequest(path, f"expected an object, got {json_type(call)}")
         own = string(call.get("id"), f"{path}.id")
         given = call.get("type")
-        kind = given or "function"
+        kind = given or FUNCTION_CALL.kind
         if given is None or len(call) != 3:
             self.whitelist(call, path, _CALL_FIELDS)
-        match kind:
-            case "function":
-                function: Any = call.get("function")
-                name, arguments = _function(function, f"{path}.function")
-                if len(function) != 2:
-                    self.whitelist(function, f"{path}.function", _FUNCTION_FIELDS)
-                call_id = self.call_id(own, "function_call_output", m, path)
-                self.add(
-                    _call_item("function_call", call_id, name, arguments=arguments),
-                    "function_call",
-                    m,
-                    k,
-                )
-            case "custom":
-                custom = call.get("custom")
-                if not isinstance(custom, dict):
-                    raise MalformedRequest(
-                        f"{path}.custom", f"expected an object, got {json_type(custom)}"
-                    )
-                name = string(custom.get("name"), f"{path}.custom.name")
-                text = string(custom.get("input"), f"{path}.custom.input")
-                self.whitelist(custom, f"{path}.custom", {"name", "input"})
-                call_id = self.call_id(own, "custom_tool_call_output", m, path)
-                self.add(
-                    _call_item("custom_tool_call", call_id, name, input=text), "custom_call", m, k
-                )
-            case _:
-                self.builder.unsupported(
-                    f"{path}.type",
-                    "messages",
-                    "unknown type of tool call",
-                    droppable=False,
-                )
+        call_type = CALL_KINDS.get(kind) if isinstance(kind, str) else None
+        if call_type is None:
+            self.builder.unsupported(
+                f"{path}.type", "messages", "unknown type of tool call", droppable=False
+            )
+            return
+        body: Any = call.get(kind)
+        name, payload = _call_body(call_type, body, f"{path}.{kind}")
+        if len(body) != 2:
+            self.whitelist(body, f"{path}.{kind}", _BODY_FIELDS[kind])
+        call_id = self.call_id(own, call_type, m, path)
+        self.add(call_item(call_type, call_id, name, payload), call_type.origin, m, k)
 
     def tool(self, m: int, path: str, message: dict[str, Any]) -> None:
         own = string(message.get("tool_call_id"), f"{path}.tool_call_id")
         output, parts = input_content(self.builder, message.get("content"), f"{path}.content")
         called = self.calls_by_id.get(own)
         if called is None:
-            called = m, self.shortened(own), "function_call_output"
+            called = m, self.shortened(own), FUNCTION_CALL
         elif isinstance(called, _RepeatedCalls):
             called = called.answer()
-        _, call_id, kind = called
-        self.add({"type": kind, "call_id": call_id, "output": output}, "output", m, parts=parts)
+        _, call_id, call_type = called
+        self.add(output_item(call_type, call_id, output), "output", m, parts=parts)
 
     def function(self, m: int, path: str, message: dict[str, Any]) -> None:
         # Matched by order and name, since there are no ids (docs/mapping.md#function-role).
@@ -250,31 +234,26 @@ class _InputBuilder:
         output, parts = input_content(
             self.builder, "" if content is None else content, f"{path}.content"
         )
-        self.add(
-            {"type": "function_call_output", "call_id": match[1], "output": output},
-            "output",
-            m,
-            parts=parts,
-        )
+        self.add(output_item(FUNCTION_CALL, match[1], output), "output", m, parts=parts)
 
-    def call_id(self, own: str, output: str, m: int, path: str | None = None) -> str:
+    def call_id(self, own: str, call_type: CallType, m: int, path: str | None = None) -> str:
         """Return the id with which a call is sent.
 
-        `output`: the type of its output item. `path`: of the call, None if its id is invented. The
-        API takes an id once, so later calls with the same id get others, the same in each request
+        `path`: of the call, None if its id is invented. The API takes an id once, so later calls
+        with the same id get others, the same in each request
         (docs/decisions.md#repeated-call-ids).
         """
         # dialect: Bedrock, DeepSeek and others (each turn begins with the id `call_0`)
         called = self.calls_by_id.get(own)
         if called is None:
             sent = self.shortened(own)
-            self.calls_by_id[own] = m, sent, output
+            self.calls_by_id[own] = m, sent, call_type
             return sent
         if not isinstance(called, _RepeatedCalls):
             called = self.calls_by_id[own] = _RepeatedCalls(called)
         sent = identifiers.repeated_call_id(own, called.times)
         self.builder.call_ids[sent] = own
-        called.add((m, sent, output))
+        called.add((m, sent, call_type))
         if path is not None:
             self.builder.ledger.add(
                 f"{path}.id",
@@ -305,21 +284,18 @@ _ROLES: dict[str, Callable[[_InputBuilder, int, str, dict[str, Any]], None]] = {
 }
 
 
-def _call_item(kind: str, call_id: str, name: str, **rest: str) -> dict[str, Any]:
-    return {"type": kind, "call_id": call_id, "name": name, **rest}
-
-
-def _function(value: Any, path: str) -> tuple[str, str]:
+def _call_body(call_type: CallType, value: Any, path: str) -> tuple[str, str]:
     """Return a call's name and arguments, which stay byte for byte.
 
     See docs/edge-cases.md#arguments-byte-for-byte.
     """
     if not isinstance(value, dict):
         raise MalformedRequest(path, f"expected an object, got {json_type(value)}")
-    arguments = value.get("arguments")
-    return string(value.get("name"), f"{path}.name"), string(
-        "" if arguments is None else arguments, f"{path}.arguments"
-    )
+    payload = value.get(call_type.payload)
+    if payload is None and call_type.is_json:
+        payload = ""
+    name = string(value.get("name"), f"{path}.name")
+    return name, string(payload, f"{path}.{call_type.payload}")
 
 
 def messages_to_input(builder: RequestBuilder, messages: Any) -> None:

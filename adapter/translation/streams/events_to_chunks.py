@@ -27,6 +27,7 @@ from typing import Any
 from adapter.errors import MalformedReply, StreamTruncated, UpstreamFailure
 from adapter.translation.json_types import json_type
 from adapter.translation.ledger import Ledger
+from adapter.translation.objects.call_types import CALL_EVENTS
 from adapter.translation.objects.content_filter import (
     completion_filter_results,
     prompt_filter_results,
@@ -335,10 +336,12 @@ _OUTPUT_EVENTS: dict[str, Handler] = {
     "response.output_text.annotation.added": ChunksFromEvents._annotation,
     "response.refusal.delta": ChunksFromEvents._refusal_delta,
     "response.refusal.done": ChunksFromEvents._refusal_done,
-    "response.function_call_arguments.delta": ChunksFromEvents._arguments_delta,
-    "response.function_call_arguments.done": ChunksFromEvents._arguments_done,
-    "response.custom_tool_call_input.delta": ChunksFromEvents._arguments_delta,
-    "response.custom_tool_call_input.done": ChunksFromEvents._arguments_done,
+}
+_OUTPUT_EVENTS |= {
+    kind: ChunksFromEvents._arguments_delta
+    if kind.endswith(".delta")
+    else ChunksFromEvents._arguments_done
+    for kind in CALL_EVENTS
 }
 _TERMINAL_EVENTS: dict[str, Handler] = {
     "response.completed": ChunksFromEvents._finished,

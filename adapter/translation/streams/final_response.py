@@ -71,18 +71,19 @@ class SettledItems(ItemEvents):
             if first is None:
                 continue
             sent, before = "".join(call.delivered), "".join(first.delivered)
+            as_json = call.call_type.is_json
             same = (
-                is_empty_payload(sent, call.kind)
+                is_empty_payload(sent, as_json=as_json)
                 or not before
-                or same_text(sent, before, as_json=not call.custom)
+                or same_text(sent, before, as_json=as_json)
             )
-            if not same or (call.name, call.custom) != (first.name, first.custom):
+            if not same or (call.name, call.call_type) != (first.name, first.call_type):
                 out += self._on_reused_call_id(call)
                 continue
             if not before and sent:
                 if output and call in self._items.unlisted:
                     raise StreamTruncated(
-                        f"{first.path}.{first.payload_field}",
+                        f"{first.path}.{first.call_type.payload}",
                         "differs from the call with the same id",
                     )
                 out += self._arguments(first, sent)

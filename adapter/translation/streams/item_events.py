@@ -11,6 +11,7 @@ from typing import Any
 from adapter.errors import StreamTruncated
 from adapter.translation.equality import missing_suffix
 from adapter.translation.ledger import Ledger
+from adapter.translation.objects.call_types import call_type_of
 from adapter.translation.objects.logprobs import logprobs_to_chat
 from adapter.translation.objects.message_text import TextPiece, TextSelector
 from adapter.translation.objects.output_items import (
@@ -25,6 +26,7 @@ from adapter.translation.objects.output_items import (
     payload_of,
     text_of,
 )
+from adapter.translation.objects.tool_calls import tool_call
 from adapter.translation.replies.stop_sequences import StopCutter
 from adapter.translation.types import ReplyContext
 
@@ -294,18 +296,21 @@ class ItemEvents(ABC):
     def _arguments_done(self, event: Event) -> list[Chunk]:
         # dialect: LM Studio (no deltas before it)
         call = self._items.call(event)
-        return self._open_call(call, {**event, "type": call.type}) + self._rest_of_call(call, event)
+        return self._open_call(call, {**event, "type": call.call_type.item}) + self._rest_of_call(
+            call, event
+        )
 
     def _rest_of_call(
         self, call: Call, given: dict[str, Any], *, last: bool = False
     ) -> list[Chunk]:
-        path = f"{call.path}.{call.payload_field}"
-        whole = payload_of(path, given.get(call.payload_field))
-        if whole is None and last and call.payload_field in given and not call.custom:
+        key, is_json = call.call_type.payload, call.call_type.is_json
+        path = f"{call.path}.{key}"
+        whole = payload_of(path, given.get(key))
+        if whole is None and last and is_json and key in given:
             whole = "{}"  # dialect: several (null for no arguments)
         sent = "".join(call.delivered)
         return self._arguments(
-            call, self._missing(call, path, sent, whole or "", as_json=not call.custom, last=last)
+            call, self._missing(call, path, sent, whole or "", as_json=is_json, last=last)
         )
 
     def _open_call(self, call: Call, item: dict[str, Any]) -> list[Chunk]:
@@ -335,18 +340,12 @@ class ItemEvents(ABC):
             return out
         call.index = self._call_count
         self._call_count += 1
-        body = {"name": call.name, call.payload_field: ""}
+        call_id = self._context.call_ids.get(call.call_id, call.call_id)
+        begun = tool_call(call.call_type, call_id, call.name, "")
         if self._context.legacy_functions:
-            out += self._chunks.opening({"function_call": body})
+            out += self._chunks.opening({"function_call": begun[call.call_type.kind]})
         else:
-            call_id = self._context.call_ids.get(call.call_id, call.call_id)
-            out += self._chunks.opening(
-                {
-                    "tool_calls": [
-                        {"index": call.index, "id": call_id, "type": call.kind, call.kind: body}
-                    ]
-                }
-            )
+            out += self._chunks.opening({"tool_calls": [{"index": call.index, **begun}]})
         if call.delivered:
             out.append(self._fragment(call, "".join(call.delivered)))
         return out
@@ -358,11 +357,12 @@ class ItemEvents(ABC):
         return [self._fragment(call, text, obfuscation)] if call.opened and not call.dropped else []
 
     def _fragment(self, call: Call, text: str, obfuscation: Any = None) -> Chunk:
-        body = {call.payload_field: text}
+        body = {call.call_type.payload: text}
         if self._context.legacy_functions:
             return self._chunks.delta({"function_call": body}, obfuscation=obfuscation)
         return self._chunks.delta(
-            {"tool_calls": [{"index": call.index, call.kind: body}]}, obfuscation=obfuscation
+            {"tool_calls": [{"index": call.index, call.call_type.kind: body}]},
+            obfuscation=obfuscation,
         )
 
     # Chunks
@@ -392,14 +392,15 @@ def _checked_delta(item: Item, delta: str | None) -> str | None:
 def _update_call(call: Call, item: dict[str, Any]) -> None:
     """Update a call's name, id and kind from an item; raise if other ones were delivered."""
     name, call_id = name_of(item.get("name")), name_of(item.get("call_id"))
-    custom = item.get("type") == "custom_tool_call"
+    call_type = call_type_of(item) or call.call_type
     if not call.opened and call.original is None:
-        call.name, call.call_id, call.custom = name or call.name, call_id or call.call_id, custom
+        call.name, call.call_id = name or call.name, call_id or call.call_id
+        call.call_type = call_type
         return
     for key, new, known in (
         ("name", name, call.name),
         ("call_id", call_id, call.call_id),
-        ("type", custom, call.custom),
+        ("type", call_type, call.call_type),
     ):
         if new is not None and new != known:
             raise StreamTruncated(f"{call.path}.{key}", "differs from the call's first event")

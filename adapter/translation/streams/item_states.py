@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapter.translation.objects.call_types import FUNCTION_CALL, CallType, call_type_of
 from adapter.translation.objects.message_text import MessageText
 from adapter.translation.objects.output_items import FINAL, is_commentary
 
@@ -109,7 +110,7 @@ class Call(Item):
     first chunk was made; `dropped`: no chunk will be. `original`: the earlier call with its id.
     """
 
-    custom: bool = False
+    call_type: CallType = FUNCTION_CALL
     name: str | None = None
     call_id: str | None = None
     index: int = 0
@@ -121,22 +122,7 @@ class Call(Item):
     @classmethod
     def of(cls, path: str, item: dict[str, Any]) -> Call:
         """Return the state of a call from its announcement; name and id may follow later."""
-        return cls(path, custom=item.get("type") == "custom_tool_call")
-
-    @property
-    def type(self) -> str:
-        """The type of its output item."""
-        return "custom_tool_call" if self.custom else "function_call"
-
-    @property
-    def kind(self) -> str:
-        """The type of the tool call on Chat."""
-        return "custom" if self.custom else "function"
-
-    @property
-    def payload_field(self) -> str:
-        """The field of its arguments, on both APIs."""
-        return "input" if self.custom else "arguments"
+        return cls(path, call_type=call_type_of(item) or FUNCTION_CALL)
 
     @property
     def unfinished(self) -> bool:
@@ -148,17 +134,19 @@ class Call(Item):
         """Return whether the whole call was delivered: it is finished, or its text is JSON."""
         if not self.opened or self.dropped:
             return False
-        return self.done is not None or (not self.custom and _is_json("".join(self.delivered)))
+        return self.done is not None or (
+            self.call_type.is_json and _is_json("".join(self.delivered))
+        )
 
     def as_delivered(self) -> dict[str, Any]:
         """Return it as an output item, with the arguments that were delivered."""
         own = (self.done or {}).get("id")
         return {
-            "type": self.type,
+            "type": self.call_type.item,
             "id": own,
             "call_id": self.call_id,
             "name": self.name,
-            self.payload_field: "".join(self.delivered),
+            self.call_type.payload: "".join(self.delivered),
         }
 
 

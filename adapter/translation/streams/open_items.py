@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from adapter.translation.objects.output_items import CALL_TYPES, call_id_of, name_of
+from adapter.translation.objects.call_types import CALL_EVENTS, CALL_TYPES
+from adapter.translation.objects.output_items import call_id_of, name_of
 from adapter.translation.replies.annotations import Annotation
 
 from .item_states import Call, Item, OpenMessage
@@ -144,8 +145,7 @@ class OpenItems:
 
     def call(self, event: dict[str, Any]) -> Call:
         """Return the call that an arguments event belongs to."""
-        kind = "custom_tool_call" if "custom_tool_call" in event["type"] else "function_call"
-        found = self._item_for(event, Call, {"type": kind})
+        found = self._item_for(event, Call, {"type": CALL_EVENTS[event["type"]].item})
         assert isinstance(found, Call)
         return found
 

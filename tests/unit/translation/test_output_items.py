@@ -19,7 +19,7 @@ from openai.types.responses import ResponseOutputItem
 from adapter import read
 from adapter.errors import AdapterError, MalformedReply, UpstreamFailure
 from adapter.translation import ChunksFromEvents, response_to_completion
-from adapter.translation.objects.output_items import CALL_TYPES
+from adapter.translation.objects.call_types import CALL_TYPES
 from adapter.translation.replies import stored
 from adapter.translation.replies.empty_answers import _STEPS, _WAITING
 from tests.support.answers import call_item, message_item, response
