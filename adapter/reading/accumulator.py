@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from adapter.errors import StreamTruncated
+from adapter.translation.objects.call_types import CallKind
 
 from .events import (
     Event,
@@ -26,12 +27,14 @@ from .events import (
 from .sdk_objects import as_list, fields, key_of, string, text_of
 from .tools import Parser, ToolSet, json_object, parser_of, try_parse
 from .turn import Turn
-from .types import CallType, Citation, ToolCall, Usage
+from .types import CallType, Citation, ToolCall, Usage, call_type_for
 
 EventList = list[Event[Any]]
 
 _CUT_REASONS = {"length", "content_filter"}
 _END_REASONS = {"stop", "tool_calls", "function_call"}
+# A tuple, so that a `type` that can't be hashed is compared like any other value.
+_OTHER_KINDS = tuple(kind for kind in get_args(CallKind) if kind != "function")
 
 
 @dataclass(slots=True, eq=False)
@@ -123,13 +126,15 @@ class AnswerAccumulator:
 
     def _add_call(self, entry: Mapping[str, Any]) -> EventList:
         call = self._find_call(entry)
-        kind = entry.get("type")
-        if kind in ("custom", "function_call"):
+        kind: Any = entry.get("type")
+        if kind in _OTHER_KINDS or kind == "function_call":
             call.type = kind
-        elif entry.get("custom") is not None:
-            call.type = "custom"
+        else:
+            for other in _OTHER_KINDS:
+                if entry.get(other) is not None:
+                    call.type = other
         inner = fields(entry.get(call.type))
-        arguments = inner.get("input" if call.type == "custom" else "arguments")
+        arguments = inner.get(call_type_for(call.type).payload)
         call.id = call.id or string(entry.get("id"))
         call.name = call.name or string(inner.get("name"))
         if inner.get("parsed_arguments") is not None:
@@ -153,7 +158,8 @@ class AnswerAccumulator:
         then a new id together with a name is a new call.
         """
         key, call_id = key_of(entry.get("index")), string(entry.get("id"))
-        named = fields(entry.get("function") or entry.get("custom")).get("name")
+        body = entry.get("function") or next(filter(None, map(entry.get, _OTHER_KINDS)), None)
+        named = fields(body).get("name")
         if key is not None:
             found = self._by_index.get(key)
         else:
@@ -187,7 +193,8 @@ class AnswerAccumulator:
                 call is not before
                 and call.started
                 and call.done is None
-                and call.type == "function"
+                and call.type != "function_call"
+                and call_type_for(call.type).is_json
             ):
                 text = call.arguments
                 if text[-1:] == "}" and try_parse(json_object, text)[1] is None:
@@ -254,7 +261,7 @@ class AnswerAccumulator:
         return [*out, Finished(turn)]
 
     def _is_cut(self, call: _Call) -> bool:
-        if call.type == "custom":
+        if not call_type_for(call.type).is_json:
             return call is self._calls[-1]  # its text doesn't show whether it is complete
         return try_parse(json_object, call.arguments)[1] is not None
 

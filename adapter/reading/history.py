@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapter.errors import Unsupported
+from adapter.translation.objects.content_parts import (
+    image_object,
+    image_url,
+    input_file,
+    input_image,
+    non_null,
+)
+from adapter.translation.objects.tool_calls import output_item
 
 from .turn import Entry, call_id_of
+from .types import call_type_for
 
 if TYPE_CHECKING:
     from .events import ToolCallDone
@@ -54,8 +63,8 @@ def tool_result(call: ToolCall | ToolCallDone, output: Any) -> ToolResult:
         )
     else:
         content = given = _text(output)
-    kind = "custom_tool_call_output" if call.type == "custom" else "function_call_output"
-    items = [{"type": kind, "call_id": call_id_of(call.id, call.name), "output": given}]
+    call_id = call_id_of(call.id, call.name)
+    items = [output_item(call_type_for(call.type), call_id, given)]
     if call.type == "function_call":
         return ToolResult({"role": "function", "name": call.name, "content": content}, items)
     return ToolResult({"role": "tool", "tool_call_id": call.id, "content": content}, items)
@@ -113,13 +122,10 @@ def _chat_part(part: Mapping[str, Any]) -> Entry:
                 raise Unsupported(
                     "output.file_id", "Chat Completions doesn't support images by file_id"
                 )
-            image = {"url": part["image_url"]}
-            return {"type": "image_url", "image_url": image | _non_null(part, "detail")}
+            return image_url(part["image_url"], part.get("detail"))
         case "input_file":
-            return {
-                "type": "file",
-                "file": _non_null(part, "file_id", "file_data", "filename", "file_url"),
-            }
+            keys = ("file_id", "file_data", "filename", "file_url")
+            return {"type": "file", "file": non_null({key: part.get(key) for key in keys})}
     return dict(part)
 
 
@@ -128,17 +134,8 @@ def _input_part(part: Mapping[str, Any]) -> Entry:
         case "text":
             return {**part, "type": "input_text"}
         case "image_url":
-            given = part["image_url"]
-            image: Mapping[str, Any] = {"url": given} if isinstance(given, str) else given
-            return {
-                "type": "input_image",
-                "image_url": image.get("url"),
-                "detail": image.get("detail") or "auto",
-            }
+            image = image_object(part["image_url"])
+            return input_image(image.get("url"), image.get("detail"))
         case "file":
-            return {"type": "input_file", **_non_null(part["file"], *part["file"])}
+            return input_file(part["file"])
     return dict(part)
-
-
-def _non_null(part: Mapping[str, Any], *keys: str) -> Entry:
-    return {key: part[key] for key in keys if part.get(key) is not None}

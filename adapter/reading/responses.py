@@ -11,11 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapter.translation import ChunksFromEvents, ReplyContext
-from adapter.translation.objects.call_types import CALL_TYPES
-from adapter.translation.objects.message_text import TextPiece
-from adapter.translation.replies.annotations import shift_annotation
+from adapter.translation.objects.call_types import CALL_TYPES, call_type_of
 from adapter.translation.replies.response_to_chat import check_response
-from adapter.translation.streams.item_states import Call
 
 from .accumulator import AnswerAccumulator, EventList
 from .sdk_objects import as_json, as_list, fields, key_of, string
@@ -36,39 +33,13 @@ _REASONING_EVENTS = {
 _PART_SEPARATOR = "\n\n"
 # Most events of a stream; they contain no objects that must be converted to JSON.
 _DELTA_TYPES = frozenset(
-    f"response.{of}.delta"
-    for of in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input")
+    f"{events}.delta"
+    for events in (
+        "response.output_text",
+        "response.refusal",
+        *(call_type.events for call_type in CALL_TYPES.values()),
+    )
 )
-
-
-class _Machine(ChunksFromEvents):
-    """The translation's state machine, for a caller that may use what only Responses has."""
-
-    def _emit_text(
-        self, pieces: list[TextPiece], obfuscation: Any = None, *, last: bool = False
-    ) -> list[Any]:
-        """Return the text itself; the reader needs no chunk around it."""
-        return [piece.text for piece in self._cutter.feed(pieces, last=last)]
-
-    def _check_answerable(self, response: dict[str, Any]) -> None:
-        """Accept an answer that Chat can't represent: the caller has it in `raw`."""
-
-    def _on_reused_call_id(self, call: Call) -> list[Any]:
-        """Deliver a call with the id of another one: a reader identifies calls by their index."""
-        call.original = None
-        return self._begin_call(call)
-
-    def citations(self) -> Iterator[Citation]:
-        """Yield all citations of the text, including those that Chat has no form for."""
-        for annotation in self._items.annotations:
-            found = shift_annotation(annotation)
-            if found is not None:
-                yield Citation.of(found)
-
-    @property
-    def response(self) -> dict[str, Any]:
-        """The Response so far."""
-        return self._chunks.response
 
 
 class ResponsesReader:
@@ -78,7 +49,7 @@ class ResponsesReader:
         self._answer = answer
         self._json_format = json_format
         self._reasoning = _ReasoningAccumulator(answer)
-        self._machine: _Machine | None = None
+        self._machine: ChunksFromEvents | None = None
         self._is_over = False
         self._raw: Any = None
         self._final_reasoning: str | None = None
@@ -115,15 +86,16 @@ class ResponsesReader:
                 out += self._answer.add_delta(choice["delta"])
         return out
 
-    def _start(self, top: Mapping[str, Any]) -> _Machine:
+    def _start(self, top: Mapping[str, Any]) -> ChunksFromEvents:
         shape = fields(fields(fields(top.get("response")).get("text")).get("format"))
         context = ReplyContext(
             stream=True, json_format=self._json_format or shape.get("type") in _JSON_FORMATS
         )
-        self._machine = _Machine(context)
+        # An answer that Chat can't represent is no failure: the caller has it in `raw`.
+        self._machine = ChunksFromEvents(context, chat_only=False)
         return self._machine
 
-    def _take_final(self, machine: _Machine, event: Any) -> EventList:
+    def _take_final(self, machine: ChunksFromEvents, event: Any) -> EventList:
         self._raw = fields(event).get("response")
         for item in machine.response["output"]:
             if isinstance(item, dict):
@@ -140,14 +112,14 @@ class ResponsesReader:
         for part in as_list(item.get("content")):
             if isinstance(part, dict) and part.get("parsed") is not None:
                 self._answer.parsed = part["parsed"]
-        if item.get("type") in CALL_TYPES:
+        if call_type_of(item) is not None:
             self._answer.parsed_arguments.append(item.get("parsed_arguments"))
 
     def close(self) -> EventList:
         """End the stream; return the remaining events."""
         machine = self._machine or self._start({})
         machine.close()
-        self._answer.citations += machine.citations()
+        self._answer.citations += map(Citation.of, machine.annotations)
         response = machine.response
         return self._answer.finish(
             usage=Usage.of(response.get("usage")),
@@ -184,7 +156,7 @@ def _event_as_json(top: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_call_id(item: Any) -> Any:
     """Set a missing `call_id` to the item's id, as the translation of whole replies does."""
-    if isinstance(item, dict) and item.get("type") in CALL_TYPES and not item.get("call_id"):
+    if isinstance(item, dict) and call_type_of(item) is not None and not item.get("call_id"):
         return {**item, "call_id": item.get("id")}
     return item
 

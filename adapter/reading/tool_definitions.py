@@ -7,10 +7,17 @@ from copy import deepcopy
 from typing import Any, Literal
 
 from adapter.errors import ConfigurationError, Unsupported
+from adapter.translation.objects.tool_definitions import (
+    TOOL_FIELDS,
+    TOOL_TYPES,
+    empty_parameters,
+    flat_format,
+    nested_format,
+)
 
 from .tools import Tool, is_model, read_tool
 
-_FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict")
+_FUNCTION_FIELDS = TOOL_FIELDS["function"] | {"type"}
 
 Definition = dict[str, Any]
 
@@ -29,7 +36,7 @@ def tools_for(api: Literal["chat", "responses"], tools: Iterable[Any]) -> list[D
     definitions: list[Definition] = []
     for n, given in enumerate(tools):
         path = f"tools[{n}]"
-        hosted = isinstance(given, Mapping) and given.get("type") not in ("function", "custom")
+        hosted = isinstance(given, Mapping) and given.get("type") not in TOOL_TYPES
         if hosted and api == "chat":
             raise Unsupported(path, "Chat Completions has functions and custom tools only")
         if hosted:
@@ -51,15 +58,8 @@ def _chat_definition(one: Tool) -> Definition:
         return dict(one.given)
     kind = one.definition["type"]
     inner = {key: value for key, value in deepcopy(one.definition).items() if key != "type"}
-    shape = inner.get("format")
-    if (
-        kind == "custom"
-        and isinstance(shape, Mapping)
-        and shape.get("type") == "grammar"
-        and "grammar" not in shape
-    ):
-        grammar = {key: value for key, value in shape.items() if key != "type"}
-        inner["format"] = {"type": "grammar", "grammar": grammar}
+    if kind == "custom" and "format" in inner:
+        inner["format"] = nested_format(inner["format"])
     return {"type": kind, kind: inner}
 
 
@@ -72,17 +72,14 @@ def _responses_definition(one: Tool) -> Definition:
             made = {
                 key: value
                 for key, value in made.items()
-                if key in _FUNCTION_KEYS and value is not None
+                if key in _FUNCTION_FIELDS and value is not None
             }
         made["strict"] = made.get("strict") is True
         if made.get("parameters") is None:
-            made["parameters"] = {"type": "object", "properties": {}}
-            if made["strict"]:
-                made["parameters"] |= {"required": [], "additionalProperties": False}
+            made["parameters"] = empty_parameters(strict=made["strict"])
         return _with_model(made, one.model)
-    shape = made.get("format")
-    if isinstance(shape, Mapping) and isinstance(shape.get("grammar"), Mapping):
-        made["format"] = {"type": "grammar", **shape["grammar"]}
+    if "format" in made:
+        made["format"] = flat_format(made["format"])
     return made
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from adapter.errors import ConfigurationError
 from adapter.translation.json_types import json_type
+from adapter.translation.objects.tool_definitions import TOOL_TYPES
 
-from .types import CallType, ToolCall
+from .types import CallType, ToolCall, call_type_for
 
 Parser = Callable[[str], Any]
 """Parses the arguments of a call; raises if they don't fit the tool."""
@@ -89,7 +90,7 @@ def _from_definition(path: str, given: Mapping[str, Any]) -> list[Tool]:
         return [
             one for n, each in enumerate(listed) for one in read_tool(f"{path}.tools[{n}]", each)
         ]
-    if kind not in ("function", "custom"):
+    if kind not in TOOL_TYPES:
         return []
     nested = given.get(kind)
     flat: Mapping[str, Any] = nested if isinstance(nested, Mapping) else given
@@ -177,7 +178,7 @@ class ToolSet:
         known = self._tools.get(name)
         if cut:
             problem = "the answer was truncated before the arguments were complete"
-        elif kind == "custom":
+        elif not call_type_for(kind).is_json:
             pass
         elif known is not None and known.parse is not None:
             parsed, problem = try_parse(known.parse, arguments)

@@ -6,11 +6,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
-from adapter.translation.identifiers import call_id
-from adapter.translation.requests.content import output_text
+from adapter.translation import identifiers
+from adapter.translation.objects.call_types import CALL_TYPES
+from adapter.translation.objects.content_parts import assistant_item, output_text, refusal
+from adapter.translation.objects.tool_calls import call_item, tool_call
 
 from .sdk_objects import as_json, fields
-from .types import Citation, ToolCall, Usage
+from .types import Citation, ToolCall, Usage, call_type_for
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -86,27 +88,17 @@ def assistant_message(turn: Turn[Any]) -> Entry:
         made["content"] = None
     if turn.refusal:
         made["refusal"] = turn.refusal
-    calls = [_chat_call(call) for call in turn.tool_calls if call.type != "function_call"]
+    calls = [
+        tool_call(call_type_for(call.type), call.id, call.name, call.arguments)
+        for call in turn.tool_calls
+        if call.type != "function_call"
+    ]
     if calls:
         made["tool_calls"] = calls
     for call in turn.tool_calls:
         if call.type == "function_call":
             made["function_call"] = {"name": call.name, "arguments": call.arguments}
     return made
-
-
-def _chat_call(call: ToolCall) -> Entry:
-    if call.type == "custom":
-        return {
-            "id": call.id,
-            "type": "custom",
-            "custom": {"name": call.name, "input": call.arguments},
-        }
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
 
 
 def input_items(turn: Turn[Any]) -> list[Entry]:
@@ -120,33 +112,19 @@ def input_items(turn: Turn[Any]) -> list[Entry]:
     if own:
         return own
     parts = [output_text(turn.text)] if turn.text or not (turn.refusal or turn.tool_calls) else []
-    parts += [{"type": "refusal", "refusal": turn.refusal}] if turn.refusal else []
-    return [
-        *([_assistant_item(parts)] if parts else []),
-        *(_call_item(call) for call in turn.tool_calls),
-    ]
-
-
-def _assistant_item(parts: list[Entry]) -> Entry:
-    # With the optional `type`: every server takes this form.
-    return {"type": "message", "role": "assistant", "content": parts}
-
-
-def _call_item(call: ToolCall) -> Entry:
-    kind, key = (
-        ("custom_tool_call", "input") if call.type == "custom" else ("function_call", "arguments")
-    )
-    return {
-        "type": kind,
-        "call_id": call_id_of(call.id, call.name),
-        "name": call.name,
-        key: call.arguments,
-    }
+    parts += [refusal(turn.refusal)] if turn.refusal else []
+    items = [assistant_item(parts)] if parts else []
+    for call in turn.tool_calls:
+        call_id = call_id_of(call.id, call.name)
+        items.append(call_item(call_type_for(call.type), call_id, call.name, call.arguments))
+    return items
 
 
 def call_id_of(id_: str, name: str) -> str:
     """Return the `call_id` of a call for the Responses API's `input`."""
-    return call_id(id_ or f"call_{name}")  # the deprecated form has no id, and only one call
+    return identifiers.call_id(
+        id_ or f"call_{name}"
+    )  # the deprecated form has no id, and only one call
 
 
 def _input_item(item: Any) -> Entry | None:
@@ -154,13 +132,14 @@ def _input_item(item: Any) -> Entry | None:
     match item:
         case {"type": "message", "content": [_, *_] as content}:
             parts = [part for part in map(_output_part, content) if part is not None]
-            made = _assistant_item(parts)
+            made = assistant_item(parts)
             if item.get("phase") is not None:
                 made["phase"] = item["phase"]
             return made if parts else None
-        case {"type": "function_call" | "custom_tool_call" as kind}:
-            keys = ("name", "namespace", "input" if kind == "custom_tool_call" else "arguments")
-            made = {"type": kind, "call_id": call_id(str(item.get("call_id") or item.get("id")))}
+        case {"type": str(kind)} if kind in CALL_TYPES:
+            call_id = identifiers.call_id(str(item.get("call_id") or item.get("id")))
+            keys = ("name", "namespace", CALL_TYPES[kind].payload)
+            made = {"type": kind, "call_id": call_id}
             return made | {key: item[key] for key in keys if item.get(key) is not None}
         case {"type": "reasoning", "encrypted_content": str(encrypted)} if encrypted:
             return {
@@ -176,5 +155,5 @@ def _output_part(part: Any) -> Entry | None:
         case {"type": "output_text", "text": str(text)}:
             return output_text(text)
         case {"type": "refusal", "refusal": str(text)}:
-            return {"type": "refusal", "refusal": text}
+            return refusal(text)
     return None

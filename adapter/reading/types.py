@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from adapter.translation.objects import call_types
+from adapter.translation.objects.call_types import CALL_KINDS, FUNCTION_CALL, CallKind
+
 from .sdk_objects import count, fields
 
-CallType = Literal["function", "custom", "function_call"]
+CallType = Literal[CallKind, "function_call"]
 """The kind of a tool call; `function_call` is Chat's deprecated form, which has no id."""
+
+
+def call_type_for(kind: str) -> call_types.CallType:
+    """Return the type of a call on both APIs, by its kind."""
+    return CALL_KINDS.get(kind, FUNCTION_CALL)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

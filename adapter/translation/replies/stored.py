@@ -7,6 +7,7 @@ from typing import Any
 from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
 from adapter.translation.objects.call_types import CALL_OUTPUTS, call_type_of
+from adapter.translation.objects.content_parts import image_url
 from adapter.translation.objects.tool_calls import call_to_chat
 from adapter.translation.types import ReplyContext
 
@@ -100,8 +101,7 @@ def _content(content: Any) -> dict[str, Any]:
             case "input_text" | "output_text":
                 parts.append({"type": "text", "text": part.get("text")})
             case "input_image":
-                image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
-                parts.append({"type": "image_url", "image_url": image})
+                parts.append(image_url(part.get("image_url"), part.get("detail") or "auto"))
             case "refusal":
                 refusal = part.get("refusal")
     more = {} if refusal is None else {"refusal": refusal}

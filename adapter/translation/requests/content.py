@@ -7,10 +7,18 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
+from adapter.translation.objects.content_parts import (
+    Part,
+    image_object,
+    input_file,
+    input_image,
+    input_text,
+    non_null,
+    output_text,
+)
+from adapter.translation.objects.content_parts import refusal as refusal_part
 
 from .builder import RequestBuilder
-
-Part = dict[str, Any]
 
 
 def _object(part: Part, key: str, path: str) -> Part:
@@ -21,26 +29,22 @@ def _object(part: Part, key: str, path: str) -> Part:
 
 
 def _text(part: Part, path: str) -> Part:
-    return {"type": "input_text", "text": string(part.get("text"), f"{path}.text")}
+    return input_text(string(part.get("text"), f"{path}.text"))
 
 
 def _image(part: Part, path: str) -> Part:
-    image = part.get("image_url")
-    if isinstance(image, str):  # dialect: programs (docs/wire-facts.md#input-shapes)
-        image = {"url": image}
+    image = image_object(part.get("image_url"))
     if not isinstance(image, dict):
         raise MalformedRequest(f"{path}.image_url", f"expected an object, got {json_type(image)}")
-    url = string(image.get("url"), f"{path}.image_url.url")
-    return {"type": "input_image", "image_url": url, "detail": image.get("detail") or "auto"}
+    return input_image(string(image.get("url"), f"{path}.image_url.url"), image.get("detail"))
 
 
 def _file(part: Part, path: str) -> Part:
-    file = {key: value for key, value in _object(part, "file", path).items() if value is not None}
+    file = non_null(_object(part, "file", path))
     if not file.keys() & {"file_id", "file_data", "file_url"}:
         raise MalformedRequest(f"{path}.file", "neither file_id nor file_data is given")
-    return {"type": "input_file"} | {
-        key: value for key, value in file.items() if key in _WRAPPED_KEYS["file"]
-    }
+    known = _WRAPPED_KEYS["file"]
+    return input_file({key: value for key, value in file.items() if key in known})
 
 
 _INPUT_CONVERTERS: dict[str, Callable[[Part, str], Part]] = {
@@ -113,11 +117,6 @@ def input_content(
     return parts, tuple(origins)
 
 
-def output_text(text: str) -> Part:
-    """Return the part for an assistant's text (docs/mapping.md#assistant-messages)."""
-    return {"type": "output_text", "text": text, "annotations": []}
-
-
 def output_content(
     builder: RequestBuilder, content: Any, refusal: Any, path: str
 ) -> tuple[list[Part], tuple[str, ...]]:
@@ -135,12 +134,7 @@ def output_content(
                 case "text":
                     parts.append(output_text(string(part.get("text"), f"{here}.text")))
                 case "refusal":
-                    parts.append(
-                        {
-                            "type": "refusal",
-                            "refusal": string(part.get("refusal"), f"{here}.refusal"),
-                        }
-                    )
+                    parts.append(refusal_part(string(part.get("refusal"), f"{here}.refusal")))
                 case _:
                     _unknown_part(builder, part, here)
                     continue
@@ -154,6 +148,6 @@ def output_content(
             )
             origins.append(f"content[{p}]")
     if refusal is not None:
-        parts.append({"type": "refusal", "refusal": string(refusal, f"{path}.refusal")})
+        parts.append(refusal_part(string(refusal, f"{path}.refusal")))
         origins.append("refusal")
     return parts, tuple(origins)

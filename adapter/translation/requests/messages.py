@@ -20,12 +20,13 @@ from adapter.errors import MalformedRequest
 from adapter.translation import identifiers
 from adapter.translation.json_types import json_type, string
 from adapter.translation.objects.call_types import CALL_KINDS, FUNCTION_CALL, CallType
+from adapter.translation.objects.content_parts import assistant_item, input_text, output_text
 from adapter.translation.objects.tool_calls import call_item, output_item
 from adapter.translation.types import Origin
 
 from . import emulation
 from .builder import RequestBuilder
-from .content import input_content, output_content, output_text
+from .content import input_content, output_content
 
 # Fields of the SDK's result objects that Chat ignores: left out without an entry.
 _IGNORED_BY_CHAT = {"annotations", "parsed", "index"}
@@ -137,7 +138,7 @@ class _InputBuilder:
         elif (text := next((part for part in content or () if "text" in part), None)) is not None:
             text["text"] = prefix + text["text"]
         elif content and item["role"] != "assistant":
-            content.insert(0, {"type": "input_text", "text": prefix})
+            content.insert(0, input_text(prefix))
             origin = self.builder.origins[first]
             self.builder.origins[first] = origin._replace(parts=("name", *origin.parts))
         else:
@@ -169,13 +170,7 @@ class _InputBuilder:
         if not parts and not calls and legacy is None:
             parts, origins = [output_text("")], ("content",)  # an empty answer, as Chat allows
         if parts:
-            # dialect: vLLM, llama.cpp (the type is required; docs/wire-facts.md#input-shapes)
-            self.add(
-                {"type": "message", "role": "assistant", "content": parts},
-                "message",
-                m,
-                parts=origins,
-            )
+            self.add(assistant_item(parts), "message", m, parts=origins)
         for k, call in enumerate(calls):
             self.tool_call(m, k, f"{path}.tool_calls[{k}]", call)
         if legacy is not None:
@@ -324,8 +319,7 @@ def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
                 items.add({"role": role, "content": text}, "message", m)
                 continue
             if role == "assistant":
-                made = {"type": "message", "role": "assistant", "content": [output_text(text)]}
-                items.add(made, "message", m, parts=("content",))
+                items.add(assistant_item([output_text(text)]), "message", m, parts=("content",))
                 continue
         items.message(m, message)
     builder.set("input", items.items)

@@ -6,17 +6,13 @@ from typing import Any
 
 from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
+from adapter.translation.objects.tool_definitions import (
+    TOOL_FIELDS,
+    empty_parameters,
+    flat_format,
+)
 
 from .builder import RequestBuilder
-
-_NEWER_FIELDS = {"allowed_callers", "async", "defer_loading"}
-FUNCTION_FIELDS = frozenset(
-    {"name", "description", "parameters", "strict", "output_schema", *_NEWER_FIELDS}
-)
-"""The fields of function tools on the Responses API."""
-
-CUSTOM_FIELDS = frozenset({"name", "description", "format", *_NEWER_FIELDS})
-"""The fields of custom tools on the Responses API."""
 
 
 def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str) -> dict[str, Any]:
@@ -29,9 +25,7 @@ def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str)
     strict = function.get("strict") is True
     parameters = function.get("parameters")
     if parameters is None:
-        parameters = {"type": "object", "properties": {}}
-        if strict:
-            parameters |= {"required": [], "additionalProperties": False}
+        parameters = empty_parameters(strict=strict)
     tool: dict[str, Any] = {
         "type": "function",
         "name": string(function.get("name"), f"{path}.name"),
@@ -40,26 +34,20 @@ def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str)
         tool["description"] = function["description"]
     tool["parameters"] = parameters
     tool["strict"] = strict
-    _copy_rest(builder, tool, function, path, FUNCTION_FIELDS)
+    _copy_rest(builder, tool, function, path)
     return tool
 
 
 def _custom_tool(builder: RequestBuilder, custom: dict[str, Any], path: str) -> dict[str, Any]:
     tool = {"type": "custom", "name": string(custom.get("name"), f"{path}.name")}
-    _copy_rest(builder, tool, custom, path, CUSTOM_FIELDS)
-    shape = custom.get("format")
-    if isinstance(shape, dict) and isinstance(shape.get("grammar"), dict):
-        shape = {
-            **{key: value for key, value in shape.items() if key != "grammar"},
-            **shape["grammar"],
-        }
+    _copy_rest(builder, tool, custom, path)
+    shape = flat_format(custom.get("format"))
     if shape is not None:
         tool["format"] = shape
     return tool
 
 
 _WRAPPED = {"function": _function_tool, "custom": _custom_tool}
-_FIELDS = {"function": FUNCTION_FIELDS, "custom": CUSTOM_FIELDS}
 
 
 def _copy_rest(
@@ -67,9 +55,9 @@ def _copy_rest(
     tool: dict[str, Any],
     given: dict[str, Any],
     path: str,
-    known: frozenset[str],
 ) -> None:
     """Copy the other known keys of a definition, and leave out unknown ones as Chat does."""
+    known = TOOL_FIELDS[tool["type"]]
     for key, value in given.items():
         if value is None or key in tool:
             continue
@@ -92,7 +80,7 @@ def _with_outer_fields(
         if key in ("type", kind) or value is None:
             continue
         given = inside.get(key)
-        if key not in _FIELDS[kind]:
+        if key not in TOOL_FIELDS[kind]:
             builder.leave_out(path, key, "not a field of such a tool")
         elif given is None:
             beside[key] = value

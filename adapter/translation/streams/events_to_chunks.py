@@ -36,7 +36,7 @@ from adapter.translation.objects.finish_reason import finish_reason
 from adapter.translation.objects.moderation import moderation_to_chat
 from adapter.translation.objects.usage import usage_to_chat
 from adapter.translation.replies import response_to_chat
-from adapter.translation.replies.annotations import annotation_to_chat
+from adapter.translation.replies.annotations import annotation_to_chat, shift_annotation
 from adapter.translation.replies.empty_answers import check_answerable
 from adapter.translation.replies.errors import (
     error_event,
@@ -76,6 +76,10 @@ class ChunksFromEvents(SettledItems):
     for contradictions and MalformedReply for events that can't be read. `close` raises
     StreamTruncated if there was no terminal event, and a failure that had no details.
 
+    With `chat_only=False` for a caller that may use what Chat has no form for: `feed` returns text
+    as strings, without chunks around it; an answer that Chat can't represent is no failure; and
+    calls with the same id, which Chat couldn't tell apart, are returned one by one.
+
     `losses`: the ledger so far. `unknown`: counts of skipped event types. `finished_calls`: number
     of finished tool calls. `fast_path`: for the next events, if there is one. `close_early`: the
     answer ended at a stop sequence, and the rest of the stream isn't needed.
@@ -83,8 +87,14 @@ class ChunksFromEvents(SettledItems):
 
     __slots__ = ("_failure", "_paths", "close_early", "state", "unknown")
 
-    def __init__(self, asked: ReplyContext | None = None, index: PathMap | None = None) -> None:
-        super().__init__(asked or ReplyContext(stream=True))
+    def __init__(
+        self,
+        asked: ReplyContext | None = None,
+        index: PathMap | None = None,
+        *,
+        chat_only: bool = True,
+    ) -> None:
+        super().__init__(asked or ReplyContext(stream=True), chat_only=chat_only)
         self._paths = index
         self._failure: UpstreamFailure | None = None  # the one without details
         self.state = State.WAITING
@@ -100,6 +110,20 @@ class ChunksFromEvents(SettledItems):
     def usage(self) -> dict[str, Any] | None:
         """The usage of the finished response in Chat's form; None before, or if it has none."""
         return usage_to_chat(self._chunks.response.get("usage"))
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """The Response so far; not to be changed."""
+        return self._chunks.response
+
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        """The annotations so far of the text that is shown, also those that Chat has no form for.
+
+        Flat, as the Responses API has them, with positions in the whole text.
+        """
+        shifted = map(shift_annotation, self._items.annotations)
+        return [annotation for annotation in shifted if annotation is not None]
 
     @property
     def response_id(self) -> Any:
@@ -202,6 +226,8 @@ class ChunksFromEvents(SettledItems):
         return out + self._finish(response) + self._trailers(response)
 
     def _check_answerable(self, response: dict[str, Any]) -> None:
+        if not self._chat_only:
+            return
         spoke = self._chunks.is_open or self._call_count > 0 or self._cutter.is_cut
         check_answerable(response, self._items.finished(response["output"]), has_output=spoke)
 

@@ -91,7 +91,13 @@ class SettledItems(ItemEvents):
         return out
 
     def _on_reused_call_id(self, call: Call) -> list[Chunk]:
-        """Raise for a call with another call's id: its output could go to the wrong one."""
+        """Raise for a call with another call's id: its output could go to the wrong one.
+
+        Only Chat identifies calls by their ids alone.
+        """
+        if not self._chat_only:
+            call.original = None
+            return self._begin_call(call)
         raise StreamTruncated(f"{call.path}.call_id", "the call_id is used by another call")
 
     def _check_listed(self) -> None:

@@ -46,6 +46,7 @@ class ItemEvents(ABC):
 
     __slots__ = (
         "_call_count",
+        "_chat_only",
         "_chunks",
         "_context",
         "_cutter",
@@ -57,8 +58,9 @@ class ItemEvents(ABC):
         "finished_calls",
     )  # fmt: skip
 
-    def __init__(self, context: ReplyContext) -> None:
+    def __init__(self, context: ReplyContext, *, chat_only: bool) -> None:
         self._context = context
+        self._chat_only = chat_only
         self._ledger = Ledger()
         self._selector = TextSelector(self._ledger, first_only=context.json_format)
         self._lazy_refusals: TextSelector | None = None  # made on first use
@@ -221,7 +223,11 @@ class ItemEvents(ABC):
         self, message: OpenMessage, output_index: Any, p: Any
     ) -> TextFastPath | None:
         """Return a fast path for the following deltas, if they only add text that is shown."""
-        plain = self._chunks.is_open and not (self._context.logprobs or self._context.stop)
+        plain = (
+            self._chat_only
+            and self._chunks.is_open
+            and not (self._context.logprobs or self._context.stop)
+        )
         numbered = isinstance(output_index, int) and isinstance(p, int) and p in message.parts
         if not (
             plain
@@ -372,7 +378,12 @@ class ItemEvents(ABC):
     ) -> list[Chunk]:
         """Return the chunks for text of the selector; `last`: a call or the end follows."""
         before = self._cutter.is_cut
-        out = self._chunks.text(self._cutter.feed(pieces, last=last), obfuscation)
+        shown = self._cutter.feed(pieces, last=last)
+        out: list[Any] = (
+            self._chunks.text(shown, obfuscation)
+            if self._chat_only
+            else [piece.text for piece in shown]
+        )
         return out + self._finish_at_cut() if self._cutter.is_cut and not before else out
 
     def _emit_refusal(self, pieces: list[TextPiece], obfuscation: Any = None) -> list[Chunk]:
