@@ -67,7 +67,7 @@ EVERYWHERE_THE_SAME = (
     "unit/translation/test_reasoning", "unit/translation/test_stop_sequences",
 )  # fmt: skip
 SHORT = (
-    "contract/http/test_response_class",
+    "contract/http/test_replies",
     "contract/sdk/test_clients",
     "contract/sdk/test_decisions",
     "contract/sdk/test_helpers",

@@ -17,20 +17,53 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from adapter._exchange.effects import StreamReply
-from adapter._exchange.stream import Frame, StreamTranslator
+from adapter._exchange.stream import BUG_FRAME, Frame, StreamTranslator
 from adapter._runtime.call_context import EXTERNAL_ERROR
+from adapter._runtime.internal_errors import is_adapter_error
 from adapter.errors import StreamTruncated
 
 
-class Body:
-    """A sync byte stream; `close` finishes the request and closes upstream, once."""
+class _BaseBody:
+    """What a sync and an async body share: an error of the adapter ends it with an error frame."""
 
-    def __init__(self, reader: Iterator[bytes], performer: Any) -> None:
+    library_errors: tuple[type[Exception], ...] = ()  # of requests and streams
+
+    def __init__(self, reader: Any, performer: Any) -> None:
         self._reader = reader
         self._performer = performer
+        self._failed = False
+
+    def _error_frame(self, bug: Exception) -> bytes:
+        """Return the error frame that ends the stream; raise what isn't the adapter's to hide."""
+        performer = self._performer
+        if (
+            performer is None
+            or isinstance(bug, self.library_errors)
+            or hasattr(bug, EXTERNAL_ERROR)
+            or performer.context.router.settings.on_bug == "raise"
+            or not is_adapter_error(bug)
+        ):
+            raise bug
+        self._failed = True
+        with suppress(Exception):
+            performer.stream_ended("APIError")
+        return BUG_FRAME
+
+
+class Body(_BaseBody):
+    """A sync byte stream; `close` finishes the request and closes upstream, once."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._reader
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            data: bytes | None = None if self._failed else next(self._reader, None)
+        except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
+            return self._error_frame(bug)
+        if data is None:
+            raise StopIteration
+        return data
 
     def close(self) -> None:
         """Close upstream."""
@@ -47,19 +80,26 @@ class Body:
                 performer.upstream.close()
 
 
-class AsyncBody:
+class AsyncBody(_BaseBody):
     """An async byte stream; `aclose` finishes the request and closes upstream, once."""
 
     def __init__(self, reader: Any, performer: Any) -> None:
-        self._reader = reader
-        self._performer = performer
+        super().__init__(reader, performer)
         self.finalizer: weakref.finalize[[asyncio.AbstractEventLoop, object], AsyncBody] | None = (
             None
         )
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        reader: AsyncIterator[bytes] = self._reader
-        return reader
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data: bytes | None = None if self._failed else await anext(self._reader, None)
+        except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
+            return self._error_frame(bug)
+        if data is None:
+            raise StopAsyncIteration
+        return data
 
     async def aclose(self) -> None:
         """Close upstream."""

@@ -33,37 +33,26 @@ class HttpLibrary:
         from adapter._runtime.observation import ObservedStream
 
         from .bodies import AsyncBody, Body, RequestBody
-        from .response_class import fast_response_class
+        from .replies import Reply
 
-        self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
+        errors = {"library_errors": (module.RequestError, module.StreamError)}
+        self.Body: Any = type("Body", (Body, module.SyncByteStream), errors)
         self.RequestBody: Any = type("RequestBody", (RequestBody, module.ByteStream), {})
-        self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
+        self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), errors)
         # Sync and async, as the libraries' own streams of known bodies are.
         self.ObservedStream: Any = type(
             "ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {}
         )
 
-        self.FastResponse: Any = fast_response_class(module)
-        # Replies are copies of it: their constructor costs more than translating a short answer.
-        self._template = module.Response(200, stream=module.ByteStream(b""))
-        # The stateless decoder of bodies without an encoding, which replies made here share.
-        # Private in httpx 0.27 to httpx2 2.16.
-        decoder = getattr(module.Response(200), "_get_content_decoder", None)
-        if decoder is not None:
-            self._template._decoder = decoder()
-
-    def reply(self, status: int, headers: Any, stream: Any, extensions: dict[str, Any]) -> Any:
-        """Make a reply whose body is a stream of the adapter."""
-        response = object.__new__(self.FastResponse)
-        response.__dict__.update(self._template.__dict__)
-        response.status_code, response.headers, response.extensions, response.history = (
-            status,
-            headers,
-            extensions,
-            [],
+        self.Reply: Any = type(
+            "Response",
+            (Reply, module.Response),
+            {
+                "_library_class": module.Response,
+                "__module__": module.Response.__module__,
+                "__doc__": module.Response.__doc__,
+            },
         )
-        response.stream = response._body = stream
-        return response
 
     def __repr__(self) -> str:
         return f"<HttpLibrary {self.name}>"

@@ -228,16 +228,19 @@ class BasePerformer:
         extensions = {} if self.upstream is None else self.upstream.extensions
         if self.upstream is not None and status != self.upstream.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        made = self.library.reply(
-            status, reply_headers(self.upstream, outcome, self.library), body, extensions
-        )
-        made._performer = self
+        headers = reply_headers(self.upstream, outcome, self.library)
+        return self.library.Reply(status, headers=headers, stream=body, extensions=extensions)
+
+    def stream_reply(self, outcome: Outcome, body: Any) -> Any:
+        """Make a reply whose body is a stream of the adapter."""
+        made = self.response(outcome, body)
+        made._body = body
         return made
 
     def whole_reply(self, outcome: WholeReply) -> Any:
         """Make a reply whose body is known."""
         made = self.response(outcome, self.library.ByteStream(outcome.body))
-        made._whole_body, made._json_value = outcome.body, outcome.value
+        made._context = self.context
         if self._observer is not None:
             try:
                 self._observer.status, self._observer.usage = outcome.status, self.state.usage

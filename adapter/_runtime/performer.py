@@ -144,7 +144,7 @@ class Performer(BackgroundRuns, RequestSender):
         body = self.library.Body(stream, self)
         if self.fan_out is not None:
             self.fan_out.cancel_when_collected(body)
-        return self.response(outcome, body)
+        return self.stream_reply(outcome, body)
 
     def finish(self) -> None:
         """Finish with a stream that was read, or left by its reader."""
@@ -290,7 +290,7 @@ class AsyncPerformer(AsyncBackgroundRuns, AsyncRequestSender):
             self.fan_out.cancel_when_collected(body)
         else:
             keep_until_collected(body, self)
-        return self.response(outcome, body)
+        return self.stream_reply(outcome, body)
 
     async def finish(self) -> None:
         """Finish with a stream that was read, or left by its reader."""

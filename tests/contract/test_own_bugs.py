@@ -61,14 +61,15 @@ UNGUARDED = {
     r"_sdk\.client_methods:with_fast_replies\.<locals>\.process": "outermost: the SDK calls it",
     r"_sdk\.fast_messages:_PreparedMessages\.post": "outermost: the SDK calls it",
     r"_sdk\.streams:a?read_chunks": "outermost: the SDK's stream calls it",
-    r"_http\.response_class:FastResponse\.\w+": "outermost: the SDK calls it",
+    r"_http\.replies:Reply\.\w+": "outermost: the SDK calls it",
     r"_sdk\.fast_resource:(FastResource\.__get__|inherited)": "outermost: the caller reads it",
     r"_sdk\.fast_messages:_FastMethod\.(__get__|__init__\.<locals>\.quick(_coroutine)?)":
         "outermost: the caller calls it",
     r"_runtime\.decisions:decision|_routing\.overrides:use": "outermost: the caller calls it",
     r"_http\.transport:(Async)?Transport\.handle_(async_)?request":
         "outermost: the HTTP library calls it",
-    r"_http\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
+    r"_http\.bodies:(Async)?Body\.(a?close|__a?(iter|next)__)":
+        "outermost: the HTTP library calls it",
     r"_runtime\.(stream_frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
     r"_runtime\.observation:ObservedStream\.(__a?iter__|a?close|_observe)":
         "outermost: the HTTP library calls it",
@@ -330,7 +331,7 @@ SAMPLE = (
     "_runtime.base_performer:BasePerformer.start_exchange",
     "translation.replies.response_to_chat:response_to_completion",
     "_http.messages:reply_headers",
-    "_http.libraries:HttpLibrary.reply",
+    "_http.messages:reply_headers",
     "_runtime.decisions:remember",
     "_sdk.completions:validated_completion",
     "_exchange.stream:StreamTranslator.feed",

@@ -38,7 +38,7 @@ OUTERMOST = (
     ("_sdk.fast_messages:_FastMethod.__init__.<locals>.quick", "plain"),
     ("_sdk.streams:read_chunks", "plain stream"),
     ("_http.transport:Transport.handle_request", "plain"),
-    ("_http.response_class:FastResponse.read", "plain"),
+    ("_http.bodies:Body.__next__", "plain stream"),
     ("_runtime.decisions:decision", "plain"),
 )
 
