@@ -8,6 +8,7 @@ parameter or a tool (docs/edge-cases.md#a-model-that-is-not-served).
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 STATUSES = frozenset({400, 404, 405, 422, 501})
@@ -47,44 +48,46 @@ _CHAT = r"chat[ /.-]?completions"
 # Texts of OpenAI ("The requested model … is not supported with the Responses API.", "… only
 # supported in v1/chat/completions and not in v1/responses"), GitHub Copilot, Azure, Bedrock, vLLM,
 # and gateways.
-_TEXTS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # A model is not accessible via the /responses endpoint.
-        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED}[^.\n]{{0,30}}?{_API}",
-        # A model isn't served "on Responses"; a provider doesn't support "responses".
-        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED} {_ON} responses\b",
-        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_DOING}) (?:support|serve|offer) responses[.!]?$",
-        # A model is unsupported on, is unknown to, has no Responses API.
-        rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_LACKING})\b[^.\n]{{0,20}}?{_API}",
-        rf"\bunsupported models? (?:for|on|in)(?: the)? {_API}",
-        rf"\bno {_API}",
-        rf"\bno [^.\n]{{1,60}}? (?:support|serve|offer)s?(?: the)? (?:{_API}|responses\b)",
-        # The Responses API doesn't serve a model, or is unsupported or unavailable for it.
-        rf"{_API} (?:{_NOT_DOING}) (?:support|serve|offer|accept|be used with) (?:\w+ )?{_SUBJECT}",
-        rf"{_API} (?:is )?(?:unsupported|unavailable)\b",
-        # A model, a provider does not support the Responses API.
-        rf"\b(?:{_NOT_DOING}) {_SUPPORT}[^.\n]{{0,20}}?{_API}",
-        # The Responses API is not available for a model.
-        rf"{_API}[^.\n]{{0,30}}? (?:{_NOT_BEING}) {_SERVED}",
-        r"\bunsupported api\b[^.\n]{0,10}?\bresponses\b",
-        # A model is only served on Chat Completions.
-        rf"\bonly (?:be )?(?:supports?|works|used|{_SERVED})[^\n]{{0,40}}?\b{_CHAT}?\b",
-        rf"\b(?:called|used|reached) (?:through|via|with) (?:the )?['\"`/]*(?:v1/)?{_CHAT}\b",
-        rf"\buse (?:the )?['\"`]?/?(?:v1/)?{_CHAT}\b['\"`]?(?: api| endpoint)?",
-        # Azure.
-        r"\bresponses? operation does not work with the specified model\b",
-        r"^\W*the requested operation is unsupported\b",
-        # Bedrock.
-        rf"\b(?:{_NOT_BEING}) supported (?:on|by|with|in|for) this (?:route|endpoint|api)\b",
-        rf"\b(?:{_NOT_DOING}) support this (?:route|endpoint|api|operation)\b",
-        rf"\b(?:unsupported|unknown) (?:endpoint|route|api)\b[^.\n]{{0,20}}?{_API}",
-        r"\bnot a responses(?: api)? model\b",
-    )
+_TEXTS = (
+    # A model is not accessible via the /responses endpoint.
+    rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED}[^.\n]{{0,30}}?{_API}",
+    # A model isn't served "on Responses"; a provider doesn't support "responses".
+    rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_BEING}) {_SERVED} {_ON} responses\b",
+    rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_NOT_DOING}) (?:support|serve|offer) responses[.!]?$",
+    # A model is unsupported on, is unknown to, has no Responses API.
+    rf"{_SUBJECT}[^\n]{{0,120}}?\b(?:{_LACKING})\b[^.\n]{{0,20}}?{_API}",
+    rf"\bunsupported models? (?:for|on|in)(?: the)? {_API}",
+    rf"\bno {_API}",
+    rf"\bno [^.\n]{{1,60}}? (?:support|serve|offer)s?(?: the)? (?:{_API}|responses\b)",
+    # The Responses API doesn't serve a model, or is unsupported or unavailable for it.
+    rf"{_API} (?:{_NOT_DOING}) (?:support|serve|offer|accept|be used with) (?:\w+ )?{_SUBJECT}",
+    rf"{_API} (?:is )?(?:unsupported|unavailable)\b",
+    # A model, a provider does not support the Responses API.
+    rf"\b(?:{_NOT_DOING}) {_SUPPORT}[^.\n]{{0,20}}?{_API}",
+    # The Responses API is not available for a model.
+    rf"{_API}[^.\n]{{0,30}}? (?:{_NOT_BEING}) {_SERVED}",
+    r"\bunsupported api\b[^.\n]{0,10}?\bresponses\b",
+    # A model is only served on Chat Completions.
+    rf"\bonly (?:be )?(?:supports?|works|used|{_SERVED})[^\n]{{0,40}}?\b{_CHAT}?\b",
+    rf"\b(?:called|used|reached) (?:through|via|with) (?:the )?['\"`/]*(?:v1/)?{_CHAT}\b",
+    rf"\buse (?:the )?['\"`]?/?(?:v1/)?{_CHAT}\b['\"`]?(?: api| endpoint)?",
+    # Azure.
+    r"\bresponses? operation does not work with the specified model\b",
+    r"^\W*the requested operation is unsupported\b",
+    # Bedrock.
+    rf"\b(?:{_NOT_BEING}) supported (?:on|by|with|in|for) this (?:route|endpoint|api)\b",
+    rf"\b(?:{_NOT_DOING}) support this (?:route|endpoint|api|operation)\b",
+    rf"\b(?:unsupported|unknown) (?:endpoint|route|api)\b[^.\n]{{0,20}}?{_API}",
+    r"\bnot a responses(?: api)? model\b",
 )
 _LONGEST = 600  # a longer text quotes something
 _LONGEST_CODE = 80
 _PLAIN_CODES = frozenset(code.replace("_", "") for code in _CODES)
+
+
+@cache  # compiled with the first such reply: it takes 10 ms
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(text, re.IGNORECASE) for text in _TEXTS)
 
 
 def is_unserved(status: int, body: Any) -> bool:
@@ -99,7 +102,7 @@ def is_unserved(status: int, body: Any) -> bool:
         if error.get("param") not in (None, "", "model"):
             return False
     message = _message_of(error)
-    return 0 < len(message) <= _LONGEST and any(text.search(message) for text in _TEXTS)
+    return 0 < len(message) <= _LONGEST and any(text.search(message) for text in _patterns())
 
 
 def _is_code(word: str) -> bool:
