@@ -12,16 +12,18 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adapter._settings import settings_file
-from adapter._settings.kill_switch import strongest
-from adapter._settings.settings import Settings, find_forces
 from adapter._util.fork import in_forked_child
 from adapter._util.log_once import HELD, ONCE
 from adapter._util.safe_names import printable
 from adapter.errors import AdapterError, ConfigurationError
 
 from .router import Router
+
+if TYPE_CHECKING:  # imported where they are needed, as pydantic-settings takes long
+    from adapter._settings.settings import Settings
+    from adapter._settings.settings_file import SettingsFile
 
 logger = logging.getLogger("adapter")
 
@@ -95,7 +97,7 @@ class SettingsReloader:
                 return  # another thread has read it
             now = time.time_ns()
             try:
-                self._load(path, settings_file.contents(path))
+                self._load(path)
             except ConfigurationError as error:
                 self._report_problem(str(error))
             except OSError as error:
@@ -111,8 +113,12 @@ class SettingsReloader:
             settled = all(abs(now - moment) > _RACY_NS for moment in signature[:2])
             self._seen_signature = signature if settled else None
 
-    def _load(self, path: Path, raw: bytes) -> None:
-        """Put the settings in `raw` in force. Raises ConfigurationError for bad ones."""
+    def _load(self, path: Path) -> None:
+        """Put a file's settings in force. Raises OSError, and ConfigurationError for bad ones."""
+        from adapter._settings import settings_file
+        from adapter._settings.settings import Settings
+
+        raw = settings_file.contents(path)
         if raw == self._bad_bytes or (raw == self._raw and not self._reported):
             return
         self._bad_bytes = raw  # until they prove to be good
@@ -135,8 +141,11 @@ class SettingsReloader:
             _reset_warnings()
             logger.info("settings=%s read from the changed file", router.settings.hash)
 
-    def _apply_force(self, settings_file: settings_file.SettingsFile, error: Exception) -> None:
+    def _apply_force(self, settings_file: SettingsFile, error: Exception) -> None:
         """Put the force of a bad file in force. Raises `error` if there is none."""
+        from adapter._settings.kill_switch import strongest
+        from adapter._settings.settings import Settings, find_forces
+
         if not any(entry.value for entry in settings_file.forces):
             raise error
         settings = (

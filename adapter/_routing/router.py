@@ -8,14 +8,11 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from adapter._exchange.effects import UNREAD, FlagQuery, Need
 from adapter._exchange.record import Backend, Route
 from adapter._memory.service import MemoryService
-from adapter._settings.fields import CallSettings, Rule
-from adapter._settings.match import Match
-from adapter._settings.settings import Settings
 from adapter._util.log_once import ONCE
 from adapter.telemetry.observers import Observers
 from adapter.translation.model_profiles import ModelProfiles
@@ -26,6 +23,10 @@ from .call import Call
 from .overrides import Overrides
 from .rollout import ServiceHash, in_rollout
 from .rules import Matcher, compile_host_globs
+
+if TYPE_CHECKING:  # imported where they are needed, as Pydantic's models take long
+    from adapter._settings.fields import CallSettings, Rule
+    from adapter._settings.settings import Settings
 
 HEADER = "x-adapter-backend"
 """The request header that chooses the backend of one call; it is never sent on."""
@@ -213,6 +214,8 @@ class RuleSettings:
     __slots__ = ("fixed", "matcher", "percent", "routes", "sticky_by")
 
     def __init__(self, settings: CallSettings, rule: Rule | None, route: Route) -> None:
+        from adapter._settings.match import Match
+
         self.matcher = Matcher(rule.match if rule is not None else Match())
         self.sticky_by, self.percent = settings.sticky_by, settings.rollout
         self.fixed: tuple[Backend, str] = (settings.backend, "settings")
@@ -264,6 +267,8 @@ def _with_rule(settings: Settings, rule: Rule) -> CallSettings:
 
     Each of the rule's values replaces another, but policies are merged by parameter.
     """
+    from adapter._settings.fields import CallSettings
+
     names = CallSettings.model_fields.keys()
     values = {
         name: getattr(rule if name in rule.model_fields_set else settings, name) for name in names

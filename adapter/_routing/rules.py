@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from typing import Any
-
-from adapter._settings.match import Globs, Match, normalize_host
+from typing import TYPE_CHECKING, Any
 
 from .call import Call
+
+if TYPE_CHECKING:  # imported where they are needed, as Pydantic's models take long
+    from adapter._settings.match import Globs, Match
 
 _IN_BODY = ("model", "stream", "tools", "format")
 
@@ -77,6 +78,8 @@ def compile_globs(globs: Globs) -> Callable[[str], object] | None:
 
 def compile_host_globs(globs: Globs) -> Callable[[str], object] | None:
     """Return a predicate for hosts of URLs that match one of several globs; None for no globs."""
+    from adapter._settings.match import normalize_host
+
     matches = compile_globs(globs)
     return None if matches is None else lambda host: matches(normalize_host(host))
 

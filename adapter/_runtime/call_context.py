@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapter._exchange.effects import Decide, FlagQuery, Need
 from adapter._exchange.endpoints import is_relayed
@@ -21,10 +21,12 @@ from adapter._routing.call_site import call_site, call_sites
 from adapter._routing.overrides import FAILED_OVERRIDES, NO_OVERRIDES, Overrides, current_overrides
 from adapter._routing.reload import SettingsReloader
 from adapter._routing.router import HEADER, Router
-from adapter._settings.settings import Settings
 from adapter.translation.ledger import Loss
 
 from . import missing_endpoints
+
+if TYPE_CHECKING:
+    from adapter._settings.settings import Settings
 
 EXTENSION = "adapter.context"
 """The key of `extensions` under which a request's context is kept."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from inspect import Parameter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -20,7 +20,6 @@ from adapter._runtime import decisions
 from adapter._runtime.call_context import CallContext, start_call
 from adapter._runtime.internal_errors import raises_bugs
 from adapter._settings.coercion import SettingsLike, settings_of
-from adapter._settings.settings import Settings
 
 from .compat import SUPPORTED, custom_headers_of
 from .errors import restart_after_bug
@@ -29,6 +28,9 @@ from .request_context import attach_context, attach_failed, report_failure
 from .resources import use_fast_resource
 from .response_processing import build_completion
 from .signatures import with_signature_of
+
+if TYPE_CHECKING:
+    from adapter._settings.settings import Settings
 
 _PATH = "/chat/completions"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adapter.errors import ConfigurationError
 
-from .settings import Settings
+if TYPE_CHECKING:
+    from .settings import Settings
 
-SettingsLike = Settings | Mapping[str, Any] | None
+SettingsLike: TypeAlias = "Settings | Mapping[str, Any] | None"
 
 
 def settings_of(given: SettingsLike) -> Settings:
@@ -17,6 +18,8 @@ def settings_of(given: SettingsLike) -> Settings:
 
     Raises ConfigurationError for anything else, and for arguments that `Settings` refuses.
     """
+    from .settings import Settings  # here, since it imports pydantic-settings, which takes long
+
     if isinstance(given, Settings):
         return given
     if given is None:
