@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from adapter._exchange.effects import UNREAD, FlagQuery, Need
 from adapter._exchange.record import Backend, Route
-from adapter._memory.service import MemoryService
 from adapter._util.log_once import ONCE
 from adapter.telemetry.observers import Observers
 from adapter.translation.model_profiles import ModelProfiles
@@ -50,6 +49,8 @@ class Router:
     """
 
     def __init__(self, settings: Settings) -> None:
+        from adapter._memory.service import MemoryService  # the settings have imported it
+
         self.settings = settings
         self.observers = Observers(settings.observers)
         keys = tuple(key.get_secret_value() for key in settings.memory_key)

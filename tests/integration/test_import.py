@@ -45,6 +45,44 @@ def test_the_import_is_cheap() -> None:
     assert "adapter" in loaded
 
 
+# What an import of the clients leaves for their first settings, or for fewer calls still.
+LATER = [
+    "pydantic_settings",
+    "dotenv",
+    "tomllib",
+    "argparse",
+    "openai.resources.chat",
+    "adapter._settings.settings",
+    "adapter._settings.fields",
+    "adapter._memory.stores",
+    "adapter._sdk.fast_messages",
+]
+
+
+def test_importing_the_clients_leaves_what_settings_need() -> None:
+    code = f"""
+import json
+from adapter import AsyncOpenAI, OpenAI, Transport, decision, install, use
+later = {LATER!r}
+print(json.dumps([name for name in later if name in sys.modules]))
+OpenAI(api_key="k", settings={{"backend": "responses"}}).chat.completions
+print(json.dumps(sorted(set(later) - set(sys.modules))))
+"""
+    imported, missing = map(json.loads, run(code).splitlines())
+    assert imported == []
+    assert missing == []
+
+
+def test_the_patterns_of_rare_replies_are_compiled_with_the_first() -> None:
+    code = """
+import adapter
+from adapter._exchange import unsupported_models
+adapter.OpenAI
+print(unsupported_models._patterns.cache_info().currsize)
+"""
+    assert run(code).strip() == "0"
+
+
 def test_translating_needs_nothing_either() -> None:
     code = """
 import adapter
