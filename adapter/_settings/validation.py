@@ -6,11 +6,10 @@ A wrong name is an error where it is written, since it would have no effect.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Literal
 
-from adapter.translation.parameters import CHAT_PARAMETERS, UNSUPPORTED_MESSAGE_FIELDS
+from adapter.translation.parameters import CHAT_PARAMETERS, UNSUPPORTED_MESSAGE_FIELDS, Emulated
 
-Emulated = Literal["n", "name", "stop", "web_search_options"]
+__all__ = ["Emulated", "check_parameter"]
 
 
 def check_parameter(name: str) -> None:

@@ -136,7 +136,7 @@ def effect_of(setting: str) -> str:
     """Return what a setting (`emulate n`, `drop seed`) does to a call."""
     action, _, name = setting.partition(" ")
     if action == "emulate":
-        return _EMULATION[name]
+        return _EMULATION.get(name) or CHAT_PARAMETERS[name].note
     return _DROPS.get(name) or _EFFECTS[CHAT_PARAMETERS[name].support]
 
 

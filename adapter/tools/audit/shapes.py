@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from adapter.translation.parameters import MINIMUM_OUTPUT_TOKENS
+from adapter.translation.parameters import CHAT_PARAMETERS, MINIMUM_OUTPUT_TOKENS, ValueShape
 
 Shape = Hashable
 
@@ -37,8 +37,7 @@ def shape_of(body: Any, raw_path: bytes, host: str) -> Shape:
     out: list[Shape] = [raw_path, host]
     for key, value in body.items():
         out.append(key)
-        special = _SPECIAL.get(key)
-        out.append(special(value) if special is not None else kind(value))
+        out.append(_REDUCED_PARAMETERS.get(key, kind)(value))
     return tuple(out)
 
 
@@ -55,6 +54,10 @@ def kind(value: Any) -> Shape:
         return None
     pair = _KIND.get(type(value))
     return type(value).__name__ if pair is None else pair[1] if value else pair[0]
+
+
+def _text(value: Any) -> Shape:
+    return ("=", value) if type(value) is str else kind(value)
 
 
 def _word(value: Any) -> Shape:
@@ -201,19 +204,18 @@ def _stop(value: Any) -> Shape:
     return tuple([kind(one) for one in value[:8]]) if type(value) is list else kind(value)
 
 
-_SPECIAL: dict[str, Callable[[Any], Shape]] = {
-    "model": lambda value: ("=", value) if type(value) is str else kind(value),
+_REDUCED: dict[ValueShape, Callable[[Any], Shape]] = {
+    "kind": kind,
+    "text": _text,
+    "word": _word,
+    "words": _words,
+    "count": _count,
+    "limit": _limit,
+    "fields": _fields,
+    "inner fields": _fields_deeper,
+    "deep fields": _deep,
     "messages": _messages,
-    "n": _count,
-    "max_tokens": _limit,
-    "max_completion_tokens": _limit,
-    "reasoning_effort": _word,
-    "modalities": _words,
-    "response_format": _fields_deeper,
     "tools": _tools,
-    "functions": _tools,
-    "tool_choice": _deep,
-    "function_call": _fields,
     "stop": _stop,
-    "stream_options": _fields,
 }
+_REDUCED_PARAMETERS = {name: _REDUCED[row.shape] for name, row in CHAT_PARAMETERS.items()}

@@ -15,10 +15,10 @@ from adapter._routing.overrides import NO_OVERRIDES
 from adapter._routing.router import Router
 from adapter._settings.settings import Settings
 from adapter._util import safe_names
-from adapter.tools.explain.remedies import UNDROPPABLE, find_remedies, plan_with_queries
+from adapter.tools.explain.remedies import find_remedies, plan_with_queries
 from adapter.tools.logs.rows import LoggedRequest
 from adapter.translation.model_profiles import ModelProfiles
-from adapter.translation.parameters import CHAT_PARAMETERS
+from adapter.translation.parameters import CHAT_PARAMETERS, UNDROPPABLE
 
 from . import shapes
 from .features import features_of

@@ -12,12 +12,8 @@ from typing import Any, get_args
 
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Route
-from adapter._settings.validation import Emulated
-from adapter.translation.parameters import BREAKING_DROPS
+from adapter.translation.parameters import BREAKING_DROPS, UNDROPPABLE, Emulated
 from adapter.translation.policy import Policy, Unsupported
-
-UNDROPPABLE = frozenset({"model", "messages", "response_format", "functions", "function_call"})
-"""The parameters that no setting leaves out: for them `drop` acts like `error`."""
 
 _EMULATABLE = frozenset(get_args(Emulated))
 

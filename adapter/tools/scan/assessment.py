@@ -38,45 +38,7 @@ _NO_MODEL = "a-model"  # a model without a profile
 _ENDPOINT = b"/v1/chat/completions"
 
 # A value of each parameter that isn't neutral, used if the program's own isn't a literal.
-_FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
-_SAMPLES: Mapping[str, Any] = {
-    "audio": {"voice": "alloy", "format": "wav"},
-    "frequency_penalty": 0.5,
-    "function_call": "auto",
-    "functions": [_FUNCTION],
-    "logit_bias": {"1": 1},
-    "logprobs": True,
-    "max_completion_tokens": 4096,
-    "max_tokens": 4096,
-    "metadata": {"a": "b"},
-    "modalities": ["text", "audio"],
-    "moderation": {},
-    "n": 2,
-    "parallel_tool_calls": True,
-    "prediction": {"type": "content", "content": "a"},
-    "presence_penalty": 0.5,
-    "prompt_cache_key": "a",
-    "prompt_cache_options": {},
-    "prompt_cache_retention": "24h",
-    "reasoning_effort": "low",
-    "response_format": {"type": "json_object"},
-    "safety_identifier": "a",
-    "seed": 1,
-    "service_tier": "auto",
-    "stop": ["a"],
-    "store": True,
-    "stream": True,
-    "stream_options": {"include_usage": True},
-    "temperature": 1,
-    "tool_choice": "auto",
-    "tools": [{"type": "function", "function": _FUNCTION}],
-    "top_logprobs": 2,
-    "top_p": 1,
-    "user": "a",
-    "verbosity": "low",
-    "web_search_options": {},
-}
-
+_SAMPLES = {name: row.example for name, row in CHAT_PARAMETERS.items() if row.example is not None}
 _COMPANIONS = {"top_logprobs": {"logprobs": True}}  # parameters that Chat takes only with others
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from adapter.translation.parameters import CHAT_PARAMETERS
 from adapter.translation.types import Origin, PathMap
 
 _STEP = re.compile(r"\.?\[(\d+)\]|\.?([^.\[\]]+)")
 
-# Chat's names, for those that the request's PathMap lacks.
-_DEFAULT_NAMES = {
-    "max_output_tokens": "max_completion_tokens",
-    "text": "response_format",
-    "text.format": "response_format",
-    "text.verbosity": "verbosity",
-    "reasoning": "reasoning_effort",
-    "reasoning.effort": "reasoning_effort",
-    "include": "logprobs",
-}
+
+def _default_names() -> dict[str, str]:
+    names: dict[str, str] = {}
+    for row in CHAT_PARAMETERS.values():
+        for path in (*row.target_paths, *row.error_names):
+            names.setdefault(path, row.name)
+    return names | {name: name for name in CHAT_PARAMETERS}
+
+
+_DEFAULT_NAMES = _default_names()
+"""Chat's names, for those that the request's PathMap lacks: the first row's that has the path."""
 
 
 def _steps(path: str) -> list[str | int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +10,6 @@ from adapter.translation.json_types import json_type
 from adapter.translation.parameters import (
     CHAT_ONLY,
     CHAT_PARAMETERS,
-    MINIMUM_OUTPUT_TOKENS,
     RESERVED_KEYS,
     ROUTING_FIELDS,
     Conversion,
@@ -20,10 +18,10 @@ from adapter.translation.policy import Policy
 from adapter.translation.reasoning.turns import ENCRYPTED, asks_encrypted
 from adapter.translation.types import EMPTY_MAPPING, PathMap, ReplyContext, Translation
 
-from . import emulation, tools
+# These register their converters.
+from . import emulation, messages, options, response_format, tools  # noqa: F401
 from .builder import RequestBuilder
-from .messages import messages_to_input
-from .response_format import response_format
+from .converters import CONVERTERS
 
 _DEFAULT_POLICY = Policy()
 _ORDER = {name: place for place, name in enumerate(CHAT_PARAMETERS)}
@@ -92,10 +90,10 @@ def _translate(builder: RequestBuilder, body: Any) -> None:
         match row.conversion:
             case Conversion.COPY:
                 builder.set(row.target, value)
-                builder.names.setdefault(row.target, name)
-                if "." in row.target:
-                    builder.names.setdefault(row.target.partition(".")[0], name)
+                for path in row.target_paths:
+                    builder.names.setdefault(path, name)
             case Conversion.CONVERT:
+                builder.names |= dict.fromkeys(row.error_names, name)
                 CONVERTERS[name](builder, value, body)
             case Conversion.REFUSE:
                 builder.unsupported(name, name, row.note.rstrip("."))
@@ -134,112 +132,6 @@ def _hold(builder: RequestBuilder, name: str, why: str) -> None:
     if builder.policy.action_for(name) == "error":
         raise Unsupported(name, why)
     builder.held.add(name, "held", why)
-
-
-def _logprobs(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
-    if value is not True:
-        raise MalformedRequest("logprobs", f"expected a boolean, got {json_type(value)}")
-    builder.include("message.output_text.logprobs")
-    builder.reply_context["logprobs"] = True
-    # The API's errors name top_logprobs in either case (docs/wire-facts.md#errors).
-    builder.names |= {"include": "logprobs", "top_logprobs": "logprobs"}
-
-
-def _top_logprobs(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
-    if body.get("logprobs") is True:
-        builder.set("top_logprobs", value)
-        builder.names["top_logprobs"] = "top_logprobs"
-    else:
-        builder.unsupported(
-            "top_logprobs",
-            "top_logprobs",
-            "Chat takes it together with logprobs only, and rejects the request itself",
-        )
-
-
-def _max_tokens(name: str) -> Callable[[RequestBuilder, Any, dict[str, Any]], None]:
-    def convert(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
-        if "max_output_tokens" in builder.body:
-            raise MalformedRequest(
-                name,
-                "given together with max_completion_tokens; Chat Completions takes one of them",
-            )
-        builder.names["max_output_tokens"] = name
-        if isinstance(value, int) and 0 < value < MINIMUM_OUTPUT_TOKENS:
-            if builder.policy.action_for(name) != "drop":
-                builder.unsupported(
-                    name, name, f"the Responses API takes {MINIMUM_OUTPUT_TOKENS} or more"
-                )
-                return
-            builder.ledger.add(
-                name,
-                "clamped",
-                f"to {MINIMUM_OUTPUT_TOKENS}, the least that the Responses API takes",
-            )
-            value = MINIMUM_OUTPUT_TOKENS
-        builder.set("max_output_tokens", value)
-
-    return convert
-
-
-def _store(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
-    builder.set("store", value)
-    if value is True:
-        builder.ledger.add("store", "changed", "stored as a Response, not as a chat completion")
-
-
-def _stream_options(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
-    if not isinstance(value, dict):
-        raise MalformedRequest("stream_options", f"expected an object, got {json_type(value)}")
-    builder.reply_context["include_usage"] = value.get("include_usage") is True
-    options: dict[str, Any] = {}
-    for key, option in value.items():
-        if option is None or key == "include_usage":
-            continue
-        if key == "include_obfuscation":
-            options[key] = option
-        else:
-            builder.unsupported(
-                f"stream_options.{key}", "stream_options", "not an option of the Responses API"
-            )
-    if options and body.get("stream") is True:
-        builder.set("stream_options", options)
-
-
-def _functions(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
-    if body.get("tools"):
-        why = "Chat takes tools or functions, not both, and rejects the request itself"
-        builder.unsupported("functions", "functions", why, droppable=False)
-        return
-    tools.functions(builder, value)
-
-
-def _function_call(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
-    if body.get("tool_choice") is not None:
-        why = "Chat takes tool_choice or function_call, not both, and rejects the request itself"
-        builder.unsupported("function_call", "function_call", why, droppable=False)
-        return
-    tools.function_call(builder, value)
-
-
-CONVERTERS: dict[str, Callable[[RequestBuilder, Any, dict[str, Any]], None]] = {
-    "messages": lambda builder, value, _: messages_to_input(builder, value),
-    "function_call": _function_call,
-    "functions": _functions,
-    "logprobs": _logprobs,
-    "max_completion_tokens": _max_tokens("max_completion_tokens"),
-    "max_tokens": _max_tokens("max_tokens"),
-    "n": emulation.n,
-    "response_format": lambda builder, value, _: response_format(builder, value),
-    "stop": emulation.stop,
-    "store": _store,
-    "stream_options": _stream_options,
-    "tool_choice": lambda builder, value, _: tools.tool_choice(builder, value),
-    "tools": lambda builder, value, _: tools.tools(builder, value),
-    "top_logprobs": _top_logprobs,
-    "web_search_options": lambda builder, value, _: tools.web_search_options(builder, value),
-}
-"""The functions for parameters with `Conversion.CONVERT`."""
 
 
 def _extras(builder: RequestBuilder, body: dict[str, Any]) -> None:

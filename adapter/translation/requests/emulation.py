@@ -13,12 +13,14 @@ from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
 from .builder import RequestBuilder
+from .converters import converter
 
 MAX_STOPS = 4
 MAX_CHOICES = 128
 """The limits of Chat Completions (docs/mapping.md#parameters)."""
 
 
+@converter("stop")
 def stop(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Emulate `stop`: a string, or up to four, none of them empty."""
     if "stop" not in builder.policy.emulate:
@@ -60,6 +62,7 @@ def _check_stop(path: str, sequence: Any) -> None:
         raise MalformedRequest(path, "expected a string that isn't empty")
 
 
+@converter("n")
 def n(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     """Emulate `n`: the exchange sends the request that many times, for one choice each."""
     if "n" not in builder.policy.emulate:

@@ -27,6 +27,7 @@ from adapter.translation.types import Origin
 from . import emulation
 from .builder import RequestBuilder
 from .content import input_content, output_content
+from .converters import converter
 
 # Fields of the SDK's result objects that Chat ignores: left out without an entry.
 _IGNORED_BY_CHAT = {"annotations", "parsed", "index"}
@@ -293,7 +294,8 @@ def _call_body(call_type: CallType, value: Any, path: str) -> tuple[str, str]:
     return name, string(payload, f"{path}.{call_type.payload}")
 
 
-def messages_to_input(builder: RequestBuilder, messages: Any) -> None:
+@converter("messages")
+def messages_to_input(builder: RequestBuilder, messages: Any, _: dict[str, Any]) -> None:
     """Write `input`.
 
     A call without messages is kept on Chat, which rejects it itself

@@ -8,9 +8,11 @@ from adapter.errors import MalformedRequest
 from adapter.translation.json_types import json_type, string
 
 from .builder import RequestBuilder
+from .converters import converter
 
 
-def response_format(builder: RequestBuilder, value: Any) -> None:
+@converter("response_format")
+def response_format(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Write `text.format`.
 
     A missing `strict` is written as false, since the service treats it as true
@@ -18,7 +20,6 @@ def response_format(builder: RequestBuilder, value: Any) -> None:
     """
     if not isinstance(value, dict):
         raise MalformedRequest("response_format", f"expected an object, got {json_type(value)}")
-    builder.names |= {"text": "response_format", "text.format": "response_format"}
     match string(value.get("type"), "response_format.type"):
         case "text" | "json_object" as kind:
             builder.set("text.format", {"type": kind})

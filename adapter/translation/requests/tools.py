@@ -13,6 +13,7 @@ from adapter.translation.objects.tool_definitions import (
 )
 
 from .builder import RequestBuilder
+from .converters import converter
 
 
 def _function_tool(builder: RequestBuilder, function: dict[str, Any], path: str) -> dict[str, Any]:
@@ -107,7 +108,8 @@ def _tool(builder: RequestBuilder, tool: Any, path: str) -> dict[str, Any]:
     return _WRAPPED[kind](builder, wrapped, f"{path}.{kind}")
 
 
-def tools(builder: RequestBuilder, value: Any) -> None:
+@converter("tools")
+def tools(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Write `tools`."""
     if not isinstance(value, list):
         raise MalformedRequest("tools", f"expected an array, got {json_type(value)}")
@@ -120,11 +122,16 @@ def tools(builder: RequestBuilder, value: Any) -> None:
             builder.names[path] = target[-1]["type"]  # the key of its definition
 
 
-def functions(builder: RequestBuilder, value: Any) -> None:
+@converter("functions")
+def functions(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     """Write the deprecated `functions` as tools, without parallel calls.
 
     A message has one `function_call` at most.
     """
+    if body.get("tools"):
+        why = "Chat takes tools or functions, not both, and rejects the request itself"
+        builder.unsupported("functions", "functions", why, droppable=False)
+        return
     if not isinstance(value, list):
         raise MalformedRequest("functions", f"expected an array, got {json_type(value)}")
     target = builder.body.setdefault("tools", [])
@@ -138,9 +145,13 @@ def functions(builder: RequestBuilder, value: Any) -> None:
     builder.reply_context["legacy_functions"] = True
 
 
-def function_call(builder: RequestBuilder, value: Any) -> None:
+@converter("function_call")
+def function_call(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> None:
     """Write the deprecated `function_call` as `tool_choice`."""
-    builder.names["tool_choice"] = "function_call"
+    if body.get("tool_choice") is not None:
+        why = "Chat takes tool_choice or function_call, not both, and rejects the request itself"
+        builder.unsupported("function_call", "function_call", why, droppable=False)
+        return
     builder.reply_context["legacy_functions"] = True
     if isinstance(value, str):
         builder.set("tool_choice", value)
@@ -176,7 +187,8 @@ def _flat_choice(builder: RequestBuilder, value: dict[str, Any], path: str) -> d
     return {"type": kind, "name": string(wrapped.get("name"), f"{path}.{kind}.name")}
 
 
-def tool_choice(builder: RequestBuilder, value: Any) -> None:
+@converter("tool_choice")
+def tool_choice(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Write `tool_choice`."""
     if isinstance(value, str):
         builder.set("tool_choice", value)
@@ -207,7 +219,8 @@ def tool_choice(builder: RequestBuilder, value: Any) -> None:
         builder.names["tool_choice.name"] = f"tool_choice.{choice['type']}.name"
 
 
-def web_search_options(builder: RequestBuilder, value: Any) -> None:
+@converter("web_search_options")
+def web_search_options(builder: RequestBuilder, value: Any, _: dict[str, Any]) -> None:
     """Emulate `web_search_options` with a `web_search` tool (docs/mapping.md#web-search).
 
     Chat's search models always search; on the Responses API the model decides. So the tool is

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from adapter.translation.objects.message_text import TextPiece
+from adapter.translation.parameters import ECHOED_KEYS
 from adapter.translation.replies import response_to_chat
 from adapter.translation.types import ReplyContext
 
 Chunk = dict[str, Any]
-
-_ECHOED = frozenset({
-    "background", "frequency_penalty", "instructions", "max_output_tokens", "max_tool_calls",
-    "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt",
-    "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store",
-    "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
-})  # fmt: skip
-"""Parameters of the request that a Response repeats and no completion has."""
 
 _EMPTY_VALUES: tuple[Any, ...] = (None, [], {})
 
@@ -77,7 +70,7 @@ class ChunkBuilder:
                 key: value
                 for key, value in response.items()
                 if value not in _EMPTY_VALUES
-                and key not in _ECHOED
+                and key not in ECHOED_KEYS
                 and key not in ("object", "status")
             }
             self.response = self.response | own

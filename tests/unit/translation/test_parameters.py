@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from openai.types.chat import ChatCompletion
 from openai.types.chat import completion_create_params as chat
+from openai.types.responses import Response
 
-from adapter.translation import CHAT_PARAMETERS, Policy, chat_to_responses
-from adapter.translation.parameters import Conversion
+from adapter.translation import CHAT_PARAMETERS, Policy, chat_to_responses, param_to_chat
+from adapter.translation.parameters import (
+    ECHOED_KEYS,
+    UNSUPPORTED_MESSAGE_FIELDS,
+    Conversion,
+    Emulated,
+    ValueShape,
+)
 from adapter.translation.requests.chat_to_responses import CONVERTERS
 from tests.support.typeddicts import keys_of, needs_current_types
 
@@ -79,9 +87,61 @@ def test_every_row_has_its_own_name() -> None:
 
 
 def test_every_converted_parameter_has_a_converter_and_no_other_has() -> None:
-    assert CONVERTERS.keys() == {
-        name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.CONVERT
-    }
+    rows = {name for name, row in CHAT_PARAMETERS.items() if row.conversion is Conversion.CONVERT}
+    assert sorted(rows - CONVERTERS.keys()) == [], (
+        'decorate the function that converts it with `@converter("NAME")` in a module that '
+        "`requests/chat_to_responses.py` imports, or give the row another conversion"
+    )
+    assert sorted(CONVERTERS.keys() - rows) == [], (
+        "a converter of a name that no row of translation/parameters.py converts"
+    )
+
+
+def test_every_row_has_an_example_that_is_not_neutral() -> None:
+    required = {"model", "messages"}
+    missing = [
+        name
+        for name, row in CHAT_PARAMETERS.items()
+        if name not in required and row.is_neutral(row.example)
+    ]
+    assert missing == [], "give the row an `example`: a value that has an effect"
+
+
+def test_what_can_be_emulated_is_a_parameter_or_a_field_of_messages() -> None:
+    assert set(get_args(Emulated)) <= CHAT_PARAMETERS.keys() | UNSUPPORTED_MESSAGE_FIELDS
+
+
+def test_every_shape_of_a_value_is_used_and_no_other_is() -> None:
+    assert {row.shape for row in CHAT_PARAMETERS.values()} == set(get_args(ValueShape))
+
+
+def test_rows_with_one_target_say_the_same_of_its_echo() -> None:
+    for row in CHAT_PARAMETERS.values():
+        for path in row.target_paths:
+            assert (path.partition(".")[0] in ECHOED_KEYS) is row.echoed, row.name
+
+
+@needs_current_types
+def test_echoed_is_what_the_sdks_response_has_and_its_completion_lacks() -> None:
+    # The API sends these too, though the SDK's type lacks them.
+    untyped = {"frequency_penalty", "presence_penalty", "store"}
+    own = (Response.model_fields.keys() | untyped) - ChatCompletion.model_fields.keys()
+    assert own >= ECHOED_KEYS
+    rows = {name for name, row in CHAT_PARAMETERS.items() if own & {name, *row.target_paths}}
+    echoed = {name for name, row in CHAT_PARAMETERS.items() if row.echoed}
+    assert sorted(rows ^ echoed) == [], "`echoed` says whether a Response repeats the parameter"
+
+
+@pytest.mark.parametrize("name", [name for name, row in CHAT_PARAMETERS.items() if row.error_names])
+def test_the_errors_of_a_converted_parameter_have_its_name(name: str) -> None:
+    row = CHAT_PARAMETERS[name]
+    body = {"model": "gpt-4.1", "messages": MESSAGES, name: row.example}
+    if name == "top_logprobs":
+        body["logprobs"] = True
+    paths = chat_to_responses(body).paths
+    assert {path: param_to_chat(path, paths) for path in row.error_names} == dict.fromkeys(
+        row.error_names, name
+    )
 
 
 def test_parameters_without_a_target_are_refused_or_emulated() -> None:
