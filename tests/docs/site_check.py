@@ -1,4 +1,4 @@
-"""Check a built site: nothing is loaded from elsewhere when a page is viewed.
+"""Check a built site: nothing is loaded from elsewhere, and the API pages show what they name.
 
 Standard library only: `python -m tests.docs.site_check build/site`. The theme's script would load
 a polyfill for browsers before 2020, and a library for diagrams in Mermaid, which no page may hold.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 LOADED = {
     "link": ("href",),
@@ -66,12 +69,35 @@ def loaded(file: Path) -> list[str]:
     return _IN_STYLE.findall(text)
 
 
+def shown_objects(page: str) -> list[str]:
+    """List the objects that a page takes from docstrings; of a module, its members."""
+    found = []
+    for block in re.findall(r"^::: (.+(?:\n    .*)*)", page, re.MULTILINE):
+        name, _, options = block.partition("\n")
+        members = re.search(r"^ +members: \[(.*)\]$", options, re.MULTILINE)
+        whole = "heading: false" not in options
+        found += [name] if whole else []
+        if members is not None and not whole:
+            found += [f"{name}.{member}" for member in members[1].split(", ")]
+    return found
+
+
+def not_shown(site: Path) -> list[str]:
+    """List the objects of the API pages that the built site lacks: those without a docstring."""
+    inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    there = {line.split()[0] for line in zlib.decompress(inventory).decode().splitlines()}
+    pages = sorted((ROOT / "docs" / "reference").rglob("*.md"))
+    named = [name for page in pages for name in shown_objects(page.read_text(encoding="utf-8"))]
+    return [f"the API pages don't show {name}" for name in named if name not in there]
+
+
 def problems(site: Path) -> list[str]:
     """List what is wrong with a built site."""
     files = sorted(path for path in site.rglob("*") if path.is_file())
     if site / "index.html" not in files:
         return [f"{site} has no start page"]
-    return [f"{file.relative_to(site)}: {one}" for file in files for one in loaded(file)]
+    wrong = [f"{file.relative_to(site)}: {one}" for file in files for one in loaded(file)]
+    return wrong + not_shown(site)
 
 
 def main() -> int:
