@@ -32,9 +32,9 @@ def _check_sqlite(location: StoreLocation) -> None:
 
 
 def _check_redis(location: StoreLocation) -> None:
-    from . import redis_client
+    from . import redis
 
-    redis_client.check(location)
+    redis.check(location)
 
 
 def _make_in_memory(location: StoreLocation, _: float) -> Any:
@@ -54,32 +54,23 @@ def _make_sqlite(location: StoreLocation, seconds: float) -> Any:
 
 
 def _make_redis(location: StoreLocation, seconds: float) -> Any:
-    from .redis import RedisStore, library
+    from . import redis
 
-    library()  # importing it takes more time than a call has
-    return RedisStore(location.place, seconds=seconds, age=location.age)
-
-
-def _make_redis_client(location: StoreLocation, seconds: float) -> Any:
-    from . import redis_client
-
-    return redis_client.make_store(location, seconds)
+    return redis.make_store(location, seconds)
 
 
 _CLUSTER_OPTIONS = urls.REDIS_OPTIONS - {"db"}
 _SENTINEL_OPTIONS = urls.REDIS_OPTIONS | urls.SENTINEL_OPTIONS
 
 
-def _redis_kind(
-    options: frozenset[str], example: str = "", *, tls: bool = False, client: bool = False
-) -> StoreKind:
-    """Return a row for Redis; `client`: its store uses redis-py's client, not a connection."""
+def _redis_kind(options: frozenset[str], example: str = "", *, tls: bool = False) -> StoreKind:
+    """Return a row for Redis."""
     return StoreKind(
         limits={"age": DAY},
         options=options | (urls.TLS_OPTIONS if tls else frozenset()),
         locate=urls.locate_redis,
         check=_check_redis,
-        make=_make_redis_client if client else _make_redis,
+        make=_make_redis,
         example=example,
     )
 
@@ -104,10 +95,10 @@ STORES: Mapping[str, StoreKind] = {
     "redis": _redis_kind(urls.REDIS_OPTIONS, "redis://…"),
     "rediss": _redis_kind(urls.REDIS_OPTIONS, "rediss://…", tls=True),
     "unix": _redis_kind(urls.REDIS_OPTIONS, "unix:///path"),
-    "redis+cluster": _redis_kind(_CLUSTER_OPTIONS, "redis+cluster://…", client=True),
-    "rediss+cluster": _redis_kind(_CLUSTER_OPTIONS, tls=True, client=True),
-    "redis+sentinel": _redis_kind(_SENTINEL_OPTIONS, "redis+sentinel://…", client=True),
-    "rediss+sentinel": _redis_kind(_SENTINEL_OPTIONS, tls=True, client=True),
+    "redis+cluster": _redis_kind(_CLUSTER_OPTIONS, "redis+cluster://…"),
+    "rediss+cluster": _redis_kind(_CLUSTER_OPTIONS, tls=True),
+    "redis+sentinel": _redis_kind(_SENTINEL_OPTIONS, "redis+sentinel://…"),
+    "rediss+sentinel": _redis_kind(_SENTINEL_OPTIONS, tls=True),
 }
 """Every kind of store, by the scheme of its URLs."""
 
@@ -135,9 +126,9 @@ def check(memory: Any) -> None:
 def _client_store(memory: Any) -> Any:
     if "redis" not in sys.modules:  # a program that has a client has imported it
         return None
-    from . import redis_client
+    from . import redis
 
-    return redis_client.store_of(memory, DAY)
+    return redis.store_of(memory, DAY)
 
 
 _OPENED: dict[tuple[StoreLocation, float], Any] = {}

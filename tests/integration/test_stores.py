@@ -306,52 +306,38 @@ def test_a_url_that_cannot_be_read_shows_nothing_of_itself() -> None:
 @needs_redis
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_redis_opens_a_connection_again_that_the_server_closed(
-    mode: str, shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    mode: str, shared_redis: RedisServer
 ) -> None:
-    from adapter._memory.redis import RedisStore
-
-    store = RedisStore(shared_redis.url, seconds=5, age=60)
+    store = stores.open_store(shared_redis.url, 5)
     store.put("s:c:again", b"1")
-    ((connection, _),) = store._idle
-    connection.send_command("CLIENT", "ID")
-    number = connection.read_response()
-    store._get_client().client_kill_filter(_id=number)
-    monkeypatch.setattr("adapter._memory.redis._FRESH_SECONDS", 0.0)  # as after a pause
+    client = store._get_client()
+    client.client_kill_filter(_id=client.client_id(), skipme=False)
     if mode == "sync":
         assert store.get(["s:c:again"]) == {"s:c:again": b"1"}
     else:
         assert asyncio.run(store.aget(["s:c:again"])) == {"s:c:again": b"1"}
-    assert len(store._idle) == 1
     store.close()
 
 
 @needs_redis
-def test_redis_answers_an_event_loop_on_a_connection_it_has_without_a_thread(
-    shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from adapter._memory import redis
-
-    store = redis.RedisStore(shared_redis.url, seconds=5, age=60)
-    store.put("s:c:near", b"1")
-    monkeypatch.setattr(redis.THREADS, "start", None)
-    big = b"2" * (redis._BUFFER_BYTES - 1)
+def test_redis_serves_several_event_loops_and_a_cancelled_task(shared_redis: RedisServer) -> None:
+    store = stores.open_store(shared_redis.url, 5)
+    big = os.urandom(100_000)
 
     async def exchange() -> None:
+        await store.aput("s:c:near", b"1")
         assert await store.aget(["s:c:near", "s:c:far"]) == {"s:c:near": b"1"}
         await store.aput("s:c:far", big)
-        assert await store.aget(["s:c:far"]) == {"s:c:far": big}
+        waiting = asyncio.ensure_future(store.aget(["s:c:far"]))
+        await asyncio.sleep(0)
+        waiting.cancel()  # its answer must not reach another caller
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        found = await asyncio.gather(*(store.aget([f"s:c:{name}"]) for name in ("near", "far")))
+        assert found == [{"s:c:near": b"1"}, {"s:c:far": big}]
         await store.adelete(["s:c:near", "s:c:far"])
         assert await store.aget(["s:c:near", "s:c:far"]) == {}
 
     asyncio.run(exchange())
-    asyncio.run(exchange_again(store))
+    asyncio.run(exchange())
     store.close()
-
-
-async def exchange_again(store: Any) -> None:
-    waiting = asyncio.ensure_future(store.aget(["s:c:far"]))
-    await asyncio.sleep(0)
-    waiting.cancel()  # its answer must not reach another caller
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert store._idle[0][0]._sock is None
