@@ -14,7 +14,7 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit docs docs-serve docs-tables lint types fmt clean
+.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit docs docs-serve docs-tables spelling lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -90,6 +90,10 @@ docs: ## build the documentation site into build/site, strictly, and check that 
 docs-serve: ## show the documentation site while you write
 	$(call environment,docs)
 	$(mkdocs) serve
+
+spelling: ## check the spelling of documents, docstrings and comments; the tests have misspelt names on purpose
+	$(call environment,docs)
+	.lanes/docs/bin/codespell *.md requirements cassettes/README.md docs adapter .ci pytest_chat_responses.py mkdocs.yml Makefile pyproject.toml bench
 
 docs-tables: ## write what the documents take from the code: tables, the settings' schema, the picture of the floors
 	$(call environment,dev)
