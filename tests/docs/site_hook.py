@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PAGES = {
     "MIGRATION.md": "guides/migration.md",
-    "FRAMEWORKS.md": "integrations/index.md",
     "CHANGELOG.md": "reference/changelog.md",
     "bench/RESULTS.md": "explanation/results.md",
     "bench/PROFILES.md": "explanation/profiles.md",

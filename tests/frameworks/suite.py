@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.isolated import Suite
 
 SUITE = Suite(
-    tests="tests/frameworks/test_{}.py".format,
+    tests=lambda name: "tests/frameworks",
     shown={
         "langchain": ("langchain-openai", "langchain", "langchain-tests"),
         "pydantic_ai": ("pydantic-ai-slim",),
