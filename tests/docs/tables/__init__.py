@@ -26,6 +26,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "settings-described": settings.described,
         "settings-match": settings.match_fields,
         "parameters": parameters.parameters,
+        "parameter-choices": parameters.choices,
         "parameters-by-support": parameters.by_support,
         "reasons": reasons.reasons,
         "losses": ledger.losses,

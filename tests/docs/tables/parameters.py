@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from adapter.translation.parameters import CHAT_PARAMETERS, UNSUPPORTED_MESSAGE_FIELDS
+import json
+from typing import get_args
+
+from adapter.translation.parameters import (
+    CHAT_PARAMETERS,
+    UNSUPPORTED_MESSAGE_FIELDS,
+    Conversion,
+    Emulated,
+)
 
 from . import code, codes, table
 
@@ -14,6 +22,25 @@ def parameters() -> str:
         for rule in sorted(CHAT_PARAMETERS.values(), key=lambda rule: rule.name)
     ]
     return table(("parameter", "on the Responses API", "support", "what becomes of it"), rows)
+
+
+def choices() -> str:
+    """Return one row for each parameter about which a policy decides: values, and what each does."""
+    rows = []
+    for rule in sorted(CHAT_PARAMETERS.values(), key=lambda rule: rule.name):
+        emulated = rule.name in get_args(Emulated)
+        if rule.conversion is not Conversion.REFUSE and not emulated:
+            continue
+        if not rule.droppable:
+            dropped = "not possible: the call is refused"
+        elif rule.breaks_if_dropped:
+            dropped = "the answer lacks what the program reads"
+        else:
+            dropped = "a nuance or a cost changes"
+        neutral = codes(["null", *map(json.dumps, rule.neutral)])
+        rows.append((code(rule.name), neutral, "yes" if emulated else "–", dropped))
+    heads = ("parameter", "values without effect", "can be emulated", "if it is dropped")
+    return table(heads, rows)
 
 
 def by_support() -> str:

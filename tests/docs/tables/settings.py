@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import adapter
@@ -45,6 +46,11 @@ _MANY = {
 }
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return settings_schema()
+
+
 def overview() -> str:
     """Return one row for each setting."""
     rows = [
@@ -70,16 +76,13 @@ def described() -> str:
 
 def match_fields() -> str:
     """Return one row for each field of a rule's `match`."""
-    properties = settings_schema()["$defs"]["Match"]["properties"]
-    rows = [
-        (code(name), _type(properties[name], settings_schema()))
-        for name in match.Match.model_fields
-    ]
+    properties = _schema()["$defs"]["Match"]["properties"]
+    rows = [(code(name), _type(properties[name], _schema())) for name in match.Match.model_fields]
     return table(("field", "value"), rows)
 
 
 def _section(name: str) -> str:
-    schema = settings_schema()
+    schema = _schema()
     kind = OBJECTS.get(name) or _type(schema["properties"][name], schema)
     environment = code(_variable(name)) if _is_written(name) else "none, since it is an object"
     lines = [
@@ -110,7 +113,7 @@ def places(name: str) -> Iterable[str]:
 
 
 def _meaning(name: str) -> str:
-    found = settings_schema()["properties"].get(name, {}).get("description")
+    found = _schema()["properties"].get(name, {}).get("description")
     argument = _docstrings(settings).get("Settings", {}).get(name)
     if found is None or argument is None or name in OBJECTS:
         return linked(found or argument or "")
