@@ -117,11 +117,17 @@ def unify_chunk_ids(response: Any, data: Any) -> bool:
 
 
 def remember_reply(response: Any, result: Any) -> None:
-    """Keep the state of the call that a result is from."""
+    """Keep the state of the call that a result is from, unless it leads there by itself."""
+    if not is_known(result, response.request.extensions.get(EXTENSION)):
+        remember_completion(response, result)
+
+
+def remember_completion(response: Any, completion: Any) -> None:
+    """Keep the state of the call that a completion or chunk is from: it never leads there."""
     context = response.request.extensions.get(EXTENSION)
-    if isinstance(context, CallContext) and not is_known(result, context):
-        remember(result, context.state)
-        remember_id(context.state, getattr(result, "id", None))
+    if isinstance(context, CallContext) and not is_known(completion):
+        remember(completion, context.state)
+        remember_id(context.state, getattr(completion, "id", None))
 
 
 def is_known(result: Any, context: CallContext | None = None) -> bool:

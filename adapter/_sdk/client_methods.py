@@ -157,7 +157,7 @@ def with_fast_replies(adapted_class: Any, cls: Any) -> Any:
             made = native(data=data, cast_to=cast_to, response=response)
         if unnamed or cast_to is ChatCompletion:
             try:
-                decisions.remember_reply(response, made)
+                decisions.remember_completion(response, made)
             except Exception:  # the result is worth more than its record
                 if raises_bugs(self):
                     raise

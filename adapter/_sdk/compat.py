@@ -11,11 +11,12 @@ Readers of one attribute are `attrgetter`s: they are read in each call, and add 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import openai
@@ -180,6 +181,33 @@ def messages_have_no_alias() -> bool:
         return not has_alias(ChatCompletionMessageParam)
     except Exception:  # noqa: BLE001  # then only the SDK can tell
         return False
+
+
+@cache
+def writes_model_first(method: Any) -> bool:
+    """Return whether a resource's `create` begins the body with the model, before it posts it.
+
+    So in SDK 3.54. Where it doesn't, or can't be tried without a request, the SDK writes and
+    transforms the model.
+    """
+    written: list[str] = []
+
+    def post(_path: str, *, body: dict[str, Any], **_options: Any) -> None:
+        written.extend(body)
+        raise _TriedError
+
+    try:
+        given = dict.fromkeys([*inspect.signature(method).parameters][1:])
+        made = method(SimpleNamespace(**{POST: post}), **given)
+        if inspect.iscoroutine(made):
+            made.send(None)
+    except Exception:  # noqa: BLE001  # as planned, or since the method does something else
+        return written[:1] == ["model"]
+    return False
+
+
+class _TriedError(Exception):
+    """Ends a trial of `create` before it sends."""
 
 
 # Streams

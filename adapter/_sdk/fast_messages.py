@@ -2,7 +2,8 @@
 
 See docs/performance.md#messages for what that saves. The SDK's `create` and `parse` run on a copy
 of the resource, with the messages in a wrapper that the transform doesn't look into, and that is
-removed before the resource's `post` is called: no code but the SDK's sees it. Results are equal,
+removed before the resource's `post` is called: no code but the SDK's sees it. In the same way the
+model's name is added there, where the SDK writes it first. Results are equal,
 since the transform does nothing to plain JSON: it lists iterables, dumps Pydantic objects, leaves
 out what wasn't given, and renames keys that have an alias (messages have none, which is verified
 once).
@@ -21,6 +22,7 @@ from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+import openai
 from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 
@@ -36,23 +38,26 @@ from .compat import (
     dump_message,
     is_sdk_function,
     messages_have_no_alias,
+    writes_model_first,
 )
 from .fast_resource import FastResource, inherited
 from .signatures import mirrored, with_signature_of
 
 
 class _PreparedMessages:
-    """Messages that skip the transform, and the resource's `post` that gets them."""
+    """Messages that skip the transform, and the resource's `post` that gets them.
 
-    __slots__ = ("_messages", "_post")
+    `first` are the fields in front of the body, which skip it as well.
+    """
 
-    def __init__(self, messages: list[Any], post: Any) -> None:
-        self._messages, self._post = messages, post
+    __slots__ = ("_first", "_messages", "_post")
+
+    def __init__(self, messages: list[Any], first: dict[str, Any], post: Any) -> None:
+        self._messages, self._first, self._post = messages, first, post
 
     def post(self, path: str, **kwargs: Any) -> Any:
-        return self._post(
-            path, **{**kwargs, "body": {**kwargs["body"], "messages": self._messages}}
-        )
+        body = {**self._first, **kwargs["body"], "messages": self._messages}
+        return self._post(path, **{**kwargs, "body": body})
 
 
 def _always_responses(resource: Any) -> bool:
@@ -84,7 +89,10 @@ def _prepared_call(
         return None
     if mapped is None:
         return None
-    ready = _PreparedMessages(mapped, getattr(resource, POST))
+    first = {}
+    if type(given.get("model")) is str and writes_model_first(method):
+        first, given = {"model": given["model"]}, {**given, "model": openai.NOT_GIVEN}
+    ready = _PreparedMessages(mapped, first, getattr(resource, POST))
     resource_copy = object.__new__(cls)
     resource_copy.__dict__.update(resource.__dict__)
     resource_copy.__dict__[POST] = ready.post
