@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from adapter.errors import StreamTruncated, TranslationError, UpstreamFailure
@@ -16,6 +18,18 @@ _BY_STATUS = {
     422: "UnprocessableEntityError",
     429: "RateLimitError",
 }
+
+
+@contextmanager
+def raised_as(convert: Callable[[TranslationError], Exception]) -> Iterator[None]:
+    """Raise the adapter's errors as what `convert` makes of them."""
+    try:
+        yield
+    except TranslationError as error:
+        made = convert(error)
+        if made is error:
+            raise
+        raise made from error
 
 
 def request_of(source: Any) -> Any:

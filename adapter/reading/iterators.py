@@ -12,10 +12,11 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self
 
-from adapter.errors import MalformedReply, StreamTruncated, TranslationError
+from adapter.errors import MalformedReply, StreamTruncated
 from adapter.translation.json_types import json_type
 from adapter.translation.replies.errors import event_failure
 
@@ -102,18 +103,14 @@ class Events(Iterator[Event[T]], Generic[T]):
 
 
 def _run(source: Iterable[Any], reader: StreamDetector) -> Generator[Event[Any], None, None]:
-    request = errors.request_of(source)
+    convert = partial(errors.stream_error, request=errors.request_of(source))
     try:
-        for item in source:
-            if _is_done(item):
-                break
-            yield from reader.feed(item)
-        yield from reader.close()
-    except TranslationError as error:
-        made = errors.stream_error(error, request)
-        if made is error:
-            raise
-        raise made from error
+        with errors.raised_as(convert):
+            for item in source:
+                if _is_done(item):
+                    break
+                yield from reader.feed(item)
+            yield from reader.close()
     finally:
         _close(source)
 
@@ -168,20 +165,16 @@ class AsyncEvents(AsyncIterator[Event[T]], Generic[T]):
 async def _arun(
     source: AsyncIterable[Any], reader: StreamDetector
 ) -> AsyncGenerator[Event[Any], None]:
-    request = errors.request_of(source)
+    convert = partial(errors.stream_error, request=errors.request_of(source))
     try:
-        async for item in source:
-            if _is_done(item):
-                break
-            for event in reader.feed(item):
+        with errors.raised_as(convert):
+            async for item in source:
+                if _is_done(item):
+                    break
+                for event in reader.feed(item):
+                    yield event
+            for event in reader.close():
                 yield event
-        for event in reader.close():
-            yield event
-    except TranslationError as error:
-        made = errors.stream_error(error, request)
-        if made is error:
-            raise
-        raise made from error
     finally:
         await _aclose(source)
 

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from adapter.errors import MalformedReply, TranslationError
+from adapter.errors import MalformedReply
 from adapter.translation.json_types import json_type
 
 from . import errors
@@ -103,13 +103,8 @@ def read(x: Any, /, *, tools: Tools = None, output: Any = None) -> Any:
         )
     else:
         whole = ChatReader(answer)
-    try:
+    with errors.raised_as(errors.result_error):
         last = whole.whole(x)[-1]
-    except TranslationError as error:
-        made = errors.result_error(error)
-        if made is error:
-            raise
-        raise made from error
     assert isinstance(last, Finished)
     return last.turn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import Any
 
 from adapter.errors import Unsupported
@@ -52,6 +53,14 @@ class RequestBuilder:
             )
         else:
             self.ledger.add(f"{path}.{key}" if path else key, "dropped", why)
+
+    def leave_out_unknown(
+        self, path: str, given: Mapping[str, Any], known: Container[str], why: str
+    ) -> None:
+        """Leave out the keys of an object that aren't known."""
+        for key, value in given.items():
+            if value is not None and key not in known:
+                self.leave_out(path, key, why)
 
     def unsupported(self, path: str, parameter: str, why: str, *, droppable: bool = True) -> None:
         """Apply the policy to a value that can't be carried.

@@ -82,9 +82,7 @@ def _unknown_part(builder: RequestBuilder, part: Part, path: str) -> None:
 
 
 def _drop_unknown_keys(builder: RequestBuilder, part: Part, path: str, known: set[str]) -> None:
-    for key, value in part.items():
-        if value is not None and key not in known:
-            builder.leave_out(path, key, "not a field of this kind of part")
+    builder.leave_out_unknown(path, part, known, "not a field of this kind of part")
 
 
 def input_content(

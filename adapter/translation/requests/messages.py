@@ -117,9 +117,8 @@ class _InputBuilder:
         if convert is None:
             self.builder.unsupported(f"{path}.role", "messages", "unknown role", droppable=False)
             return
-        for key, value in message.items():
-            if value is not None and key not in _FIELDS[role]:
-                self.builder.leave_out(path, key, f"not a field of a message with the role {role}")
+        why = f"not a field of a message with the role {role}"
+        self.builder.leave_out_unknown(path, message, _FIELDS[role], why)
         name = message.get("name")
         if name is None or role in ("tool", "function"):
             convert(self, m, path, message)
@@ -265,9 +264,7 @@ class _InputBuilder:
         return short
 
     def whitelist(self, call: dict[str, Any], path: str, known: set[str]) -> None:
-        for key, value in call.items():
-            if value is not None and key not in known:
-                self.builder.leave_out(path, key, "not a field of a tool call")
+        self.builder.leave_out_unknown(path, call, known, "not a field of a tool call")
 
 
 _ROLES: dict[str, Callable[[_InputBuilder, int, str, dict[str, Any]], None]] = {

@@ -169,9 +169,7 @@ def function_call(builder: RequestBuilder, value: Any, body: dict[str, Any]) -> 
 def _drop_unknown_keys(
     builder: RequestBuilder, choice: dict[str, Any], path: str, known: set[str]
 ) -> None:
-    for key, value in choice.items():
-        if value is not None and key not in known:
-            builder.leave_out(path, key, "not a field of such a choice")
+    builder.leave_out_unknown(path, choice, known, "not a field of such a choice")
 
 
 def _flat_choice(builder: RequestBuilder, value: dict[str, Any], path: str) -> dict[str, Any]:

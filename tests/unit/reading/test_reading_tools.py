@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 
 import adapter
 from adapter import Finished, ToolCall, ToolCallDone, read, tools_for
+from adapter.translation import chat_to_responses
 from tests.support import answer_forms
 from tests.support.answer_forms import AnswerParts, Called
 from tests.support.http import helpers_of
@@ -567,3 +568,11 @@ def test_sdk_objects_of_both_apis_are_results() -> None:
         Response.construct(**answer_forms.response(said)),
     ):
         assert read(x, output=Order).parsed == Order(number=1, lines=["a"])
+
+
+def test_newer_fields_of_a_function_are_kept_as_in_a_translated_call() -> None:
+    function = {"name": "note", "defer_loading": True, "output_schema": {"type": "string"}}
+    given, user = [{"type": "function", "function": function}], {"role": "user", "content": "x"}
+    made = chat_to_responses({"model": "gpt-4o", "messages": [user], "tools": given})
+    assert made.body is not None
+    assert tools_for("responses", given) == made.body["tools"]
