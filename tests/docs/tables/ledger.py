@@ -83,6 +83,10 @@ class _Module:
                 case ast.Call(func=ast.Attribute(attr="leave_out"), args=[path, key, why]):
                     actions = ["dropped"]
                     path = ast.JoinedStr([_braced(path), ast.Constant("."), _braced(key)])
+                case ast.Call(func=ast.Attribute(attr="leave_out_unknown"), args=[path, _, _, why]):
+                    actions = ["dropped"]
+                    key = ast.Name("key")
+                    path = ast.JoinedStr([_braced(path), ast.Constant("."), _braced(key)])
                 case _:
                     continue
             for one in actions:
