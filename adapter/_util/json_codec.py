@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
-
-
-def _encoder() -> Callable[[Any], str]:
-    """Return an encoder that is set up once; `JSONEncoder.encode` sets one up for each value.
-
-    For a short request the setup takes longer than the encoding.
-    """
-    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    make = getattr(json.encoder, "c_make_encoder", None)  # CPython only, undocumented
-    if make is None:
-        return plain.encode
-    pieces = make(
-        None, plain.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
-    )
-    return lambda value: "".join(pieces(value, 0))
-
-
-_encode = _encoder()
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
 
 
 def loads(text: str | bytes) -> Any:

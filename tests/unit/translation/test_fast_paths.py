@@ -154,11 +154,6 @@ def test_a_value_that_contains_itself() -> None:
         json_codec.dumps(value)
 
 
-def test_without_an_encoder_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
-    assert json_codec._encoder()({"a": ["é", 1.0, None]}) == '{"a":["é",1.0,null]}'
-
-
 # Streams
 
 supported = needs(SUPPORTED, "stream reader that the client way_in can help")
