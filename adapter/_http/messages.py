@@ -8,7 +8,7 @@ from adapter._exchange.effects import MergedStreamReply, Outcome, Send, WholeRep
 from adapter._routing.router import HEADER
 from adapter._runtime.call_context import EXTENSION
 
-from . import header_fields, urls
+from . import header_fields
 from .libraries import HttpLibrary
 
 # Framing of the original body, which a rewritten one doesn't have.
@@ -32,7 +32,7 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     ):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != EXTENSION}
-    url = request.url if send.path is None else urls.with_path(request.url, send.path)
+    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
     cls: Any = type(request)
     if send.method is not None:
         headers = header_fields.replaced(
@@ -44,17 +44,11 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
         return cls(
             request.method, url, headers=headers, extensions=extensions, stream=request.stream
         )
-    if "_content" not in request.__dict__:
-        headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [])
-        return cls(request.method, url, headers=headers, extensions=extensions, content=send.body)
-    # A copy with another body: the constructor costs more than translating a short request
-    # (private in httpx 0.27 to httpx2 2.16).
-    made: Any = object.__new__(cls)
-    made.__dict__.update(request.__dict__)
     length = b"Content-Length", str(len(send.body)).encode()
-    made.url, made.extensions = url, extensions
-    made.headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length])
-    made.stream, made._content = library.RequestBody(send.body), send.body
+    headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length])
+    stream = library.RequestBody(send.body)
+    made = cls(request.method, url, headers=headers, extensions=extensions, stream=stream)
+    made.read()  # hooks and mocks look into `content`
     return made
 
 

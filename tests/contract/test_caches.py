@@ -227,28 +227,3 @@ def test_what_was_found_out_is_still_known() -> None:
     assert not known.contains(("https", "h", 1, "/v1"))
     known.add("\ud83d", 60)
     assert known.contains("\ud83d")
-
-
-URLS = [
-    ("https://u:p@h:1/a/chat/completions?b=c%20d#f", b"/a/responses?b=c%20d"),
-    ("https://h/a%2Fb/chat/completions", b"/a%2Fb/responses"),
-    ("https://[::1]:8080/chat/completions?", b"/responses?"),
-    ("http://h", b"/responses"),
-]
-
-
-@pytest.mark.parametrize(("text", "raw_path"), URLS)
-def test_a_url_with_another_path_is_what_the_library_makes(text: str, raw_path: bytes) -> None:
-    from adapter._http.urls import _consists_of_parts, with_path
-
-    class Url(http.URL):  # type: ignore[misc]  # a library that is known at run time
-        @property
-        def raw_path(self) -> bytes:
-            return super().raw_path + b"/"  # type: ignore[no-any-return]
-
-    url = http.URL(text)
-    assert _consists_of_parts(http.URL)
-    assert not _consists_of_parts(Url)
-    assert with_path(url, raw_path) == url.copy_with(raw_path=raw_path)
-    assert with_path(url, raw_path).raw_path == raw_path
-    assert with_path(Url(text), raw_path) == url.copy_with(raw_path=raw_path)
