@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from adapter.translation.server_profiles import SERVER_PROFILES
+
 from . import floors
 
 _TAG = re.compile(r"# dialect: ([^(\n]+)")
@@ -48,3 +50,8 @@ def test_every_row_about_the_translation_has_a_tag() -> None:
     rows = {(name, file) for name, file in _rows() if file.startswith("adapter/translation/")}
     missing = sorted(rows - _tags())
     assert missing == [], "mark the place in that file with `# dialect: NAME`"
+
+
+def test_every_server_profile_has_a_tag() -> None:
+    tagged = {name for name, file in _tags() if file.endswith("/server_profiles.py")}
+    assert tagged == {profile.name for profile in SERVER_PROFILES}

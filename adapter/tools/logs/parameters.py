@@ -17,11 +17,8 @@ from .json_path import read_text
 OPTIONS: Final = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 """The options of the SDK's methods that aren't parameters of the request."""
 
-_NUMBERS = frozenset({
-    "temperature", "top_p", "n", "seed", "max_tokens", "max_completion_tokens",
-    "frequency_penalty", "presence_penalty", "top_logprobs",
-})  # fmt: skip
-_FLAGS = frozenset({"stream", "store", "logprobs", "parallel_tool_calls"})
+_NUMBERS = {name for name, row in CHAT_PARAMETERS.items() if type(row.example) in (int, float)}
+_FLAGS = {name for name, row in CHAT_PARAMETERS.items() if type(row.example) is bool}
 _OBJECTS = frozenset({
     "tools", "functions", "logit_bias", "metadata", "stream_options", "audio",
     "web_search_options", "prediction", "modalities",
