@@ -95,12 +95,13 @@ spelling: ## check the spelling of documents, docstrings and comments; the tests
 	$(call environment,docs)
 	.lanes/docs/bin/codespell *.md requirements cassettes/README.md docs adapter .ci pytest_chat_responses.py mkdocs.yml Makefile pyproject.toml bench
 
-docs-tables: ## write what the documents take from the code: tables, the settings' schema, the picture of the floors
+docs-tables: ## write what the documents take from the code: tables, versions, the settings' schema, pictures
 	$(call environment,dev)
 	UPDATE_DOCS=1 $(BIN)/python -m pytest -q -n 0 tests/docs/test_docs.py
 	$(BIN)/python -m tests.docs.tables
 	$(BIN)/python -m tests.docs.integrations
 	$(BIN)/python -m tests.docs.floors
+	$(BIN)/python -m tests.docs.pictures
 
 lint: ## check format, style and the import floors
 	$(call environment,dev)

@@ -1,4 +1,4 @@
-"""Measure everything, print the table, and write bench/RESULTS.md and bench/results.svg.
+"""Measure everything, print the table, and write bench/RESULTS.md and the plots in docs/pictures/.
 
     python -m bench            everything, a few minutes
     python -m bench --short    a short run that writes nothing, to see that the benchmark works
@@ -19,11 +19,12 @@ import openai
 
 from . import rows
 from .others import others
-from .plot import plot
+from .plot import SCHEMES, plot
 from .rows import Row
 from .server import Server
 
 HERE = Path(__file__).parent
+PICTURES = HERE.parent / "docs" / "pictures"
 
 
 def measured(*, short: bool) -> list[Row]:
@@ -79,7 +80,7 @@ def markdown(found: list[Row]) -> str:
         "process; the ratio is the median of the rounds' own ratios to the SDK's native chat call.",
         "CPU time is that of the client's process.",
         "",
-        "![ratios](results.svg)",
+        *(f"![Ratios](../docs/pictures/results.{scheme}.svg#only-{scheme})" for scheme in SCHEMES),
         "",
         "| what | who | figure | ratio | reach | aim | |",
         "|---|---|--:|--:|---|---|---|",
@@ -100,7 +101,8 @@ def main() -> None:
     found = measured(short=short)
     if not short:
         (HERE / "RESULTS.md").write_text(markdown(found), encoding="utf-8")
-        (HERE / "results.svg").write_text(plot(found), encoding="utf-8")
+        for scheme in SCHEMES:
+            (PICTURES / f"results.{scheme}.svg").write_text(plot(found, scheme), encoding="utf-8")
 
 
 if __name__ == "__main__":

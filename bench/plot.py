@@ -1,44 +1,105 @@
-"""Draw the ratios: one bar per row, and a line at 1, the SDK's native chat call."""
+"""Draw the ratios to the SDK's native chat call: bars by measurement, in light and dark colours."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from html import escape
 
 from .rows import Row
 
-WIDTH, LEFT, HEIGHT, MOST = 1000, 560, 20, 2.0
+WIDTH, MARGIN, HEIGHT, MOST = 420, 10, 20, 1.6
+NAMES, SCALE = 104, 200
+SHOWN = {"SDK client": "ours", "HTTP transport": "under", "off": "off"}
+"""The clients that are shown, each with its colour."""
 
 
-def plot(rows: list[Row]) -> str:
-    """Return the rows as SVG; bars are cut at twice native, with the figure next to them."""
-    shown = [row for row in rows if row.ratio is not None and row.who != "native chat"]
-    scale = (WIDTH - LEFT - 80) / MOST
-    lines = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
-            f'height="{HEIGHT * len(shown) + 30}" font-family="sans-serif" font-size="12">'
-        ),
-        '<rect width="100%" height="100%" fill="white"/>',
+@dataclass(frozen=True)
+class Colours:
+    """The colours of a scheme: of texts and of bars."""
+
+    text: str
+    quiet: str
+    line: str
+    ours: str
+    under: str
+    off: str
+
+
+SCHEMES = {
+    "light": Colours("#1b2733", "#44525f", "#566573", "#1d6b5f", "#3f6fb5", "#8793a0"),
+    "dark": Colours("#eef2f6", "#c3ccd6", "#a3afbb", "#6fd0bf", "#8ab4f8", "#8a97a5"),
+}
+
+_ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([\d,.]+)(?: ([^|\s]+))? \| (?:([\d.]+)×)? *\|")
+
+
+def rows_of(page: str) -> list[Row]:
+    """Read the rows of bench/RESULTS.md again."""
+    found = (_ROW.match(line) for line in page.splitlines())
+    return [
+        Row(what, who, float(figure.replace(",", "")), unit or "", float(ratio) if ratio else None)
+        for what, who, figure, unit, ratio in (one.groups() for one in found if one)
     ]
-    for k, row in enumerate(shown):
-        assert row.ratio is not None
-        y = 10 + k * HEIGHT
-        long = min(row.ratio, MOST) * scale
-        colour = {"SDK client": "#2563eb", "HTTP transport": "#0d9488", "off": "#9ca3af"}.get(
-            row.who, "#d97706"
+
+
+def plot(rows: list[Row], scheme: str) -> str:
+    """Return the rows as SVG; a line marks 1, the native call, and longer bars are cut."""
+    colours = SCHEMES[scheme]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.ratio is not None and row.who in SHOWN:
+            groups.setdefault(row.what, []).append(row)
+    parts, y = [], MARGIN
+    for what, shown in groups.items():
+        y += HEIGHT
+        parts.append(
+            f'<text x="{MARGIN}" y="{y - 5}" font-weight="600" fill="{colours.text}">'
+            f"{escape(what)}</text>"
         )
-        label = escape(f"{row.what}: {row.who}")
-        lines += [
-            f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{label}</text>',
-            (
-                f'<rect x="{LEFT}" y="{y + 3}" width="{long:.1f}" height="{HEIGHT - 6}" '
-                f'fill="{colour}"/>'
-            ),
-            f'<text x="{LEFT + long + 6:.1f}" y="{y + 14}">{row.ratio:.2f}×</text>',
-        ]
-    x = LEFT + scale
-    lines.append(
-        f'<line x1="{x}" y1="4" x2="{x}" y2="{14 + HEIGHT * len(shown)}" '
-        'stroke="#111" stroke-dasharray="4 3"/>'
+        top = y
+        for row in shown:
+            parts += _bar(row, y, colours)
+            y += HEIGHT
+        line = MARGIN + NAMES + SCALE / MOST * 1.0
+        parts.append(
+            f'<path d="M{line:g} {top}V{y}" stroke="{colours.line}" stroke-dasharray="4 3"/>'
+        )
+        y += 8
+    parts.append(
+        f'<text x="{MARGIN}" y="{y + 12}" fill="{colours.quiet}">'
+        "Dashed: the SDK's native chat call. Less is better.</text>"
     )
-    return "\n".join([*lines, "</svg>", ""])
+    tall = y + 24
+    return "\n".join(
+        [
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {tall}" '
+                f'width="{WIDTH}" height="{tall}" role="img"'
+            ),
+            '     font-family="system-ui, sans-serif" font-size="13">',
+            "  <title>What calls cost, as ratios to the SDK's native chat call</title>",
+            *(f"  {part}" for part in parts),
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _bar(row: Row, y: int, colours: Colours) -> list[str]:
+    assert row.ratio is not None
+    ratio = round(row.ratio, 2)
+    left, long = MARGIN + NAMES, min(ratio, MOST) * SCALE / MOST
+    fill = getattr(colours, SHOWN[row.who])
+    after = left + max(long, SCALE / MOST) + 8  # beyond the line at 1
+    return [
+        (
+            f'<text x="{left - 8}" y="{y + 14}" text-anchor="end" fill="{colours.quiet}">'
+            f"{escape(row.who)}</text>"
+        ),
+        (
+            f'<rect x="{left}" y="{y + 3}" width="{long:.1f}" height="{HEIGHT - 6}" rx="2" '
+            f'fill="{fill}"/>'
+        ),
+        (f'<text x="{after:.1f}" y="{y + 14}" fill="{colours.text}">{ratio:.2f}×</text>'),
+    ]
