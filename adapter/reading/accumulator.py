@@ -35,6 +35,7 @@ _CUT_REASONS = {"length", "content_filter"}
 _END_REASONS = {"stop", "tool_calls", "function_call"}
 # A tuple, so that a `type` that can't be hashed is compared like any other value.
 _OTHER_KINDS = tuple(kind for kind in get_args(CallKind) if kind != "function")
+_PAYLOADS = {kind: call_type_for(kind).payload for kind in get_args(CallType)}
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +135,7 @@ class AnswerAccumulator:
                 if entry.get(other) is not None:
                     call.type = other
         inner = fields(entry.get(call.type))
-        arguments = inner.get(call_type_for(call.type).payload)
+        arguments = inner.get(_PAYLOADS[call.type])
         call.id = call.id or string(entry.get("id"))
         call.name = call.name or string(inner.get("name"))
         if inner.get("parsed_arguments") is not None:
