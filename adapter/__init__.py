@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from adapter._memory.store import Store
     from adapter._routing.forget import aforget, forget
     from adapter._routing.overrides import use
-    from adapter._runtime.decisions import decision
     from adapter._sdk.client import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from adapter._sdk.decisions import decision
     from adapter._sdk.install import install, uninstall
     from adapter._settings.settings import Settings
     from adapter.telemetry.counters import Counters
@@ -160,7 +160,7 @@ def _imported(path: str) -> Any:
 
             return client
         case "_runtime.decisions":
-            from ._runtime import decisions
+            from ._sdk import decisions
 
             return decisions
         case "_sdk.install":

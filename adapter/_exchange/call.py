@@ -18,19 +18,12 @@ from adapter.translation.types import PathMap
 
 from . import fallback
 from .effects import (
-    LOG_CALL,
     READ_REPLY,
-    READ_REQUEST,
-    UNREAD,
-    Decide,
     Effect,
     Exchange,
     FallBack,
-    FlagQuery,
     LearnMissingEndpoint,
-    Need,
     PassThrough,
-    ReadFlag,
     ReplyHead,
     Send,
     WholeReply,
@@ -38,16 +31,22 @@ from .effects import (
 from .endpoints import StoredCompletion
 from .error_replies import adapter_bug, error_reply, failure_reply, fallback_impossible
 from .fan_out import fan_out_gen
-from .plan import Plan, make_plan, parse_request, plan_for_bug
+from .guards import guarded
+from .plan import Plan, make_plan, plan_for_bug
 from .reasoning import PreparedRequest, prepare_gen
 from .record import CallState, Hold, Route
 from .reply import parse_reply, read_reply_gen, upstream_error
+from .request_body import RequestBody
 from .send import send_gen
+
+ChooseRoute = Callable[[RequestBody], Generator[Effect, Any, Route]]
+"""Chooses the route of a call; reads the body only if the choice depends on it."""
 
 
 def exchange(
     state: CallState,
     raw_path: bytes,
+    choose_gen: ChooseRoute,
     capacity: int | None = None,
     *,
     named: bool = False,
@@ -55,13 +54,14 @@ def exchange(
 ) -> Exchange:
     """Run one chat request to its outcome, and keep `state` up to date.
 
-    `raw_path` is the request's path with its query; `capacity` is how many requests may run at
-    once (None: unlimited); `named` is true if the caller has named the conversation; `host`
-    returns the target host and is only called when it matters.
+    `raw_path` is the request's path with its query; `choose_gen` chooses the route of a call that
+    has none yet; `capacity` is how many requests may run at once (None: unlimited); `named` is
+    true if the caller has named the conversation; `host` returns the target host and is only
+    called when it matters.
     """
-    body = UNREAD
+    request_body = RequestBody()
     if state.route is None:
-        state.route, body = yield from _choose_route_gen()
+        state.route = yield from choose_gen(request_body)
     route = state.route
     state.backend, state.reason = "chat", route.reason
     state.request_losses, state.reply = (), None
@@ -69,8 +69,7 @@ def exchange(
         yield Send()
         return PassThrough()
 
-    if body is UNREAD:
-        body = parse_request((yield READ_REQUEST))
+    body = yield from request_body.read_gen()
     plan = make_plan(body, route, raw_path, capacity, host)
     prepared: PreparedRequest | None = None
     if plan.translation is not None:
@@ -85,16 +84,10 @@ def exchange(
     state.droppable = plan.droppable
     if plan.refusal is not None:
         state.backend = "responses"
-        yield LOG_CALL
         return plan.refusal
     if prepared is None:
         return (yield from _send_to_chat_gen(state))
 
-    chat_path = fallback.chat_path_of(raw_path)
-    if chat_path is None:
-        route = replace(route, fallback=frozenset())
-    elif chat_path == raw_path:
-        chat_path = None  # unchanged
     context = prepared.without_memory.reply_context
     state.backend, state.model = "responses", context.model
     if context.n > 1:
@@ -102,67 +95,39 @@ def exchange(
     else:
         outcome = yield from send_gen(state, route, plan, prepared)
     if isinstance(outcome, FallBack):
-        return (yield from _fall_back_gen(state, route, plan, outcome, chat_path))
+        return (yield from _fall_back_gen(state, route, plan, outcome, raw_path))
     return outcome
 
 
 def _send_to_chat_gen(state: CallState, path: bytes | None = None) -> Exchange:
     """Send the untouched call to Chat Completions, for the reason in the call state."""
-    rejected = state.reason == "rejected"
-    if not rejected:
-        yield LOG_CALL
     head: ReplyHead = yield Send(path=path)
-    if rejected:
+    if state.reason == "rejected":
         state.request_losses = (fallback.loss_of_retry(head),)
-        yield LOG_CALL
     return PassThrough()
 
 
-def _choose_route_gen() -> Generator[Effect, Any, tuple[Route, Any]]:
-    """Return the route, and the request's JSON if it was read for it, else UNREAD."""
-    body: Any = UNREAD
-    flag: Any = UNREAD
-    while True:
-        answer: Route | Need | FlagQuery = yield Decide(body, flag)
-        if isinstance(answer, Route):
-            return answer, body
-        if isinstance(answer, FlagQuery):
-            try:
-                flag = yield ReadFlag(answer)
-            except Exception:  # noqa: BLE001  # a failing flag decides nothing
-                flag = None
-        else:
-            body = parse_request((yield READ_REQUEST))
-
-
-def _lacks_model(cause: FallBack, route: Route) -> bool:
-    try:
-        return fallback.lacks_model(cause.head, cause.raw)
-    except Exception:  # an adapter bug: the next call asks the server again
-        if route.on_bug == "raise":
-            raise
-        return True
-
-
 def _fall_back_gen(
-    state: CallState, route: Route, plan: Plan, cause: FallBack, chat_path: bytes | None
+    state: CallState, route: Route, plan: Plan, cause: FallBack, raw_path: bytes
 ) -> Exchange:
     """Send the untouched call to Chat Completions, or return an error if Chat can't serve it."""
     if plan.responses_only_reason is not None:
-        yield LOG_CALL
         assert plan.translation is not None
         return fallback_impossible(cause, plan.translation.paths, plan.responses_only_reason)
     reason_text = fallback.REASON_TEXT[cause.reason]
     if cause.reason == "missing":
-        only = state.model if _lacks_model(cause, route) else None
+        # If that can't be told, the next call asks the server again for another model.
+        lacks_model = guarded(route, True, fallback.lacks_model, cause.head, cause.raw)
+        only = state.model if lacks_model else None
         reason_text = reason_text if only is None else fallback.UNSERVED_TEXT
-        yield LearnMissingEndpoint(route.fallback_expiry, only)
+        yield LearnMissingEndpoint(only)
     loss = Loss("$", "held", reason_text)
     # Retries go to Chat directly.
     state.route = replace(route, hold=Hold(cause.reason, loss))
     state.backend, state.reason, state.translation = "chat", cause.reason, None
     state.request_losses, state.reply = (loss,), None
-    return (yield from _send_to_chat_gen(state, chat_path))
+    chat_path = fallback.chat_path_of(raw_path)
+    return (yield from _send_to_chat_gen(state, None if chat_path == raw_path else chat_path))
 
 
 def follow_redirect(state: CallState) -> Exchange:
@@ -175,10 +140,7 @@ def follow_redirect(state: CallState) -> Exchange:
     answer = head.content_type.lower().startswith(("application/json", "text/event-stream"))
     if state.route is None or state.translation is None or 300 <= head.status < 400 or not answer:
         return PassThrough()
-    outcome = yield from read_reply_gen(state, state.route, state.translation, head)
-    if isinstance(outcome, WholeReply):
-        yield LOG_CALL
-    return outcome
+    return (yield from read_reply_gen(state, state.route, state.translation, head))
 
 
 def stored_completion(request: StoredCompletion) -> Exchange:

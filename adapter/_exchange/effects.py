@@ -7,24 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from adapter.errors import UpstreamFailure
 from adapter.translation.reasoning.turns import MemoryEntry, RememberedTurn
 
 from .merged_stream import StreamMerger
 from .stream import Frame, StreamTranslator
-
-
-class Unread(Enum):
-    """The type of UNREAD, the sentinel for a value that has not been read yet."""
-
-    UNREAD = "unread"
-
-
-UNREAD: Final = Unread.UNREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +25,7 @@ class FlagQuery:
     attributes: Mapping[str, str | bool]
 
 
-class Need(Enum):
-    """What the router needs to choose a route."""
-
-    BODY = "body"
-
-
 # Effects
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """Choose the route of this call. Result: a Route, or what is missing: Need.BODY, FlagQuery."""
-
-    body: Any = UNREAD
-    flag: Any = UNREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +92,8 @@ class ReadChunk:
 
 @dataclass(frozen=True, slots=True)
 class LearnMissingEndpoint:
-    """Remember for some seconds that the server lacks the endpoint, or lacks it for one model."""
+    """Remember for a while that the server lacks the endpoint, or lacks it for one model."""
 
-    seconds: float
     model: str | None = None
 
 
@@ -177,17 +152,11 @@ class LearnRefusedReasoning:
     refused: Literal["encrypted", "no ids", "nothing"]
 
 
-@dataclass(frozen=True, slots=True)
-class LogCall:
-    """Log the call: its state is complete."""
-
-
-READ_REQUEST, READ_REPLY, READ_CHUNK, LOG_CALL = ReadRequest(), ReadReply(), ReadChunk(), LogCall()
+READ_REQUEST, READ_REPLY, READ_CHUNK = ReadRequest(), ReadReply(), ReadChunk()
 """The effects without parameters."""
 
 Effect = (
-    Decide
-    | ReadFlag
+    ReadFlag
     | ReadRequest
     | Send
     | Wait
@@ -200,7 +169,6 @@ Effect = (
     | Remember
     | Forget
     | LearnRefusedReasoning
-    | LogCall
 )
 
 

@@ -10,7 +10,7 @@ from adapter._util import json_codec
 from adapter.translation.ledger import Loss
 from adapter.translation.replies.merge import merge_completions, sum_usage
 
-from .effects import LOG_CALL, Exchange, FanOut, MergedStreamReply, Outcome, StreamReply, WholeReply
+from .effects import Exchange, FanOut, MergedStreamReply, Outcome, StreamReply, WholeReply
 from .error_replies import adapter_bug
 from .merged_stream import StreamMerger
 from .plan import Plan
@@ -56,23 +56,16 @@ def fan_out_gen(state: CallState, route: Route, plan: Plan, prepared: PreparedRe
         dict.fromkeys(loss for one in states for loss in one.request_losses)
     )
     if len(outcomes) < context.n:
-        # After a redirect or a fallback the call continues, and a stream ends later.
-        if isinstance(outcomes[0], WholeReply):
-            yield LOG_CALL
         return outcomes[0]
     parts = tuple(one for one in outcomes if isinstance(one, (StreamReply, WholeReply)))
     try:
         if context.stream:
-            return MergedStreamReply(
-                parts, StreamMerger(context.n, on_bug_raise=route.on_bug == "raise")
-            )
+            return MergedStreamReply(parts, StreamMerger(context.n, on_bug_raise=route.strict))
         merged = merge_completions(
             [json_codec.loads(one.body) for one in parts if isinstance(one, WholeReply)]
         )
-        outcome = WholeReply(200, json_codec.dumps_reply(merged))
+        return WholeReply(200, json_codec.dumps_reply(merged))
     except Exception as bug:
-        if route.on_bug == "raise":
+        if route.strict:
             raise
-        outcome = adapter_bug(bug)
-    yield LOG_CALL
-    return outcome
+        return adapter_bug(bug)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from adapter._util import fast_json, json_codec
+from adapter._util import json_codec
 from adapter.errors import TranslationError
 from adapter.translation.ledger import Loss
 from adapter.translation.model_profiles import has_function_tools
@@ -17,14 +17,16 @@ from . import fallback
 from .effects import WholeReply
 from .endpoints import responses_endpoint
 from .error_replies import error_reply
+from .guards import guarded
 from .record import Route
+from .request_body import NOT_JSON
 
 
 class Plan(NamedTuple):
     """What to do with a request: send its translation, or refuse it, or (neither) keep it on Chat.
 
     `responses_only_reason` says why Chat can't serve the call, or is None; `droppable` is the
-    translation's.
+    translation's; `fallback` are the reasons for which a reply sends the call to Chat.
     """
 
     reason: str
@@ -34,23 +36,13 @@ class Plan(NamedTuple):
     refusal: WholeReply | None = None
     responses_only_reason: str | None = None
     droppable: Mapping[str, str] = EMPTY_MAPPING
-
-
-NOT_JSON = object()
-
-
-def parse_request(raw: bytes) -> Any:
-    """Decode a request's JSON; return NOT_JSON if it is not JSON."""
-    try:
-        return fast_json.loads_strictly(raw)
-    except ValueError:
-        return NOT_JSON
+    fallback: tuple[str, ...] = ()
 
 
 def make_plan(
     body: Any, route: Route, raw_path: bytes, capacity: int | None, host: Callable[[], str] = str
 ) -> Plan:
-    """Make the plan for the JSON `body` of a request. Raises only if `route.on_bug` is "raise"."""
+    """Make the plan for the JSON `body` of a request. Raises only if `route.strict` is true."""
     if body is NOT_JSON:
         return Plan("not-json", (Loss("$", "held", "not JSON"),))
     responses_only_reason = None
@@ -93,6 +85,7 @@ def make_plan(
             translation,
             endpoint.path,
             responses_only_reason=responses_only_reason,
+            fallback=() if fallback.chat_path_of(raw_path) is None else route.settings.fallback,
         )
     except TranslationError as error:
         return _refused(error.path, error.why, (), responses_only_reason)
@@ -136,14 +129,12 @@ def plan_for_bug(body: Any, route: Route, bug: Exception) -> Plan:
     if isinstance(bug, json_codec.Unwritable):
         loss = Loss("$", "held", "contains a value that JSON can't represent")
         return _held("not-json", (loss,), _responses_only_reason(body, route))
-    if route.on_bug == "raise":
+    if route.strict:
         raise bug
     why = f"the adapter failed on this call ({type(bug).__name__})"
     losses = (Loss("$", "held", why),)
-    try:
-        responses_only_reason = _responses_only_reason(body, route)
-    except Exception:  # noqa: BLE001  # the bug may be here; then the call is kept on Chat
-        responses_only_reason = None
+    # The bug may be here; then the call is kept on Chat.
+    responses_only_reason = guarded(route, None, _responses_only_reason, body, route)
     if responses_only_reason is None:
         return Plan("adapter-bug", losses)
     message = f"$: {why}, and the call can't be kept on Chat: {responses_only_reason}"

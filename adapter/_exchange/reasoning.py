@@ -17,6 +17,7 @@ from adapter.translation.reasoning.turns import ENCRYPTED, MemoryEntry, asks_enc
 from adapter.translation.types import Translation
 
 from .effects import Effect, Forget, LearnRefusedReasoning, Recall, RecallResult
+from .guards import attempt_gen
 from .record import Route
 
 NOTHING_RECALLED = RecallResult()
@@ -72,11 +73,8 @@ def prepare_gen(
     )
     names, recalled = tuple(history.names), NOTHING_RECALLED
     if names or translation.asks_reasoning:
-        try:
-            recalled = yield Recall(context.model, names)
-        except Exception:  # a memory that fails costs continuity, never the call
-            if route.on_bug == "raise":
-                raise
+        effect = Recall(context.model, names)
+        recalled = yield from attempt_gen(route, effect, NOTHING_RECALLED)
     if not (recalled.refused or recalled.stopped):
         return _insert_remembered(translation, history, recalled)
     prepared = _insert_remembered(_without_include(translation), history, NOTHING_RECALLED)

@@ -25,26 +25,41 @@ class Hold:
     unconditional: bool = True
 
 
+class CallSettings(Protocol):
+    """The settings that may differ from call to call (`_settings/fields.py`)."""
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """The reasons for which a reply sends the call to Chat."""
+
+    @property
+    def on_internal_error(self) -> Literal["chat", "raise"]:
+        """What happens when the adapter itself fails."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What the settings say about one call, before the request is translated.
 
     `reason` names the setting that decided (`force`, `header`, `use`, `flag`, `rule`, `rollout`,
-    `settings`, `hosts`); `model` is the model that a rule sets instead of the caller's; `fallback`
-    are the reasons for which a reply sends the call to Chat. `unserved` returns whether the
-    server is known not to serve a model on the Responses API.
+    `settings`, `hosts`); `settings` are those of the call, with the matching rule's over them, and
+    `policy` is made of them; `model` is the model that a rule sets instead of the caller's.
+    `unserved` returns whether the server is known not to serve a model on the Responses API.
     """
 
     backend: Backend
     reason: str
+    settings: CallSettings
     policy: Policy
-    on_bug: Literal["chat", "raise"]
     settings_hash: str
     hold: Hold | None = None
     model: str | None = None
-    fallback: frozenset[str] = frozenset()
-    fallback_expiry: float = 600.0
     unserved: Callable[[object], bool] | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether the adapter's own bugs are raised."""
+        return self.settings.on_internal_error == "raise"
 
 
 @dataclass(frozen=True, slots=True)

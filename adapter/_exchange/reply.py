@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,7 +19,6 @@ from .background import cancel_path, poll_gen, unfinished_response
 from .effects import (
     READ_CHUNK,
     READ_REPLY,
-    Effect,
     Exchange,
     Outcome,
     Remember,
@@ -29,6 +28,7 @@ from .effects import (
     WholeReply,
 )
 from .error_replies import adapter_bug, error_reply, failure_reply
+from .guards import attempt_gen, guarded
 from .record import CallState, Route
 from .stream import Frame, StreamTranslator
 from .unrequested_stream import response_of_stream
@@ -70,7 +70,7 @@ def read_reply_gen(
     else:
         raw = (yield READ_REPLY) if raw is None else raw
         unfinished = (
-            _unfinished_response(route, raw)
+            guarded(route, None, unfinished_response, raw)
             if translation.reply_context.background and not streamed
             else None
         )
@@ -88,32 +88,14 @@ def read_reply_gen(
         except TranslationError as error:
             outcome = error_reply(502, str(error), "server_error", None, "invalid_response")
         except Exception as bug:
-            if route.on_bug == "raise":
+            if route.strict:
                 raise
             outcome = adapter_bug(bug)
         else:
             if entry is not None:
-                yield from _remember_gen(route, translation, entry)
+                effect = Remember(translation.reply_context.model, entry)
+                yield from attempt_gen(route, effect)
     return outcome
-
-
-def _unfinished_response(route: Route, raw: bytes) -> dict[str, Any] | None:
-    try:
-        return unfinished_response(raw)
-    except Exception:  # an adapter bug: the reply is read as a finished one
-        if route.on_bug == "raise":
-            raise
-        return None
-
-
-def _remember_gen(
-    route: Route, translation: Translation, entry: MemoryEntry
-) -> Generator[Effect, Any, None]:
-    try:
-        yield Remember(translation.reply_context.model, entry)
-    except Exception:  # a memory that fails costs continuity, never the call
-        if route.on_bug == "raise":
-            raise
 
 
 def upstream_error(head: ReplyHead, raw: bytes, paths: PathMap) -> WholeReply:
@@ -148,7 +130,7 @@ def _translate_whole(
         translator = StreamTranslator(
             translation.reply_context,
             translation.paths,
-            on_bug_raise=route.on_bug == "raise",
+            on_bug_raise=route.strict,
             make_entry=make_entry,
         )
         state.reply = translator
@@ -159,12 +141,12 @@ def _translate_whole(
     state.reply = _WholeReplyInfo(reply.losses, reply.body.get("usage"))
     entry = None
     if make_entry is not None:
-        try:
-            entry = make_entry(delivered_items(response["output"] or [], reply.body))
-        except Exception:  # costs continuity, never the answer (docs/decisions.md#promises)
-            if route.on_bug == "raise":
-                raise
+        entry = guarded(route, None, _entry_of, make_entry, response, reply.body)
     return WholeReply(200, fast_json.dumps(reply.body), value=reply.body), entry
+
+
+def _entry_of(make_entry: EntryMaker, response: Any, completion: Any) -> MemoryEntry | None:
+    return make_entry(delivered_items(response["output"] or [], completion))
 
 
 def parse_reply(raw: bytes) -> Any:
@@ -188,11 +170,11 @@ def _stream_gen(
         translator = StreamTranslator(
             translation.reply_context,
             translation.paths,
-            on_bug_raise=route.on_bug == "raise",
+            on_bug_raise=route.strict,
             make_entry=make_entry,
         )
     except Exception as bug:
-        if route.on_bug == "raise":
+        if route.strict:
             raise
         return adapter_bug(bug)
     state.reply = translator

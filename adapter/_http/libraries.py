@@ -11,6 +11,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from adapter._runtime.stream_iterators import AsyncStreamIterator, StreamIterator
 from adapter.errors import AdapterError
 
 _NAMES = ("httpx2", "httpx")
@@ -30,15 +31,13 @@ class HttpLibrary:
         self.ByteStream: Any = module.ByteStream
         self.ReadError: Any = module.ReadError
         self.RemoteProtocolError: Any = module.RemoteProtocolError
-        from adapter._runtime.observation import ObservedStream
-
         from .bodies import AsyncBody, Body, RequestBody
+        from .observed_stream import ObservedStream
         from .replies import Reply
 
-        errors = {"library_errors": (module.RequestError, module.StreamError)}
-        self.Body: Any = type("Body", (Body, module.SyncByteStream), errors)
+        self.Body: Any = type("Body", (Body, module.SyncByteStream), {})
         self.RequestBody: Any = type("RequestBody", (RequestBody, module.ByteStream), {})
-        self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), errors)
+        self.AsyncBody: Any = type("AsyncBody", (AsyncBody, module.AsyncByteStream), {})
         # Sync and async, as the libraries' own streams of known bodies are.
         self.ObservedStream: Any = type(
             "ObservedStream", (ObservedStream, module.SyncByteStream, module.AsyncByteStream), {}
@@ -52,6 +51,14 @@ class HttpLibrary:
                 "__module__": module.Response.__module__,
                 "__doc__": module.Response.__doc__,
             },
+        )
+
+    def body_of(self, iterator: StreamIterator | AsyncStreamIterator) -> Any:
+        """Make the body of a reply that is a stream of the adapter."""
+        return (
+            self.Body(iterator)
+            if isinstance(iterator, StreamIterator)
+            else self.AsyncBody(iterator)
         )
 
     def __repr__(self) -> str:

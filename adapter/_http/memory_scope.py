@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from adapter._memory.keys import MemoryScope, make_memory_scope
-from adapter._runtime.missing_endpoints import base_url_of
+from adapter._runtime.protocols import Token
 
 from . import header_fields
+from .urls import base_url_of
 
 _CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
 """Where OpenAI, Azure and gateways look for a key; a difference in one makes another scope."""
 
 _MAX_TOKEN = 16_384  # characters of a token that is decoded
 _CLAIMS = ("iss", "tid", "sub")  # a subject is unique within its issuer and tenant
-
-Token = str | Callable[[], str | None]
-"""A token that a client fetched for its call, or a function that returns it once it is fetched."""
-
 
 _IDENTITY_HEADERS = frozenset({*_CREDENTIALS, b"openai-organization", b"openai-project"})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from adapter._runtime.decisions import remember_id
+from adapter._runtime.call_context import CallContext
+from adapter._runtime.known_ids import remember_id
 
 _Response: Any = object  # the library's class follows it in the MRO; see `libraries.HttpLibrary`
 
@@ -15,7 +16,7 @@ class Reply(_Response):  # type: ignore[misc]  # a base that is known at run tim
 
     _library_class: Any  # `Response`
     _body: Any = None  # a stream's, from which an adapted client reads chunks
-    _context: Any = None  # of the call whose completion it holds
+    _context: CallContext | None = None  # of the call whose completion it holds
 
     def json(self, **options: Any) -> Any:
         """Return the body's JSON; `decision` knows the completion that is made of it."""

@@ -15,7 +15,10 @@ from inspect import getattr_static
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from adapter._runtime.call_context import UNKNOWN_AUTH
 from adapter.translation.ledger import Loss
+
+from . import header_fields
 
 # Schemes of `Authorization` that sign the URL, the body, or both: AWS, Google, Alibaba, Tencent,
 # Azure, Huawei, Baidu, Akamai, Hawk, HTTP Signatures, Digest.
@@ -41,10 +44,6 @@ _MAX_FUNCTIONS = 50  # functions that are inspected
 _MAX_FRAMES = 40  # from a transport up to the HTTP client, with other transports between them
 
 
-UNKNOWN_AUTH: Any = object()
-"""Sentinel for an auth that must be looked for."""
-
-
 def auth_of(client: Any) -> Any:
     """Return the `auth` of an SDK client's requests; UNKNOWN_AUTH if its classes may differ."""
     http: Any = client._client
@@ -62,8 +61,9 @@ def _is_plain(cls: type, http: type) -> bool:
     return all(_package(one) == "openai" for one in given)
 
 
-def find_signature(headers: Any, authorization: str, auth: Any = UNKNOWN_AUTH) -> Loss | None:
+def find_signature(headers: Any, auth: Any = UNKNOWN_AUTH) -> Loss | None:
     """Return the ledger entry for a signed request; None if there is no sign of a signature."""
+    authorization = header_fields.value(headers, b"authorization")
     if (
         authorization
         and not authorization.startswith("Bearer ")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from adapter._exchange.effects import Send
 from adapter._exchange.endpoints import classify_request
@@ -23,20 +23,20 @@ from adapter._runtime.call_context import (
     context_of,
     start_call,
 )
-from adapter._runtime.internal_errors import recover_before_sending, without_header
 from adapter._runtime.performer import AsyncPerformer, Performer
 from adapter._settings.coercion import SettingsLike, settings_of
 
 from . import connection_pools, header_fields
+from .incoming_request import HttpRequest
 from .libraries import HttpLibrary, TransportBases, library_of
 from .messages import outgoing_request
+from .recovery import recover_before_sending, without_header
+from .upstream import AsyncHttpUpstream, HttpUpstream
 
 if TYPE_CHECKING:
     from .libraries import AsyncBaseTransport, BaseTransport
 
 _HEADER = HEADER.encode()
-
-_Performer = TypeVar("_Performer", Performer, AsyncPerformer)
 
 
 class TransportProtocol(NamedTuple):
@@ -65,10 +65,10 @@ class _TransportBase:
     _reloader: SettingsReloader | None  # None: acts only on requests with a context
 
     # The sync and the async one; `adapter.testing.chat_mock_performer` replaces them.
-    _performers: ClassVar[tuple[type[Performer], type[AsyncPerformer]]] = (
-        Performer,
-        AsyncPerformer,
-    )
+    _performers: ClassVar[dict[type, Any]] = {
+        HttpUpstream: Performer,
+        AsyncHttpUpstream: AsyncPerformer,
+    }
 
     def _forwarded_request(self, request: Any) -> Any:
         """Return a request to forward as it is, without the adapter's header.
@@ -94,18 +94,20 @@ class _TransportBase:
         return context
 
     def _performer_for(
-        self, kind: type[_Performer], inner: Any, request: Any
-    ) -> tuple[_Performer | None, Any]:
+        self, upstream_class: type[HttpUpstream | AsyncHttpUpstream], inner: Any, request: Any
+    ) -> tuple[Any, Any]:
         """Return the performer of a request to handle; or None, and the request to forward."""
         context = self._context_for(request)
         if context is None:
             return None, self._forwarded_request(request)
-        if context.passes_untouched(request):
+        incoming = HttpRequest(request)
+        if context.passes_untouched(incoming):
             return None, request
-        return kind(library_of(request), inner, request, context), request
+        upstream = upstream_class(library_of(request), inner, request, context)
+        return self._performers[upstream_class](incoming, upstream, context), request
 
     def _recover(self, request: Any, bug: Exception) -> Any:
-        """Return the reply to a request on which the adapter failed before performing it.
+        """Return the reply to a request on which the adapter failed before it sent anything.
 
         None if it is to be sent as it came.
         """
@@ -184,13 +186,18 @@ class Transport(_TransportBase, TransportBases):
             if type(
                 request.extensions.get(EXTENSION)
             ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
-                performer, request = self._performer_for(self._performers[0], inner, request)
+                performer, request = self._performer_for(HttpUpstream, inner, request)
                 if performer is not None:
                     return performer.run()
         except Exception as bug:
             if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = self._recover(original, bug) if performer is None else performer.recover(bug)
+            if performer is not None:
+                performer.abort_branches()
+            if performer is None or performer.context.requests_sent == 0:
+                made = self._recover(original, bug)
+            else:
+                made = performer.recover(bug)
             if made is not None:
                 return made
             inner, request = (
@@ -210,15 +217,18 @@ class Transport(_TransportBase, TransportBases):
             if type(
                 request.extensions.get(EXTENSION)
             ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
-                performer, request = self._performer_for(self._performers[1], inner, request)
+                performer, request = self._performer_for(AsyncHttpUpstream, inner, request)
                 if performer is not None:
                     return await performer.run()
         except Exception as bug:
             if hasattr(bug, EXTERNAL_ERROR):
                 raise
-            made = (
-                self._recover(original, bug) if performer is None else await performer.recover(bug)
-            )
+            if performer is not None:
+                await performer.abort_branches()
+            if performer is None or performer.context.requests_sent == 0:
+                made = self._recover(original, bug)
+            else:
+                made = await performer.recover(bug)
             if made is not None:
                 return made
             inner, request = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from adapter._exchange.effects import UNREAD
 from adapter._exchange.endpoints import azure_deployment, is_azure
+from adapter._exchange.request_body import RequestBody
 
 from .overrides import Overrides
 
@@ -18,8 +18,7 @@ class Call:
 
     `header` is the value of our own header, `headers` are all headers (case-insensitive), and
     `raw_path` is the path with the query. `call_sites` are the callers (`module:function`), the
-    nearest first. `body`, the request's JSON, and `flag`, the value of the feature flag, are UNREAD
-    until they are needed.
+    nearest first. `body` is the request's JSON, which is read when it is needed.
     """
 
     header: str | None
@@ -28,13 +27,13 @@ class Call:
     raw_path: bytes = b"/chat/completions"
     host: str = ""
     call_sites: tuple[str, ...] = ()
-    body: Any = UNREAD
-    flag: Any = UNREAD
+    body: RequestBody = field(default_factory=RequestBody)
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The body's fields; empty if it isn't an object."""
-        return self.body if isinstance(self.body, dict) else {}
+        """The fields of the body, if it has been read; empty if it isn't an object."""
+        value = self.body.value
+        return value if isinstance(value, dict) else {}
 
     @property
     def azure(self) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from hashlib import blake2b
 from typing import Any
 
-from adapter._exchange.effects import UNREAD, Need
+from adapter._exchange.effects import Effect
 
 from .call import Call
 
@@ -50,40 +50,32 @@ class ServiceHash:
         return hashed.hexdigest()
 
 
-def in_rollout(
+def in_rollout_gen(
     percent: float, sticky_by: str, service_hash: ServiceHash, call: Call
-) -> bool | Need:
-    """Return whether a call is in the rollout; Need.BODY if its body must be read first."""
+) -> Generator[Effect, Any, bool]:
+    """Return whether a call is in the rollout; read its body only if that depends on it."""
     if percent <= 0 or percent >= 100:
         return percent >= 100
     if sticky_by == "request":
         return _RANDOM.random() * 100 < percent
-    caller = rollout_key(sticky_by, call)
-    return caller if isinstance(caller, Need) else service_hash.bucket(caller) < percent
+    caller = yield from rollout_key_gen(sticky_by, call)
+    return service_hash.bucket(caller) < percent
 
 
-def rollout_key(sticky_by: str, call: Call) -> str | Need:
+def rollout_key_gen(sticky_by: str, call: Call) -> Generator[Effect, Any, str]:
     """Return the caller's key: the field that `sticky_by` names, else the conversation."""
-    if sticky_by == "conversation":
-        return _conversation_key(call)
     if sticky_by.startswith("header:"):
         value = call.headers.get(sticky_by[7:])
         if value:
             return f"{sticky_by.lower()}\0{value}"
-    else:
-        if call.body is UNREAD:
-            return Need.BODY
+    elif sticky_by != "conversation":
+        yield from call.body.read_gen()
         value = call.fields.get(sticky_by)
         if isinstance(value, str) and value:
             return f"{sticky_by}\0{value}"
-    return _conversation_key(call)
-
-
-def _conversation_key(call: Call) -> str | Need:
     if call.overrides.conversation:
         return f"conversation\0{call.overrides.conversation}"
-    if call.body is UNREAD:
-        return Need.BODY
+    yield from call.body.read_gen()
     cache_key = call.fields.get("prompt_cache_key")
     if isinstance(cache_key, str) and cache_key:
         return f"prompt_cache_key\0{cache_key}"

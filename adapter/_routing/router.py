@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from adapter._exchange.effects import UNREAD, FlagQuery, Need
+from adapter._exchange.effects import Effect, FlagQuery, ReadFlag
 from adapter._exchange.record import Backend, Route
 from adapter._util.log_once import ONCE
 from adapter.telemetry.observers import Observers
@@ -20,7 +21,7 @@ from adapter.translation.policy import Policy
 from . import overrides as overriding
 from .call import Call
 from .overrides import Overrides
-from .rollout import ServiceHash, in_rollout
+from .rollout import ServiceHash, in_rollout_gen
 from .rules import Matcher, compile_host_globs
 
 if TYPE_CHECKING:  # imported where they are needed, as Pydantic's models take long
@@ -95,8 +96,8 @@ class Router:
         self.forced_to_chat = self._force == "chat"
         self._flags, self._allow_header = settings.flags, settings.allow_header
 
-    def choose(self, call: Call) -> Route | Need | FlagQuery:
-        """Return the route of a call; Need.BODY or a FlagQuery if something must be read first."""
+    def choose_gen(self, call: Call) -> Generator[Effect, Any, Route]:
+        """Return the route of a call; read its body, or the flag, only if that decides."""
         if (
             self.fixed_route is not None
             and call.overrides is overriding.NO_OVERRIDES
@@ -107,19 +108,23 @@ class Router:
             return self._default_settings.routes["chat", "hosts"]
         if self.forced_to_chat:
             return self._default_settings.routes["chat", "force"]
-        if self._flags is not None and call.flag is UNREAD:
-            return self._flag_query(call)
-        if call.flag in _FORCED_TO_CHAT:
+        flag = None
+        if self._flags is not None:
+            yield from call.body.read_gen()
+            query = ReadFlag(self._flag_query(call))
+            try:
+                flag = yield query
+            except Exception:  # noqa: BLE001  # a flag that fails decides nothing
+                flag = None
+        if flag in _FORCED_TO_CHAT:
             return self._default_settings.routes["chat", "force"]
-        given = self._explicit(call)
+        given = self._explicit(call, flag)
         if given is not None and given[0] == "chat":
             return self._default_settings.routes[given]
-        if self._matching_needs_body and call.body is UNREAD:
-            return Need.BODY
+        if self._matching_needs_body:
+            yield from call.body.read_gen()
         rule_settings, _ = self.settings_for(call)
-        answer = given or self._rollout(rule_settings, call)
-        if answer is Need.BODY:
-            return answer
+        answer = given or (yield from self._rollout_gen(rule_settings, call))
         route = rule_settings.routes[answer]
         return (
             route
@@ -134,14 +139,14 @@ class Router:
     def settings_for(self, call: Call) -> tuple[RuleSettings, int | None]:
         """Return a call's settings, and the index of the rule that matches, if any.
 
-        `call.body` must have been read if a rule needs it.
+        The body must have been read if a rule needs it.
         """
         for index, rule_settings in enumerate(self.rules):
             if rule_settings.matcher.matches(call):
                 return rule_settings, index
         return self._default_settings, None
 
-    def _explicit(self, call: Call) -> tuple[Backend, str] | None:
+    def _explicit(self, call: Call, flag: Any) -> tuple[Backend, str] | None:
         """Return the backend that force, header, `use()` or flag set, with the reason."""
         if self._force is not None:
             return self._force, "force"
@@ -151,7 +156,7 @@ class Router:
             self._warn_ignored_header(call.header)
         if call.overrides.backend is not None:
             return call.overrides.backend, "use"
-        return (call.flag, "flag") if call.flag in _BACKENDS else None
+        return (flag, "flag") if flag in _BACKENDS else None
 
     def _warn_ignored_header(self, header: str) -> None:
         """Warn of an invalid header, once for each kind of value.
@@ -168,21 +173,21 @@ class Router:
                 self.settings.hash,
             )
 
-    def _rollout(
+    def _rollout_gen(
         self, rule_settings: RuleSettings, call: Call
-    ) -> tuple[Backend, str] | Literal[Need.BODY]:
+    ) -> Generator[Effect, Any, tuple[Backend, str]]:
         if rule_settings.percent is None:
             return rule_settings.fixed
-        moved = in_rollout(rule_settings.percent, rule_settings.sticky_by, self._hashes, call)
-        return moved if isinstance(moved, Need) else _IN_ROLLOUT if moved else _NOT_IN_ROLLOUT
+        moved = yield from in_rollout_gen(
+            rule_settings.percent, rule_settings.sticky_by, self._hashes, call
+        )
+        return _IN_ROLLOUT if moved else _NOT_IN_ROLLOUT
 
-    def _flag_query(self, call: Call) -> FlagQuery | Need:
+    def _flag_query(self, call: Call) -> FlagQuery:
         """Return what the flag provider gets: a hash of the caller, never the caller's name.
 
         See docs/decisions.md#flag-provider.
         """
-        if call.body is UNREAD:
-            return Need.BODY
         fields = call.fields
         callers = (call.overrides.conversation, fields.get("user"), fields.get("safety_identifier"))
         caller = next((name for name in callers if isinstance(name, str) and name), None)
@@ -252,15 +257,7 @@ def _base_route(call_settings: CallSettings, facts: ModelProfiles, settings: Set
         facts,
         call_settings.carry_reasoning,
     )
-    return Route(
-        call_settings.backend,
-        "settings",
-        policy,
-        call_settings.on_internal_error,
-        settings.hash,
-        fallback=frozenset(call_settings.fallback),
-        fallback_expiry=settings.fallback_expiry,
-    )
+    return Route(call_settings.backend, "settings", call_settings, policy, settings.hash)
 
 
 def _with_rule(settings: Settings, rule: Rule) -> CallSettings:

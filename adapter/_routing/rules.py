@@ -44,7 +44,7 @@ class Matcher:
         self.needs_body = any(getattr(match, name) not in ((), None) for name in _IN_BODY)
 
     def matches(self, call: Call) -> bool:
-        """Return whether a call matches; `call.body` must have been read if `needs_body`."""
+        """Return whether a call matches; the body must have been read if `needs_body`."""
         if self._azure is not None and call.azure is not self._azure:
             return False
         if self._host is not None and not self._host(call.host):

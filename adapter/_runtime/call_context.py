@@ -7,15 +7,14 @@ reached from the reply and the SDK's exceptions (`response.request.extensions`).
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from adapter._exchange.effects import Decide, FlagQuery, Need
+from adapter._exchange.effects import Effect
 from adapter._exchange.endpoints import is_relayed
 from adapter._exchange.record import CallState, Hold, Route
-from adapter._http import header_fields
-from adapter._http.memory_scope import Token
-from adapter._http.signed_requests import UNKNOWN_AUTH, find_signature
+from adapter._exchange.request_body import RequestBody
 from adapter._routing.call import Call
 from adapter._routing.call_site import call_site, call_sites
 from adapter._routing.overrides import FAILED_OVERRIDES, NO_OVERRIDES, Overrides, current_overrides
@@ -28,6 +27,8 @@ from . import missing_endpoints
 if TYPE_CHECKING:
     from adapter._settings.settings import Settings
 
+    from .protocols import IncomingRequest, Token
+
 EXTENSION = "adapter.context"
 """The key of `extensions` under which a request's context is kept."""
 
@@ -37,9 +38,10 @@ NO_CALL = "no-call"
 EXTERNAL_ERROR = "_adapter_external"
 """The attribute that marks exceptions of a transport or of the caller's own stream."""
 
-_HEADER = HEADER.encode()
+UNKNOWN_AUTH: Any = object()
+"""Sentinel for the HTTP client's `auth`, where it must be looked for."""
 
-_ROUTING_HEADERS = frozenset({_HEADER, b"authorization"})
+_HEADER = HEADER.encode()
 
 _RELAYED_HOLD = Hold(
     "unsupported",
@@ -77,7 +79,7 @@ class CallContext:
         """The settings that the call began with."""
         return self.router.settings
 
-    def passes_untouched(self, request: Any) -> bool:
+    def passes_untouched(self, request: IncomingRequest) -> bool:
         """Return whether a chat call can be forwarded as it is.
 
         It can if the settings alone route it to Chat and there are no observers. A route that the
@@ -88,58 +90,44 @@ class CallContext:
         if only is None or request.method != "POST" or self.overrides is not NO_OVERRIDES:
             return False
         if only.backend != "chat":
-            if state.route is None:
-                state.route = self._route_without_header(only, request)
+            if state.route is None and request.header(_HEADER) is None:
+                state.route = _with_hold(only, request, self.auth)
             return False
         if router.observers or (state.route is not None and state.route is not only):
             return False
-        if header_fields.has(request.headers, _HEADER):
+        if request.header(_HEADER) is not None:
             return False
         state.route, state.reason = only, only.reason
         return True
 
-    def _route_without_header(self, route: Route, request: Any) -> Route | None:
-        """Return the only route that the settings give; None if a header may give another one."""
-        found = header_fields.first_values(request.headers, _ROUTING_HEADERS)
-        return (
-            None
-            if _HEADER in found
-            else _with_hold(route, found.get(b"authorization", ""), request, self.auth)
-        )
-
-    def choose_route(self, effect: Decide, request: Any) -> Route | Need | FlagQuery:
-        """Return the call's route, or what is still needed to choose one."""
-        headers = request.headers
-        found = header_fields.first_values(headers, _ROUTING_HEADERS)
-        # The last one is the call's own; the client's may be there too, in another spelling.
-        named = header_fields.values(headers, _HEADER)[-1] if _HEADER in found else None
+    def choose_gen(
+        self, request: IncomingRequest, body: RequestBody
+    ) -> Generator[Effect, Any, Route]:
+        """Return the call's route."""
         call = Call(
-            named, headers, self.overrides, request.url.raw_path, request.url.host,
-            self.call_sites, effect.body, effect.flag,
+            request.header(_HEADER), request.headers, self.overrides, request.raw_path,
+            request.host, self.call_sites, body,
         )  # fmt: skip
-        route = self.router.choose(call)
-        if not isinstance(route, Route) or route.backend == "chat":
-            return route
-        return _with_hold(route, found.get(b"authorization", ""), request, self.auth)
+        route = yield from self.router.choose_gen(call)
+        return route if route.backend == "chat" else _with_hold(route, request, self.auth)
 
 
-def _with_hold(route: Route, authorization: str, request: Any, auth: Any) -> Route:
+def _with_hold(route: Route, request: IncomingRequest, auth: Any) -> Route:
     """Add a hold to the route of a call that can't use Responses, whatever its body is.
 
     See docs/decisions.md#left-alone and #fallback.
     """
-    url = request.url
-    if url.query and is_relayed(url.raw_path):
+    raw_path = request.raw_path
+    if b"?" in raw_path and is_relayed(raw_path):
         return replace(route, hold=_RELAYED_HOLD)
-    loss = find_signature(request.headers, authorization, auth)
+    loss = request.signature(auth)
     if loss is not None:
         return replace(route, hold=Hold("unsupported", loss))
-    if "missing" in route.fallback:
-        if missing_endpoints.is_missing(url):
+    if "missing" in route.settings.fallback and missing_endpoints.any_known():
+        base_url = request.base_url
+        if missing_endpoints.is_missing(base_url):
             return replace(route, hold=_MISSING_HOLD)
-        unserved = missing_endpoints.missing_models_of(url)
-        if unserved is not None:
-            return replace(route, unserved=unserved)
+        return replace(route, unserved=missing_endpoints.missing_models_of(base_url))
     return route
 
 

@@ -13,16 +13,14 @@ import contextvars
 import functools
 import queue
 import threading
-import weakref
-from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from adapter._exchange.effects import Effect, Exchange, Outcome, Send, StreamReply
-from adapter._exchange.merged_stream import StreamMerger
 
-from .fan_out_results import CLOSED, FanOutItem, FanOutState, MergedReader
+from .fan_out_results import CLOSED, FanOutItem, FanOutState
 from .run import adrive, drive
+from .steps import Step
 
 
 class _BranchCancelled(BaseException):
@@ -43,13 +41,13 @@ class FanOutThreads:
     """Runs exchanges in threads."""
 
     def __init__(self, performers: list[Any], branches: tuple[Exchange, ...]) -> None:
-        self._state = FanOutState(performers)
+        self.state = FanOutState(performers)
         self._branches = branches
         self._queue: queue.SimpleQueue[FanOutItem] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
-    def _next_item(self) -> FanOutItem:
+    def next_item(self) -> FanOutItem:
         """Wait for the next item; raise RuntimeError if all threads ended without one."""
         while True:
             try:
@@ -63,7 +61,7 @@ class FanOutThreads:
 
         Return the outcomes and the performer whose reply gives the headers.
         """
-        state = self._state
+        state = self.state
         try:
             for number in range(len(state.performers)):
                 context = contextvars.copy_context()
@@ -76,7 +74,7 @@ class FanOutThreads:
                 self._threads.append(thread)
                 thread.start()
             while not state.complete:
-                item = self._next_item()
+                item = self.next_item()
                 failed = state.add(item)
                 if failed is not None:
                     self._finish(item.branch)
@@ -88,19 +86,19 @@ class FanOutThreads:
 
     def _finish(self, chosen: int | None) -> None:
         with self._lock:
-            self._state.stopped = True
-            left = self._state.release_reply(chosen)
+            self.state.stopped = True
+            left = self.state.release_reply(chosen)
         if left is not None:
             with suppress(Exception):
-                left.close()
+                left.upstream.close()
 
     def _run_branch(self, number: int) -> None:
-        performer = self._state.performers[number]
+        performer = self.state.performers[number]
         kept = False
 
         def perform(effect: Effect) -> Any:
             with self._lock:  # a thread that stops all sees what was sent
-                if self._state.stopped:
+                if self.state.stopped:
                     raise _BranchCancelled
                 performer.context.requests_sent += type(effect) is Send
             return performer.perform(effect)
@@ -111,11 +109,11 @@ class FanOutThreads:
             if isinstance(outcome, StreamReply):
                 for data in performer.pieces(outcome):
                     self._put(number, data)
-                    if self._state.stopped:
+                    if self.state.stopped:
                         return
                 self._put(number, None)
         except _BranchCancelled:
-            performer.cancel_run()
+            performer.perform(Step.CANCEL_RUN)
         except BaseException as error:  # noqa: BLE001  # the caller gets it
             try:
                 self._put(number, error)
@@ -124,60 +122,32 @@ class FanOutThreads:
         finally:
             if not kept:
                 with suppress(Exception):
-                    performer.close()
+                    performer.upstream.close()
 
     def _put(self, number: int, payload: Outcome | bytes | BaseException | None) -> bool:
         """Put an item into the queue; return whether its reply is the caller's now."""
         with self._lock:
-            kept = self._state.claim_reply(number, payload)
+            kept = self.state.claim_reply(number, payload)
             self._queue.put(FanOutItem(number, payload))
         return kept
 
     def abort(self) -> None:
         """Stop all branches, also those that have sent nothing; nothing more is sent."""
         with self._lock:
-            self._state.stopped = True
+            self.state.stopped = True
         self._finish(None)
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
         """Let the threads end as soon as they can and close their replies; wake the reader."""
-        self._state.stopped = True
+        self.state.stopped = True
         self._queue.put(CLOSED)
-
-    def cancel_when_collected(self, body: Any) -> None:
-        """Cancel all branches when a body that wasn't closed is garbage-collected."""
-        weakref.finalize(body, self.cancel).atexit = False
-
-    def iter_bytes(self, merger: StreamMerger, performer: Any) -> Iterator[bytes]:
-        """Yield the merged stream's bytes."""
-        reader = MergedReader(self._state, merger, performer)
-        try:
-            while not reader.finished:
-                if reader.whole_bodies:
-                    out = reader.take_whole()
-                else:
-                    item = reader.early_items.pop(0) if reader.early_items else self._next_item()
-                    if item is CLOSED:
-                        if reader.answer_ended:
-                            return
-                        raise performer.closed_error()
-                    out = reader.take(item)
-                if out:
-                    if reader.report_end():
-                        self.cancel()
-                    yield out
-        except Exception as error:
-            reader.report_end(error)
-            raise
-        finally:
-            self._state.stopped = True
 
 
 class FanOutTasks:
     """Runs exchanges in tasks of asyncio."""
 
     def __init__(self, performers: list[Any], branches: tuple[Exchange, ...]) -> None:
-        self._state = FanOutState(performers)
+        self.state = FanOutState(performers)
         self._branches = branches
         self._queue: asyncio.Queue[FanOutItem] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -189,14 +159,14 @@ class FanOutTasks:
 
         Return the outcomes and the performer whose reply gives the headers.
         """
-        state = self._state
+        state = self.state
         try:
             for number in range(len(state.performers)):
                 task = asyncio.create_task(self._run_branch(number), name="adapter-n")
                 task.add_done_callback(functools.partial(self._wake_on_error, number))
                 self._tasks.append(task)
             while not state.complete:
-                item = await self._queue.get()
+                item = await self.next_item()
                 failed = state.add(item)
                 if failed is not None:
                     await self.cancel(item.branch)
@@ -206,8 +176,12 @@ class FanOutTasks:
             raise
         return state.in_order(), state.performers[0]
 
+    async def next_item(self) -> FanOutItem:
+        """Wait for the next item."""
+        return await self._queue.get()
+
     async def _run_branch(self, number: int) -> None:
-        performer = self._state.performers[number]
+        performer = self.state.performers[number]
         kept = False
         try:
             outcome = await adrive(self._branches[number], performer.perform)
@@ -218,7 +192,7 @@ class FanOutTasks:
                 self._put(number, None)
         except BaseException as error:
             # Also a cancellation by the transport itself, which a single call would raise.
-            if not self._state.stopped:
+            if not self.state.stopped:
                 try:
                     self._put(number, error)
                 except Exception as bug:  # noqa: BLE001  # the caller waits for an item
@@ -229,8 +203,8 @@ class FanOutTasks:
             self._finishing.add(number)
             if not kept:
                 with suppress(Exception):
-                    await performer.aclose()
-                await performer.cancel_run()
+                    await performer.upstream.close()
+                await performer.perform(Step.CANCEL_RUN)
 
     def _wake_on_error(self, number: int, task: asyncio.Task[None]) -> None:
         """Wake the reader when a task has failed."""
@@ -240,19 +214,19 @@ class FanOutTasks:
 
     def _put(self, number: int, payload: Outcome | bytes | BaseException | None) -> bool:
         """Put an item into the queue; return whether its reply is the caller's now."""
-        kept = self._state.claim_reply(number, payload)
+        kept = self.state.claim_reply(number, payload)
         self._queue.put_nowait(FanOutItem(number, payload))
         return kept
 
     def stop(self) -> None:
         """Cancel the running tasks, but none that is closing its reply; wake the reader."""
-        self._state.stopped = True
+        self.state.stopped = True
         # Once: a second cancellation would hit the HTTP library while it closes a connection.
         tasks, self._stopped = [] if self._stopped else self._tasks, True
         for number, task in enumerate(tasks):
             if number in self._finishing:
                 continue
-            if self._state.answer_ended(number):
+            if self.state.answer_ended(number):
                 # It reads on to upstream's end, which comes soon; classic httpx loses a connection
                 # whose reader is cancelled just as it reaches the end.
                 task.get_loop().call_later(_GRACE, task.cancel)
@@ -262,7 +236,7 @@ class FanOutTasks:
 
     async def abort(self) -> None:
         """Stop all branches, also those that have sent nothing; nothing more is sent."""
-        self._state.stopped = True
+        self.state.stopped = True
         for task in () if self._stopped else self._tasks:
             task.cancel()
         if self._tasks:
@@ -274,75 +248,7 @@ class FanOutTasks:
         self.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        left = self._state.release_reply(chosen)
+        left = self.state.release_reply(chosen)
         if left is not None:
             with suppress(Exception):
-                await left.aclose()
-
-    def cancel_when_collected(self, body: Any) -> None:
-        """Cancel all branches when a body that wasn't closed is garbage-collected."""
-        final = weakref.finalize(body, _stop_in_loop, asyncio.get_running_loop(), self.stop)
-        final.atexit = False
-
-    def iter_bytes(self, merger: StreamMerger, performer: Any) -> _MergedIterator:
-        """Yield the merged stream's bytes."""
-        return _MergedIterator(
-            MergedReader(self._state, merger, performer), self._queue, self.cancel, performer
-        )
-
-
-def _stop_in_loop(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(stop)
-
-
-class _MergedIterator:
-    """Iterates over the merged stream's bytes; a class for the reasons of `AsyncFrameIterator`."""
-
-    def __init__(
-        self,
-        reader: MergedReader,
-        pieces: asyncio.Queue[FanOutItem],
-        cancel: Callable[[], Awaitable[None]],
-        performer: Any,
-    ) -> None:
-        self._reader = reader
-        self._queue = pieces
-        self._performer = performer
-        self._cancel = cancel
-        self.closed = False
-
-    def __aiter__(self) -> _MergedIterator:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            out = await self._next_bytes()
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            self._reader.report_end(error)
-            await self._cancel()
-            raise
-        if self._reader.report_end():
-            await self._cancel()
-        return out
-
-    async def _next_bytes(self) -> bytes:
-        reader = self._reader
-        while not reader.finished:
-            if self.closed:
-                if reader.answer_ended:
-                    break
-                raise self._performer.closed_error()
-            if reader.whole_bodies:
-                out = reader.take_whole()
-            else:
-                item = reader.early_items.pop(0) if reader.early_items else await self._queue.get()
-                if item is CLOSED:
-                    self.closed = True
-                    continue
-                out = reader.take(item)
-            if out:
-                return out
-        raise StopAsyncIteration
+                await left.upstream.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from adapter._exchange.effects import Outcome, StreamReply, WholeReply
+from adapter._exchange.effects import Effect, Outcome, StreamReply, WholeReply
 from adapter._exchange.merged_stream import StreamMerger
+from adapter._exchange.stream import Frame
 from adapter.errors import StreamTruncated
+
+from .steps import Step
 
 
 class FanOutItem(NamedTuple):
@@ -107,25 +111,53 @@ class FanOutState:
         return tuple(self.outcomes[number] for number in range(len(self.performers)))
 
 
-class MergedReader:
-    """The state of reading a merged stream, shared by the sync and the async reader."""
+class MergedStreamReader:
+    """Reads the streams of several requests as one; `next_gen` returns its next frames."""
 
-    def __init__(
-        self,
-        state: FanOutState,
-        merger: StreamMerger,
-        performer: Any,
-    ) -> None:
-        self.early_items = state.early_items
-        self.whole_bodies = [
+    def __init__(self, state: FanOutState, merger: StreamMerger, performer: Any) -> None:
+        self._early_items = state.early_items
+        self._whole_bodies = [
             (n, one.body) for n, one in enumerate(state.in_order()) if isinstance(one, WholeReply)
         ]
         self._open = {n for n, one in enumerate(state.in_order()) if isinstance(one, StreamReply)}
         self._merger = merger
         self._performer = performer
         self._first = True
+        self._ended = False
+        self.closed = False
 
-    def report_end(self, error: BaseException | None = None) -> bool:
+    def next_gen(self) -> Generator[Effect | Step, Any, list[Frame] | None]:
+        """Return the next bytes of the merged stream, as one frame; None at the end."""
+        try:
+            while not (self._ended or self._finished):
+                if self.closed:
+                    if self._merger.done:  # upstream's streams may not have ended
+                        break
+                    raise self._performer.upstream.closed_error()
+                if self._whole_bodies:
+                    out = self._take_whole()
+                else:
+                    item = self._early_items.pop(0) if self._early_items else (yield Step.NEXT_ITEM)
+                    if item is CLOSED:
+                        self.closed = True
+                        continue
+                    out = self._take(item)
+                if out:
+                    if self._report_end():
+                        yield Step.CANCEL_BRANCHES
+                    return [out]
+        except Exception as error:
+            self._ended = True
+            self._report_end(error)
+            yield Step.CANCEL_BRANCHES
+            raise
+        return None
+
+    def encode(self, frames: list[Frame]) -> bytes:
+        """Return frames as bytes, which they are."""
+        return b"".join(frame for frame in frames if isinstance(frame, bytes))
+
+    def _report_end(self, error: BaseException | None = None) -> bool:
         """Record the end as soon as it is known; return whether it is an error.
 
         SDKs 1.x don't close a stream that raises.
@@ -141,23 +173,18 @@ class MergedReader:
         return error is not None or self._merger.failed
 
     @property
-    def finished(self) -> bool:
+    def _finished(self) -> bool:
         """Whether nothing is left to read, upstream's last bytes included."""
-        return self._merger.failed or not (self._open or self.whole_bodies)
+        return self._merger.failed or not (self._open or self._whole_bodies)
 
-    @property
-    def answer_ended(self) -> bool:
-        """Whether all answers have ended; upstream's streams may not have."""
-        return self._merger.done
-
-    def take_whole(self) -> bytes:
+    def _take_whole(self) -> bytes:
         """Return the frames of the next answer that came whole."""
-        number, body = self.whole_bodies.pop(0)
+        number, body = self._whole_bodies.pop(0)
         out = self._merger.feed(number, body)
         self._close(number)
         return out
 
-    def take(self, item: FanOutItem) -> bytes:
+    def _take(self, item: FanOutItem) -> bytes:
         """Return the frames of an item: a piece of a stream, or its end. Raise its exception."""
         number, payload = item
         if isinstance(payload, bytes):
@@ -177,4 +204,4 @@ class MergedReader:
         try:
             self._merger.close(number)
         except StreamTruncated as error:
-            raise self._performer.truncated_error(str(error)) from None
+            raise self._performer.upstream.truncated_error(str(error)) from None

@@ -16,7 +16,7 @@ from adapter._util import safe_names
 from adapter._util.log_once import HELD
 from adapter.translation.policy import Policy
 
-from .decisions import keep_decision_only
+from .known_ids import keep_decision_only
 
 logger = logging.getLogger("adapter")
 

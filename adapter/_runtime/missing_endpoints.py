@@ -1,4 +1,4 @@
-"""Endpoints that a server didn't have: they aren't used again for a while.
+"""Servers that were found to have no Responses API, or none for a model, remembered for a while.
 
 See docs/decisions.md#fallback.
 """
@@ -6,35 +6,34 @@ See docs/decisions.md#fallback.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from adapter._util.expiring_set import ExpiringSet
+
+if TYPE_CHECKING:
+    from .protocols import BaseUrl
 
 _MISSING = ExpiringSet()
 
 
-def base_url_of(url: Any) -> tuple[str, str, int | None, bytes]:
-    """Return what identifies a base URL: everything before the path of the call."""
-    path: bytes = url.raw_path.partition(b"?")[0]
-    return url.scheme, url.host, url.port, path.rpartition(b"/chat/completions")[0] or path
-
-
-def remember(base: tuple[object, ...], seconds: float, model: str | None = None) -> None:
+def remember(base_url: BaseUrl, seconds: float, model: str | None = None) -> None:
     """Remember for some seconds that a base URL has no Responses API, or none for a model."""
-    _MISSING.add(base if model is None else (base, model), seconds)
+    _MISSING.add(base_url if model is None else (base_url, model), seconds)
 
 
-def is_missing(url: Any) -> bool:
-    """Return whether a URL's base was found to have no Responses API."""
-    return bool(_MISSING) and _MISSING.contains(base_url_of(url))
+def any_known() -> bool:
+    """Return whether anything is remembered."""
+    return bool(_MISSING)
 
 
-def missing_models_of(url: Any) -> Callable[[object], bool] | None:
-    """Return a predicate for models that a URL's base doesn't serve; None if none is known."""
-    if not _MISSING:
-        return None
-    base = base_url_of(url)
-    return lambda model: _MISSING.contains((base, model))
+def is_missing(base_url: BaseUrl) -> bool:
+    """Return whether a base URL was found to have no Responses API."""
+    return _MISSING.contains(base_url)
+
+
+def missing_models_of(base_url: BaseUrl) -> Callable[[object], bool]:
+    """Return a predicate for models that a base URL doesn't serve."""
+    return lambda model: _MISSING.contains((base_url, model))
 
 
 def clear() -> None:

@@ -1,187 +1,418 @@
-"""Performing the effects of an exchange with an HTTP library, and making the reply."""
+"""Performing the exchange of one request: its effects, the reply, and the end of a stream.
+
+What happens in which order is written once, as generators of effects and steps. `Performer` and
+`AsyncPerformer` only perform these, in sync and async code.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
+from functools import cached_property
+from math import inf
 from typing import Any
 
+from adapter._exchange.call import exchange, follow_redirect, stored_completion
 from adapter._exchange.effects import (
-    Decide,
     Effect,
+    Exchange,
     FanOut,
     Forget,
     LearnMissingEndpoint,
     LearnRefusedReasoning,
-    LogCall,
+    MergedStreamReply,
     Outcome,
+    PassThrough,
     ReadChunk,
     ReadFlag,
     ReadReply,
     ReadRequest,
     Recall,
     Remember,
+    ReplyHead,
     Send,
     SetCancelPath,
     StreamReply,
     Wait,
     WholeReply,
 )
-from adapter._exchange.stream import Frame, StreamTranslator
-from adapter._http.bodies import AsyncFrameIterator, iter_frames, keep_until_collected
+from adapter._exchange.endpoints import stored_endpoint
+from adapter._exchange.record import CallState, Route
+from adapter._exchange.request_body import RequestBody
+from adapter._exchange.stream import StreamTranslator
+from adapter._memory.keys import MemoryScope
 from adapter._routing import flags
 
-from .background_runs import AsyncBackgroundRuns, BackgroundRuns
-from .call_context import EXTERNAL_ERROR
+from . import background_clock, missing_endpoints
+from .call_context import EXTERNAL_ERROR, CallContext
 from .fan_out import FanOutTasks, FanOutThreads
-from .internal_errors import recover_after_sending, recover_before_sending
-from .request_sender import AsyncRequestSender, RequestSender
+from .fan_out_results import MergedStreamReader
+from .internal_errors import bug_message
+from .log import log_call
+from .observation import ReplyObserver
+from .protocols import AsyncUpstream, IncomingRequest, Upstream
 from .run import adrive, drive
-from .stream_frames import AsyncFrameReader, FrameReader
+from .steps import Step
+from .stream_iterators import AsyncStreamIterator, StreamIterator
+from .stream_reader import StreamReader
+
+Steps = Generator[Effect | Step, Any, Any]
 
 
-class Performer(BackgroundRuns, RequestSender):
-    """Performs the effects of one request in sync code."""
+class BasePerformer:
+    """What happens to one request, its retries without refused parts included.
 
-    _frame_reader = FrameReader
-    fan_out: FanOutThreads | None = None
+    With `branch` it is one of several requests of a call, which is recorded as a whole.
+    """
 
-    def run(self) -> Any:
-        """Run the exchange, and return the reply for the HTTP client.
+    upstream: Any
+    fan_out: Any = None
+    translator: StreamTranslator | None = None  # of the stream under way
+    cancel_path: bytes | None = None  # where to POST if the caller leaves
+    _iterator: type[StreamIterator | AsyncStreamIterator]
+    _drains: bool  # whether `[DONE]` is held back until upstream has ended
+
+    def __init__(
+        self, request: IncomingRequest, upstream: Any, context: CallContext, *, branch: bool = False
+    ) -> None:
+        self.request = request
+        self.upstream = upstream
+        self.context = context
+        self._started = background_clock.now()
+        self._branch = branch
+        observed = context.router.observers and not branch
+        self._observer = ReplyObserver(context, request) if observed else None
+
+    @property
+    def state(self) -> CallState:
+        """The state of the call."""
+        return self.context.state
+
+    @cached_property
+    def memory_scope(self) -> MemoryScope:
+        """The scope of the memory that the call uses."""
+        context = self.context
+        return self.request.memory_scope(
+            context.overrides.conversation, context.token, context.router.memory.tenants
+        )
+
+    @property
+    def strict(self) -> bool:
+        """Whether the adapter's own bugs are to be raised."""
+        route = self.state.route
+        return self.context.router.settings.on_internal_error == "raise" or (
+            route is not None and route.strict
+        )
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that the call may still last, by its read timeout."""
+        most = self.request.read_timeout
+        return inf if most is None else most - (background_clock.now() - self._started)
+
+    def start_exchange(self) -> Exchange:
+        """Return the exchange of this request: a call, a redirected one, or a stored completion."""
+        request, raw_path = self.request, self.request.raw_path
+        if request.method == "POST":
+            return exchange(
+                self.state,
+                raw_path,
+                self.choose_gen,
+                self.max_connections(),
+                named=bool(self.context.overrides.conversation),
+                host=lambda: request.host,
+            )
+        adapts = self.context.router.adapts(request.host)
+        endpoint = stored_endpoint(request.method, raw_path) if adapts else None
+        return follow_redirect(self.state) if endpoint is None else stored_completion(endpoint)
+
+    def choose_gen(self, body: RequestBody) -> Generator[Effect, Any, Route]:
+        """Choose the route of the call."""
+        return self.context.choose_gen(self.request, body)
+
+    def max_connections(self) -> int | None:
+        """Return how many requests of the call may run at once; None if that is unknown."""
+        most: int | None = self.upstream.max_connections
+        return most
+
+    def branches(self, count: int) -> list[Any]:
+        """Make performers for several requests of this call."""
+        return [
+            type(self)(self.request, self.upstream.branch(), self.context, branch=True)
+            for _ in range(count)
+        ]
+
+    # What happens, in sync and async code alike
+
+    def run_gen(self) -> Steps:
+        """Run the exchange, and return the reply for the caller.
 
         Exceptions that aren't the transport's are for `recover`.
         """
         self.context.in_progress = True
         try:
-            outcome = drive(self.start_exchange(), self.perform)
+            outcome = yield from self.start_exchange()
         except BaseException as error:
-            if not isinstance(error, Exception) or hasattr(error, EXTERNAL_ERROR):
-                self.abort(error)
+            # A transport's StopIteration leaves the exchange as the cause of a RuntimeError.
+            external = hasattr(error, EXTERNAL_ERROR) or isinstance(error.__cause__, StopIteration)
+            if external or not isinstance(error, Exception):
+                with suppress(Exception):
+                    self._call_failed(error)
+                try:
+                    yield Step.CLOSE
+                finally:
+                    yield Step.CANCEL_RUN
             raise
         finally:
             self.context.in_progress = False
-        return self.reply(outcome)
+        return (yield from self._reply_gen(outcome))
 
-    def recover(self, bug: Exception) -> Any:
-        """Return the reply of a call on which the adapter failed; None to send it as it came.
-
-        Raise the bug if there is no reply to return, or if the settings say so.
-        """
-        with suppress(Exception):
+    def _reply_gen(self, outcome: Outcome) -> Steps:
+        """Make the reply for the caller."""
+        if isinstance(outcome, WholeReply):
             if self.fan_out is not None:
-                self.fan_out.abort()
-        if self.context.requests_sent == 0:
-            return recover_before_sending(self.request, self.context, self.context.router, bug)
-        made = None if self.strict else recover_after_sending(self, bug)
-        if made is not self.upstream:
+                yield Step.CANCEL_BRANCHES
+            yield Step.CLOSE
+            made = self.upstream.make_reply(outcome, outcome.body)
+        elif isinstance(outcome, PassThrough):
+            made = self.upstream.reply
+        else:
+            return self.upstream.make_reply(outcome, self._stream(outcome))
+        try:
+            self._record(outcome)
+        except Exception:  # the reply is worth more than its record
+            if self.strict:
+                raise
+        return made
+
+    def recover_gen(self, bug: Exception) -> Steps:
+        """Return the reply of a call on which the adapter failed after sending.
+
+        It is Chat's own reply if that is there and unread, else an error. Raise the bug if the
+        settings say so.
+        """
+        made = None
+        try:
+            strict = self.strict
+        except Exception:  # noqa: BLE001  # this may be what failed
+            strict = False
+        if not strict:
+            made = self.upstream.native_reply()
+            if made is not None:
+                return made
             with suppress(Exception):
-                self.call_failed(bug)
-            if self.upstream is not None:
-                with suppress(Exception):
-                    self.upstream.close()
-        if made is None:
+                self.state.reply = None
+            made = self.upstream.error_reply(502, bug_message(bug, "reply"))
+        with suppress(Exception):
+            self._call_failed(bug)
+        with suppress(Exception):
+            yield Step.CLOSE
+        if strict:
             raise bug
         return made
 
-    def perform(self, effect: Effect) -> Any:
-        """Perform one effect."""
-        match effect:
-            case Send():
-                return self.send(effect)
-            case ReadReply():
-                return self.read()
-            case LogCall():
-                try:
-                    self.log_call()
-                except Exception:  # the call is worth more than its log line
-                    if self.strict:
-                        raise
-            case ReadRequest():
-                return self.read_request()
-            case Decide():
-                return self.context.choose_route(effect, self.request)
-            case ReadChunk():
-                return next(self._source(), None)
-            case ReadFlag(flag=flag):
-                return flags.read_flag(
-                    self.context.settings.flags, flag, self.context.settings.flag_timeout
-                )
-            case FanOut(branches=branches):
-                self.fan_out = FanOutThreads(self.branches(len(branches)), branches)
-                outcomes, first = self.fan_out.run()
-                self.upstream, self._encoded = first.upstream, first._encoded
-                return outcomes
-            case LearnMissingEndpoint() | Wait() | SetCancelPath():
-                return self.perform_local(effect)
-            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
-                return self.context.router.memory.perform(effect, self.memory_scope)
-        return None
-
-    def frames(self, outcome: StreamReply) -> Iterator[list[Frame]]:
-        """Translate a stream, frame by frame."""
-        return iter_frames(outcome, self._source(), self)
-
-    def record_progress(self, translator: StreamTranslator) -> None:
-        """Remember a turn that is complete, and record progress, before the reader sees it."""
-        try:
-            entry = translator.take_entry()
-            if entry is not None:
-                self.perform(Remember(translator.model, entry))
-        finally:
-            self.stream_progressed(translator)
-
-    def reply(self, outcome: Outcome) -> Any:
-        """Make the reply for the HTTP client."""
-        if isinstance(outcome, WholeReply):
-            if self.fan_out is not None:
-                self.fan_out.cancel()
-            self.close()
-            return self.whole_reply(outcome)
-        stream = self.stream(outcome)
-        if stream is None:
-            return self.pass_through()
-        body = self.library.Body(stream, self)
-        if self.fan_out is not None:
-            self.fan_out.cancel_when_collected(body)
-        return self.stream_reply(outcome, body)
-
-    def finish(self) -> None:
+    def finish_gen(self) -> Steps:
         """Finish with a stream that was read, or left by its reader."""
         try:
             self.stream_ended()
-            self.reader_left()
-        finally:
+            if self.translator is not None:
+                self.translator.reader_left()
+                entry = self.translator.take_entry()
+                if entry is not None:
+                    yield Remember(self.translator.model, entry)
+        finally:  # also if the task is cancelled while it waits for the store
             if self.fan_out is not None:
-                self.fan_out.cancel()
+                yield Step.CANCEL_BRANCHES
             else:
-                self.close()
-                self.cancel_run()
+                try:
+                    yield Step.CLOSE
+                finally:
+                    yield Step.CANCEL_RUN
 
-    def reader_left(self) -> None:
-        """Remember the turn that the reader of a stream has seen so far."""
-        if self.translator is not None:
-            self.translator.reader_left()
-            entry = self.translator.take_entry()
-            if entry is not None:
-                self.perform(Remember(self.translator.model, entry))
+    def _stream(self, outcome: Outcome) -> StreamIterator | AsyncStreamIterator:
+        """Return the iterator of a reply that is a stream."""
+        if self._observer is not None:
+            self._observer.status = self.upstream.status
+            self._observer.usage = self.state.usage
+        if isinstance(outcome, StreamReply):
+            stream: StreamIterator | AsyncStreamIterator = self.pieces(outcome)
+            if self.fan_out is None:
+                stream.keep_until_collected(self)
+        else:
+            assert isinstance(outcome, MergedStreamReply)
+            merged = MergedStreamReader(self.fan_out.state, outcome.merger, self)
+            stream = self._iterator(merged, self)
+        if self.fan_out is not None:
+            stream.call_when_collected(self.fan_out.stop)
+        return stream
 
-    def abort(self, error: BaseException) -> None:
-        """Finish with a request that got no reply."""
+    def pieces(self, outcome: StreamReply) -> Any:
+        """Return the iterator of one stream's bytes or frames."""
+        self.translator = outcome.translator
+        self.upstream.release_body()
+        reader = StreamReader(outcome, self, drains=self._drains)
+        return self._iterator(reader, self)
+
+    # Records
+
+    def _log(self) -> None:
+        """Write the call's log lines; the whole call does it for a branch."""
+        if not self._branch:
+            log_call(self.state)
+
+    def _record(self, outcome: Outcome) -> None:
+        """Log and record a call whose reply is whole or passes as it is."""
+        whole = isinstance(outcome, WholeReply)
+        if whole or self.state.backend == "chat":  # else a redirect, after which the call goes on
+            self._log()
+        if self._observer is None:
+            return
+        if isinstance(outcome, WholeReply):
+            self._observer.status, self._observer.usage = outcome.status, self.state.usage
+            self._observer.finish()
+        else:
+            self.upstream.observe(self._observer)
+
+    def stream_ended(self, error: BaseException | str | None = None) -> None:
+        """Log and record a call whose stream has ended, maybe by an error or the name of one."""
+        if error is not None:
+            # The stream broke off and its caller hasn't left: the run can still be retrieved.
+            self.cancel_path = None
+        self._log()
+        if self._observer is not None:
+            self._observer.stream_ended(error)
+
+    def stream_progressed(self, translator: StreamTranslator) -> None:
+        """Record the first piece and the end of a stream, before its reader sees them."""
+        self.first_piece_received()
+        if translator.done:
+            # The SDK raises an APIError for an error frame.
+            self.stream_ended("APIError" if translator.failed else None)
+
+    def first_piece_received(self) -> None:
+        """Record that the first piece of a stream has arrived."""
+        if self._observer is not None:
+            self._observer.add_piece(b" ")
+
+    def _call_failed(self, error: BaseException) -> None:
+        """Log and record a call that got no reply."""
+        self._log()
+        if self._observer is not None:
+            self._observer.failed(error)
+
+    # Effects that send nothing
+
+    def learn_missing_endpoint(self, effect: LearnMissingEndpoint) -> None:
+        """Remember that the server lacks an endpoint."""
+        seconds = self.context.router.settings.fallback_expiry
+        missing_endpoints.remember(self.request.base_url, seconds, effect.model)
+
+    def waiting_seconds(self, effect: Wait) -> float:
+        """Return how long to wait."""
+        return max(min(effect.seconds, self.seconds_left), 0.0)
+
+    def take_cancel_path(self) -> bytes | None:
+        """Return where the call's background run is cancelled, once; None without a run."""
+        path, self.cancel_path = self.cancel_path, None
+        return None if self.translator is not None and self.translator.done else path
+
+
+class Performer(BasePerformer):
+    """Performs a request in sync code."""
+
+    upstream: Upstream
+    fan_out: FanOutThreads | None = None
+    _iterator = StreamIterator
+    _drains = True
+
+    def run(self) -> Any:
+        """Run the exchange, and return the reply for the caller. See `run_gen`."""
+        return drive(self.run_gen(), self.perform)
+
+    def recover(self, bug: Exception) -> Any:
+        """Return the reply of a call on which the adapter failed. See `recover_gen`."""
+        return drive(self.recover_gen(bug), self.perform)
+
+    def finish(self) -> None:
+        """Finish with a stream. See `finish_gen`."""
+        drive(self.finish_gen(), self.perform)
+
+    def abort_branches(self) -> None:
+        """Let the branches of a fan-out send nothing more."""
         with suppress(Exception):
-            self.call_failed(error)
-        self.close()
-        self.cancel_run()
+            if self.fan_out is not None:
+                self.fan_out.abort()
+
+    def perform(self, effect: Effect | Step) -> Any:
+        """Perform one effect or step."""
+        match effect:
+            case ReadChunk():
+                return self.upstream.read_chunk()
+            case Send():
+                return self.send(effect)
+            case ReadReply():
+                return self.upstream.read()
+            case ReadRequest():
+                return self.request.read()
+            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
+                return self.context.router.memory.perform(effect, self.memory_scope)
+            case Step():
+                return self._perform_step(effect)
+            case FanOut(branches=branches):
+                self.fan_out = FanOutThreads(self.branches(len(branches)), branches)
+                outcomes, first = self.fan_out.run()
+                self.upstream = first.upstream
+                return outcomes
+            case ReadFlag(flag=flag):
+                settings = self.context.settings
+                return flags.read_flag(settings.flags, flag, settings.flag_timeout)
+            case LearnMissingEndpoint():
+                self.learn_missing_endpoint(effect)
+            case Wait():
+                background_clock.sleep(self.waiting_seconds(effect))
+                return self.seconds_left > 0
+            case SetCancelPath(path=path, cancel_now=cancel_now):
+                if cancel_now:
+                    self.perform(Step.CANCEL_RUN)
+                self.cancel_path = path
+        return None
+
+    def _perform_step(self, step: Step) -> Any:
+        match step:
+            case Step.CLOSE:
+                self.upstream.close()
+            case Step.CANCEL_RUN:
+                path = self.take_cancel_path()
+                if path is not None:
+                    with suppress(Exception):  # no caller is left to get an error
+                        self.upstream.cancel_run(path)
+            case Step.DRAIN:
+                return self.upstream.drain()
+            case Step.NEXT_ITEM:
+                assert self.fan_out is not None
+                return self.fan_out.next_item()
+            case Step.CANCEL_BRANCHES:
+                assert self.fan_out is not None
+                self.fan_out.stop()
+        return None
+
+    def send(self, effect: Send) -> ReplyHead:
+        """Send a request, and return the head of its reply."""
+        self.upstream.close()
+        return self.upstream.send(effect)
 
 
-class AsyncPerformer(AsyncBackgroundRuns, AsyncRequestSender):
-    """Performs the effects of one request in async code."""
+class AsyncPerformer(BasePerformer):
+    """Performs a request in async code."""
 
-    _frame_reader = AsyncFrameReader
+    upstream: AsyncUpstream
     fan_out: FanOutTasks | None = None
+    _iterator = AsyncStreamIterator
+    _drains = False
 
     def max_connections(self) -> int | None:
-        """Return the connection limit; 1 in an event loop other than asyncio's.
+        """Return how many requests may run at once; 1 in an event loop other than asyncio's.
 
         There the branches of a fan-out can't be tasks.
         """
@@ -192,133 +423,75 @@ class AsyncPerformer(AsyncBackgroundRuns, AsyncRequestSender):
         return super().max_connections()
 
     async def run(self) -> Any:
-        """Run the exchange, and return the reply for the HTTP client.
-
-        Exceptions that aren't the transport's are for `recover`.
-        """
-        self.context.in_progress = True
-        try:
-            outcome = await adrive(self.start_exchange(), self.perform)
-        except BaseException as error:
-            if not isinstance(error, Exception) or hasattr(error, EXTERNAL_ERROR):
-                await self.abort(error)
-            raise
-        finally:
-            self.context.in_progress = False
-        return await self.reply(outcome)
+        """Run the exchange, and return the reply for the caller. See `run_gen`."""
+        return await adrive(self.run_gen(), self.perform)
 
     async def recover(self, bug: Exception) -> Any:
-        """Return the reply of a call on which the adapter failed; None to send it as it came.
+        """Return the reply of a call on which the adapter failed. See `recover_gen`."""
+        return await adrive(self.recover_gen(bug), self.perform)
 
-        Raise the bug if there is no reply to return, or if the settings say so.
-        """
+    async def finish(self) -> None:
+        """Finish with a stream. See `finish_gen`."""
+        await adrive(self.finish_gen(), self.perform)
+
+    async def abort_branches(self) -> None:
+        """Let the branches of a fan-out send nothing more."""
         with suppress(Exception):
             if self.fan_out is not None:
                 await self.fan_out.abort()
-        if self.context.requests_sent == 0:
-            return recover_before_sending(self.request, self.context, self.context.router, bug)
-        made = None if self.strict else recover_after_sending(self, bug)
-        if made is not self.upstream:
-            with suppress(Exception):
-                self.call_failed(bug)
-            if self.upstream is not None:
-                with suppress(Exception):
-                    await self.upstream.aclose()
-        if made is None:
-            raise bug
-        return made
 
-    async def perform(self, effect: Effect) -> Any:
-        """Perform one effect."""
+    async def perform(self, effect: Effect | Step) -> Any:
+        """Perform one effect or step."""
         match effect:
+            case ReadChunk():
+                return await self.upstream.read_chunk()
             case Send():
                 return await self.send(effect)
             case ReadReply():
-                return await self.read()
-            case LogCall():
-                try:
-                    self.log_call()
-                except Exception:  # the call is worth more than its log line
-                    if self.strict:
-                        raise
+                return await self.upstream.read()
             case ReadRequest():
-                return await self.read_request()
-            case Decide():
-                return self.context.choose_route(effect, self.request)
-            case ReadChunk():
-                return await anext(self._source(), None)
-            case ReadFlag(flag=flag):
-                return await flags.aread_flag(
-                    self.context.settings.flags, flag, self.context.settings.flag_timeout
-                )
+                return await self.request.aread()
+            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
+                return await self.context.router.memory.aperform(effect, self.memory_scope)
+            case Step():
+                return await self._perform_step(effect)
             case FanOut(branches=branches):
                 self.fan_out = FanOutTasks(self.branches(len(branches)), branches)
                 outcomes, first = await self.fan_out.run()
-                self.upstream, self._encoded = first.upstream, first._encoded
+                self.upstream = first.upstream
                 return outcomes
-            case LearnMissingEndpoint() | Wait() | SetCancelPath():
-                return await self.perform_local(effect)
-            case Recall() | Remember() | Forget() | LearnRefusedReasoning():
-                return await self.context.router.memory.aperform(effect, self.memory_scope)
+            case ReadFlag(flag=flag):
+                settings = self.context.settings
+                return await flags.aread_flag(settings.flags, flag, settings.flag_timeout)
+            case LearnMissingEndpoint():
+                self.learn_missing_endpoint(effect)
+            case Wait():
+                await background_clock.async_sleep(self.waiting_seconds(effect))
+                return self.seconds_left > 0
+            case SetCancelPath(path=path, cancel_now=cancel_now):
+                if cancel_now:
+                    await self.perform(Step.CANCEL_RUN)
+                self.cancel_path = path
         return None
 
-    def frames(self, outcome: StreamReply) -> AsyncFrameIterator:
-        """Translate a stream, frame by frame."""
-        return AsyncFrameIterator(outcome, self._source(), self)
-
-    async def record_progress(self, translator: StreamTranslator) -> None:
-        """Remember a turn that is complete, and record progress, before the reader sees it."""
-        try:
-            entry = translator.take_entry()
-            if entry is not None:
-                await self.perform(Remember(translator.model, entry))
-        finally:
-            self.stream_progressed(translator)
-
-    async def reply(self, outcome: Outcome) -> Any:
-        """Make the reply for the HTTP client."""
-        if isinstance(outcome, WholeReply):
-            if self.fan_out is not None:
+    async def _perform_step(self, step: Step) -> Any:
+        match step:
+            case Step.CLOSE:
+                await self.upstream.close()
+            case Step.CANCEL_RUN:
+                path = self.take_cancel_path()
+                if path is not None:
+                    with suppress(Exception):  # no caller is left to get an error
+                        await self.upstream.cancel_run(path)
+            case Step.NEXT_ITEM:
+                assert self.fan_out is not None
+                return await self.fan_out.next_item()
+            case Step.CANCEL_BRANCHES:
+                assert self.fan_out is not None
                 await self.fan_out.cancel()
-            await self.aclose()
-            return self.whole_reply(outcome)
-        stream = self.stream(outcome)
-        if stream is None:
-            return self.pass_through()
-        body = self.library.AsyncBody(stream, self)
-        if self.fan_out is not None:
-            self.fan_out.cancel_when_collected(body)
-        else:
-            keep_until_collected(body, self)
-        return self.stream_reply(outcome, body)
+        return None
 
-    async def finish(self) -> None:
-        """Finish with a stream that was read, or left by its reader."""
-        try:
-            self.stream_ended()
-            await self.reader_left()
-        finally:  # also if the task is cancelled while it waits for the store
-            if self.fan_out is not None:
-                await self.fan_out.cancel()
-            else:
-                try:
-                    await self.aclose()
-                finally:
-                    await self.cancel_run()
-
-    async def reader_left(self) -> None:
-        """Remember the turn that the reader of a stream has seen so far."""
-        if self.translator is not None:
-            self.translator.reader_left()
-            entry = self.translator.take_entry()
-            if entry is not None:
-                await self.perform(Remember(self.translator.model, entry))
-
-    async def abort(self, error: BaseException) -> None:
-        """Finish with a request that got no reply."""
-        with suppress(Exception):
-            self.call_failed(error)
-        try:
-            await self.aclose()
-        finally:
-            await self.cancel_run()
+    async def send(self, effect: Send) -> ReplyHead:
+        """Send a request, and return the head of its reply."""
+        await self.upstream.close()
+        return await self.upstream.send(effect)

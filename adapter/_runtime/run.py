@@ -1,29 +1,29 @@
-"""Running an exchange: perform each effect and send its result back, in sync and async code."""
+"""Running a generator of effects in sync and async code: perform each, send its result back."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
 
-from adapter._exchange.effects import Effect, Exchange, Outcome
+_R = TypeVar("_R")
 
 
-def drive(exchange: Exchange, perform: Callable[[Effect], Any]) -> Outcome:
-    """Run an exchange to its outcome.
+def drive(steps: Generator[Any, Any, _R], perform: Callable[[Any], Any]) -> _R:
+    """Run a generator to its result.
 
-    An exception of `perform` is thrown into the exchange, which may handle it.
+    An exception of `perform` is thrown into the generator, which may handle it.
     """
     try:
-        effect = next(exchange)
+        effect = next(steps)
         while True:
             try:
                 result = perform(effect)
-            except Exception as error:  # noqa: BLE001  # the exchange decides
-                effect = exchange.throw(error)
+            except BaseException as error:  # noqa: BLE001  # the generator decides
+                effect = steps.throw(error)
             else:
-                effect = exchange.send(result)
+                effect = steps.send(result)
     except StopIteration as stop:
-        outcome: Outcome = stop.value
+        outcome: _R = stop.value
         return outcome
     except RuntimeError as error:
         # A generator turns StopIteration into RuntimeError. `perform` raises it where the transport
@@ -33,17 +33,17 @@ def drive(exchange: Exchange, perform: Callable[[Effect], Any]) -> Outcome:
         raise
 
 
-async def adrive(exchange: Exchange, perform: Callable[[Effect], Awaitable[Any]]) -> Outcome:
-    """Run an exchange to its outcome, awaiting each effect. See `drive`."""
+async def adrive(steps: Generator[Any, Any, _R], perform: Callable[[Any], Awaitable[Any]]) -> _R:
+    """Run a generator to its result, awaiting each effect. See `drive`."""
     try:
-        effect = next(exchange)
+        effect = next(steps)
         while True:
             try:
                 result = await perform(effect)
-            except Exception as error:  # noqa: BLE001  # the exchange decides
-                effect = exchange.throw(error)
+            except BaseException as error:  # noqa: BLE001  # as above
+                effect = steps.throw(error)
             else:
-                effect = exchange.send(result)
+                effect = steps.send(result)
     except StopIteration as stop:
-        outcome: Outcome = stop.value
+        outcome: _R = stop.value
         return outcome

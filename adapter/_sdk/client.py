@@ -10,10 +10,10 @@ import openai
 from adapter._http.client_transports import INSTALL_LOCK, connect, is_adapted
 from adapter._http.transport import AsyncTransport, Transport
 from adapter._routing.reload import reloader_of
-from adapter._runtime import decisions
 from adapter._runtime.internal_errors import context_after_bug, raises_bugs
 from adapter._settings.coercion import SettingsLike, settings_of
 
+from . import decisions
 from .client_contents import contents_of, forget_settings
 from .client_methods import (
     SETTINGS,

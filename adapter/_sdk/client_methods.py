@@ -16,11 +16,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from adapter._http.client_transports import INSTALL_LOCK, connect, is_adapted
 from adapter._routing.reload import reloader_of
 from adapter._routing.router import HEADER
-from adapter._runtime import decisions
 from adapter._runtime.call_context import CallContext, start_call
 from adapter._runtime.internal_errors import raises_bugs
 from adapter._settings.coercion import SettingsLike, settings_of
 
+from . import decisions
 from .compat import SUPPORTED, custom_headers_of
 from .errors import restart_after_bug
 from .fast_resource import FastResource

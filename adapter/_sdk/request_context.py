@@ -19,7 +19,6 @@ from adapter._http.libraries import library_of
 from adapter._http.signed_requests import auth_of
 from adapter._http.transport import is_handled
 from adapter._routing.router import HEADER
-from adapter._runtime import decisions
 from adapter._runtime.call_context import (
     EXTENSION,
     NO_CALL,
@@ -30,6 +29,7 @@ from adapter._runtime.call_context import (
 )
 from adapter._runtime.internal_errors import context_after_bug
 
+from . import decisions
 from .compat import workload_token
 
 _HEADER = HEADER.encode()

@@ -17,7 +17,7 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion
 
-from adapter._runtime.stream_frames import frame_reader_of
+from adapter._http.bodies import frames_of
 
 from . import compat
 from .completions import validated_completion
@@ -51,7 +51,7 @@ def use_fast_stream(client: Any, base: Any, adapted_class: Any, stream: Any) -> 
         if (
             compat.processes_natively(client, base)
             and compat.uses_own_method(client, adapted_class, "_process_response_data")
-            and frame_reader_of(response) is not None
+            and frames_of(response) is not None
             and not response.is_closed
             and not response.is_stream_consumed
             and compat.is_read_as_chunks(stream)

@@ -18,10 +18,11 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from adapter._runtime import decisions
+from adapter._http.bodies import frames_of
 from adapter._runtime.call_context import context_of
-from adapter._runtime.stream_frames import AsyncFrameReader, FrameReader, frame_reader_of
+from adapter._runtime.stream_iterators import AsyncStreamIterator, StreamIterator
 
+from . import decisions
 from .chunks import ChunkFactory
 from .compat import native_reader
 from .errors import api_error, is_bug
@@ -31,7 +32,7 @@ def _frame_reader(response: Any) -> Any:
     """Return the reader of a reply's frames; None if it has none, or was read or closed before."""
     if response.is_closed or response.is_stream_consumed:
         return None
-    return frame_reader_of(response)
+    return frames_of(response)
 
 
 def _sdk_reader(stream_copy: Any) -> Any:
@@ -64,7 +65,7 @@ def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
     sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
-        frames: FrameReader | None = _frame_reader(stream_copy.response)
+        frames: StreamIterator | None = _frame_reader(stream_copy.response)
         if frames is None:
             yield from native_reader(stream_copy)
             return
@@ -102,27 +103,19 @@ def read_chunks(stream_copy: Any) -> Iterator[ChatCompletionChunk]:
         stream_copy.response.close()
 
 
-async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]:  # noqa: C901
+async def aread_chunks(stream_copy: Any) -> AsyncIterator[ChatCompletionChunk]:
     """Read an async stream. See `read_chunks`."""
     sdk_reader: Any = None
     made: list[ChatCompletionChunk] = []
     try:
-        frames: AsyncFrameReader | None = _frame_reader(stream_copy.response)
+        frames: AsyncStreamIterator | None = _frame_reader(stream_copy.response)
         if frames is None:
             async for chunk in native_reader(stream_copy):
                 yield chunk
             return
         stream_copy.response.is_stream_consumed = True
         build, named = ChunkFactory().build, False
-        while (pending := frames.next_frames()) is not None:
-            try:
-                batch = await pending
-            except StopAsyncIteration:
-                break
-            except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
-                frames.set_error(error)
-                break
-            del pending
+        while (batch := await frames.next_frames()) is not None:
             batch.reverse()
             while batch:
                 frame = batch.pop()

@@ -6,10 +6,10 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
-from adapter._runtime import decisions
 from adapter._runtime.call_context import EXTERNAL_ERROR, SharedCallContext
 from adapter._runtime.internal_errors import raises_bugs
 
+from . import decisions
 from .compat import TOKEN_METHODS
 from .signatures import with_signature_of
 

@@ -10,20 +10,21 @@ assertions about requests hold, and assertions about results apply to translated
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from adapter._exchange.effects import Decide, Effect, FanOut, Send
+from adapter._exchange.effects import Effect, FanOut, Send
 from adapter._exchange.fallback import REASON_TEXT
 from adapter._exchange.record import Route
+from adapter._exchange.request_body import RequestBody
 from adapter._http import transport
-from adapter._http.libraries import HttpLibrary
-from adapter._runtime.base_performer import BasePerformer
+from adapter._http.upstream import AsyncHttpUpstream, HttpUpstream
 from adapter._runtime.call_context import EXTERNAL_ERROR
-from adapter._runtime.performer import AsyncPerformer, Performer
+from adapter._runtime.performer import AsyncPerformer, BasePerformer, Performer
 from adapter._runtime.run import adrive, drive
+from adapter._runtime.steps import Step
 
 from .chat_mock_transport import MockTransport
 
@@ -38,7 +39,10 @@ def chat_mocks() -> Iterator[None]:
     JSON or as a stream; errors, exceptions, and replies that aren't Chat's are passed on unchanged.
     """
     performers = transport.Transport._performers
-    transport.Transport._performers = (_MockedPerformer, _AsyncMockedPerformer)
+    transport.Transport._performers = {
+        HttpUpstream: _MockedPerformer,
+        AsyncHttpUpstream: _AsyncMockedPerformer,
+    }
     try:
         yield
     finally:
@@ -48,52 +52,53 @@ def chat_mocks() -> Iterator[None]:
 class _BaseMockedPerformer(BasePerformer):
     """The common part of the sync and the async performer."""
 
-    inner: MockTransport
-
-    def __init__(
-        self, library: HttpLibrary, inner: Any, request: Any, context: Any, *, branch: bool = False
-    ) -> None:
-        original = inner.inner if isinstance(inner, MockTransport) else inner
-        mock = MockTransport(original, library, request)
-        super().__init__(library, mock, request, context, branch=branch)
+    def __init__(self, request: Any, upstream: Any, context: Any, *, branch: bool = False) -> None:
+        super().__init__(request, upstream, context, branch=branch)
+        if not isinstance(upstream.transport, MockTransport):
+            upstream.transport = MockTransport(
+                upstream.transport, upstream.library, upstream.request
+            )
+        self.mock: MockTransport = upstream.transport
         self._replies: list[Callable[[], Any]] = []
         if context.state.route is not None:
             context.state.route = _without_fallback(context.state.route)
+
+    def choose_gen(self, body: RequestBody) -> Generator[Effect, Any, Route]:
+        """Choose the route of the call."""
+        return _without_fallback((yield from super().choose_gen(body)))
 
     def branches(self, count: int) -> list[Any]:
         """Return performers for several requests of this call."""
         performers = super().branches(count)
         for number, one in enumerate(performers):
-            one.inner = self.inner.branch(self._replies, number)
+            one.mock = one.upstream.transport = self.mock.branch(self._replies, number)
         return performers
 
     def prepare_send(self, effect: Send) -> None:
         """Tell the mock whether the next request is a translated one, or a redirect of one."""
-        self.inner.sends_translated = effect.body is not None or (
+        self.mock.sends_translated = effect.body is not None or (
             self.request.method != "POST" and effect == Send()
         )
 
     def take_replies(self, replies: list[Callable[[], Any]]) -> bool:
         """Keep the replies of the mock to several requests; return whether there are several."""
         self._replies = replies
-        self.inner.make_reply = replies[0]
+        self.mock.make_reply = replies[0]
         return len(replies) > 1
 
 
 class _MockedPerformer(_BaseMockedPerformer, Performer):
     """Performs the effects of a call on a mock, in sync code."""
 
-    def perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect | Step) -> Any:
         """Perform one effect."""
         match effect:
             case Send():
                 self.prepare_send(effect)
-            case Decide():
-                return _without_fallback(super().perform(effect))
             case FanOut(branches=branches):
                 self.context.requests_sent += 1
                 with _marked_external():
-                    replies = self.inner.request_choices()
+                    replies = self.mock.request_choices()
                 if not self.take_replies(replies):
                     # An error, or the only choice of the mock.
                     return (drive(branches[0], self.perform),)
@@ -103,17 +108,15 @@ class _MockedPerformer(_BaseMockedPerformer, Performer):
 class _AsyncMockedPerformer(_BaseMockedPerformer, AsyncPerformer):
     """Performs the effects of a call on a mock, in async code."""
 
-    async def perform(self, effect: Effect) -> Any:
+    async def perform(self, effect: Effect | Step) -> Any:
         """Perform one effect."""
         match effect:
             case Send():
                 self.prepare_send(effect)
-            case Decide():
-                return _without_fallback(await super().perform(effect))
             case FanOut(branches=branches):
                 self.context.requests_sent += 1
                 with _marked_external():
-                    replies = await self.inner.arequest_choices()
+                    replies = await self.mock.arequest_choices()
                 if not self.take_replies(replies):
                     return (await adrive(branches[0], self.perform),)  # as above
         return await super().perform(effect)
@@ -129,9 +132,10 @@ def _marked_external() -> Iterator[None]:
         raise
 
 
-def _without_fallback(route: Any) -> Any:
+def _without_fallback(route: Route) -> Route:
     """Return a route that stays as chosen: a mock's errors say nothing about the Responses API."""
-    if not isinstance(route, Route):
-        return route
+    settings: Any = route.settings
+    fallback = tuple(one for one in settings.fallback if one not in REASON_TEXT)
     hold = None if route.hold is not None and route.hold.reason == "missing" else route.hold
-    return replace(route, fallback=route.fallback - REASON_TEXT.keys(), hold=hold, unserved=None)
+    kept = settings.model_copy(update={"fallback": fallback})
+    return replace(route, settings=kept, hold=hold, unserved=None)

@@ -16,6 +16,7 @@ import adapter
 from adapter import Settings
 from adapter._exchange.endpoints import responses_endpoint
 from adapter._exchange.fallback import chat_path_of
+from adapter._exchange.request_body import RequestBody
 from adapter._routing.router import Router
 from adapter._util.expiring_set import ExpiringSet
 from adapter.tools.audit.verdicts import Classifier
@@ -23,6 +24,7 @@ from adapter.tools.logs.rows import LoggedRequest
 from adapter.translation import chat_to_responses
 from adapter.translation.model_profiles import BUILT_IN_PROFILES
 from tests.contract.test_edge_requests import ANSWER
+from tests.support.choosing import choose
 from tests.support.http import http
 from tests.support.reachable import held, texts
 from tests.support.ways_in import CHAT_COMPLETION
@@ -169,7 +171,7 @@ CACHES: dict[str, Callable[[str], object]] = {
         f"/openai/deployments/{name}/chat/completions?api-version=1".encode()
     ),
     "ways back": lambda name: chat_path_of(f"/{name}/responses?code={name}".encode()),
-    "rules": lambda name: ROUTER.choose(_a_call(name)),
+    "rules": lambda name: choose(ROUTER, _a_call(name)),
     "parts": lambda name: chat_to_responses(_of_parts(int(name[:4]))),
     "verdicts": lambda name: JUDGE.classify(LoggedRequest({"model": name, "messages": [USER]})),
     "what was found out": lambda name: EXPIRING.add((name, name.encode()), 600),
@@ -186,7 +188,12 @@ def _a_call(name: str) -> Any:
 
     body = {"model": name, "messages": [USER], "user": name}
     return Call(
-        None, {}, Overrides(conversation=name, tag=name), host=name, call_sites=(name,), body=body
+        None,
+        {},
+        Overrides(conversation=name, tag=name),
+        host=name,
+        call_sites=(name,),
+        body=RequestBody.of(body),
     )
 
 

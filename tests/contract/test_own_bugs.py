@@ -65,15 +65,14 @@ UNGUARDED = {
     r"_sdk\.fast_resource:(FastResource\.__get__|inherited)": "outermost: the caller reads it",
     r"_sdk\.fast_messages:_FastMethod\.(__get__|__init__\.<locals>\.quick(_coroutine)?)":
         "outermost: the caller calls it",
-    r"_runtime\.decisions:decision|_routing\.overrides:use": "outermost: the caller calls it",
+    r"_sdk\.decisions:decision|_routing\.overrides:use": "outermost: the caller calls it",
     r"_http\.transport:(Async)?Transport\.handle_(async_)?request":
         "outermost: the HTTP library calls it",
-    r"_http\.bodies:(Async)?Body\.(a?close|__a?(iter|next)__)":
+    r"_http\.bodies:(Async)?Body\.(a?close|__a?iter__)": "outermost: the HTTP library calls it",
+    r"_runtime\.stream_iterators:\w+\.(__a?(iter|next)__|close)": "outermost: the HTTP library calls it",
+    r"_http\.observed_stream:ObservedStream\.(__a?iter__|a?close|_observe)":
         "outermost: the HTTP library calls it",
-    r"_runtime\.(stream_frames|fan_out):\w+\.__a?iter__": "outermost: the HTTP library calls it",
-    r"_runtime\.observation:ObservedStream\.(__a?iter__|a?close|_observe)":
-        "outermost: the HTTP library calls it",
-    r"_runtime\.decisions:_remove": "the garbage collector calls it, in no call",
+    r"_sdk\.decisions:_remove": "the garbage collector calls it, in no call",
     r"_runtime\.fan_out:FanOutTasks\._wake_on_error": "the event loop calls it",
     r"_sdk\.client:_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)":
         "makes a client: it raises",
@@ -88,12 +87,12 @@ _UNGUARDED = re.compile("|".join(f"(?:{one})" for one in UNGUARDED))
 
 # What only records or remembers: a bug in it costs no answer.
 BOOKKEEPING = re.compile(
-    r"telemetry\.|_memory\.|_runtime\.(log|decisions):|_http\.memory_scope:"
+    r"telemetry\.|_memory\.|_runtime\.(log|known_ids):|_sdk\.decisions:|_http\.memory_scope:"
     r"|_exchange\.record:CallState\.(decision|reply_losses|usage)"
-    r"|_runtime\.observation:(ReplyObserver\.|notify|_body_of|_request_of|UsageExtractor)"
-    r"|_runtime\.base_performer:BasePerformer\."
-    r"(log_call|stream_ended|first_piece_received|stream_progressed)"
-    r"|_runtime\.performer:(Async)?Performer\.(record_progress|reader_left)"
+    r"|_runtime\.observation:(ReplyObserver\.|notify|_body_of|_request_of|UsageExtractor)|_http\.observed_stream:"
+    r"|_runtime\.performer:BasePerformer\."
+    r"(_log|stream_ended|first_piece_received|stream_progressed)"
+    r"|_runtime\.stream_reader:StreamReader\._record_gen"
     r"|_exchange\.stream:StreamTranslator\.(_update_entry|take_entry|reader_left)"
 )
 
@@ -328,11 +327,11 @@ SAMPLE = (
     "_runtime.call_context:start_call",
     "_sdk.request_context:attach_context",
     "_http.messages:outgoing_request",
-    "_runtime.base_performer:BasePerformer.start_exchange",
+    "_runtime.performer:BasePerformer.start_exchange",
     "translation.replies.response_to_chat:response_to_completion",
     "_http.messages:reply_headers",
     "_http.messages:reply_headers",
-    "_runtime.decisions:remember",
+    "_sdk.decisions:remember",
     "_sdk.completions:validated_completion",
     "_exchange.stream:StreamTranslator.feed",
 )
@@ -496,7 +495,7 @@ def test_decision_and_use_never_raise_for_a_bug() -> None:
     shot = Shot("plain", way)
     made = shot.run()
     for code in ran(lambda: adapter.decision(made)):
-        if name_of(code) != "_runtime.decisions:decision":
+        if name_of(code) != "_sdk.decisions:decision":
             with _garden().planted(code):
                 adapter.decision(made)
     for code in run_of("use", way).codes:

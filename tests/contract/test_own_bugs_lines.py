@@ -39,7 +39,7 @@ OUTERMOST = (
     ("_sdk.streams:read_chunks", "plain stream"),
     ("_http.transport:Transport.handle_request", "plain"),
     ("_http.bodies:Body.__next__", "plain stream"),
-    ("_runtime.decisions:decision", "plain"),
+    ("_sdk.decisions:decision", "plain"),
 )
 
 

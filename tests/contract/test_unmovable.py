@@ -451,9 +451,10 @@ def test_a_transport_that_stands_between(sdk: Sdk) -> None:
 
 
 def test_off_does_not_inspect_requests(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter._http import incoming_request
     from adapter._runtime import call_context
 
-    monkeypatch.setattr(call_context, "find_signature", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(incoming_request, "find_signature", lambda *_: pytest.fail("looked"))
     monkeypatch.setattr(call_context, "is_relayed", lambda *_: pytest.fail("looked"))
     for way in WAYS:
         request, _ = sent_by(sdk, way, Server(sdks_http), PLAIN)

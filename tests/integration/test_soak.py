@@ -24,7 +24,7 @@ import openai
 import pytest
 
 import adapter
-from adapter._runtime import decisions
+from adapter._runtime import known_ids
 from adapter._sdk.compat import SUPPORTED
 from tests.support.http import LEFT_OPEN, http, needs
 from tests.support.process_resources import Held, Ledger, figures, listening, settled
@@ -47,7 +47,7 @@ def _certificates() -> ssl.SSLContext:
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the table of the last calls be full after the first round, so that it doesn't grow."""
-    monkeypatch.setattr(decisions, "_MAX_BY_ID", 20)
+    monkeypatch.setattr(known_ids, "_MAX_BY_ID", 20)
 
 
 @pytest.fixture(scope="module")

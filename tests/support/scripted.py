@@ -1,29 +1,24 @@
 """A scripted performer: drives a call's generator without a network, and records each effect.
 
-run = perform(exchange(state, PATH), body=CALL, replies=[Scripted(200, response())])
-run.steps      # ["decide", "read request", "send /v1/responses", "read reply", "log"]
+run = perform(exchange(state, PATH, no_choice), body=CALL, replies=[Scripted(200, response())])
+run.steps      # ["read request", "send /v1/responses", "read reply"]
 run.outcome    # WholeReply(…)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from adapter._exchange.effects import (
-    UNREAD,
-    Decide,
     Effect,
     Exchange,
     FanOut,
-    FlagQuery,
     Forget,
     LearnMissingEndpoint,
     LearnRefusedReasoning,
-    LogCall,
-    Need,
     Outcome,
     ReadChunk,
     ReadFlag,
@@ -39,24 +34,36 @@ from adapter._exchange.effects import (
 )
 from adapter._exchange.reasoning import NOTHING_RECALLED
 from adapter._exchange.record import Route
+from adapter._exchange.request_body import RequestBody
 from adapter._runtime.fan_out_results import ends_call
 from adapter._runtime.run import drive
+from adapter._settings.fields import CallSettings
 from adapter.translation import Policy
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
 
 
 def route(**changes: Any) -> Route:
-    """Make a route to the Responses API."""
+    """Make a route to the Responses API; settings of a call are among the changes."""
+    settings = {
+        name: changes.pop(name)
+        for name in list(changes)
+        if name in CallSettings.model_fields and name != "backend"
+    }
     given: dict[str, Any] = {
         "backend": "responses",
         "reason": "settings",
+        "settings": CallSettings(**settings),
         "policy": Policy(),
-        "on_bug": "chat",
         "settings_hash": "h",
-        "fallback": frozenset({"missing", "blocked"}),
     }
     return Route(**given | changes)
+
+
+def no_choice(body: RequestBody) -> Generator[Effect, Any, Route]:
+    """Fail: the route of the call is known."""
+    raise AssertionError("no route is scripted")
+    yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,6 @@ class Performer:
         *,
         body: Any = None,
         replies: Iterable[Scripted | Exception] = (),
-        decide: Callable[[Decide], Route | Need | FlagQuery] | None = None,
         flag: Any = None,
         recall: RecallResult | Exception = NOTHING_RECALLED,
         failing: Mapping[type, Exception] | None = None,
@@ -112,7 +118,7 @@ class Performer:
         self.run = Run()
         self._body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._replies = iter(replies)
-        self._decide, self._flag, self._recall = decide, flag, recall
+        self._flag, self._recall = flag, recall
         self._failing = failing or {}
         self._time_left = iter(time_left)
         self._reply: Scripted | None = None
@@ -126,9 +132,6 @@ class Performer:
             if isinstance(effect, kind):
                 raise error
         match effect:
-            case Decide():
-                assert self._decide is not None, "no route is scripted"
-                return self._decide(effect)
             case ReadFlag():
                 return self._flag
             case ReadRequest():
@@ -185,11 +188,6 @@ def perform(generator: Exchange, **script: Any) -> Run:
 def step_of(effect: Effect) -> str:
     """Name an effect in a word or two."""
     match effect:
-        case Decide(body=body, flag=flag):
-            known = [
-                name for name, value in (("body", body), ("flag", flag)) if value is not UNREAD
-            ]
-            return " ".join(["decide", *(["with", *known] if known else [])])
         case Send(path=path, method=method):
             where = "as it came" if path is None else path.decode()
             return f"send {where}" if method is None else f"{method} {where}"
@@ -210,7 +208,6 @@ def step_of(effect: Effect) -> str:
 
 _PLAIN: dict[type, str] = {
     Forget: "forget",
-    LogCall: "log",
     ReadChunk: "read chunk",
     ReadFlag: "read flag",
     ReadReply: "read reply",

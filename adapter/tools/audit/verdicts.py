@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from adapter._exchange.request_body import RequestBody
 from adapter._routing.call import Call
 from adapter._routing.overrides import NO_OVERRIDES
 from adapter._routing.router import Router
@@ -94,7 +95,7 @@ class Classifier:
 
     def _classify(self, logged: LoggedRequest) -> Verdict:
         body, raw_path = logged.body, logged.raw_path
-        call = Call(None, {}, NO_OVERRIDES, raw_path, logged.host, body=body)
+        call = Call(None, {}, NO_OVERRIDES, raw_path, logged.host, body=RequestBody.of(body))
         settings, rule = self._router.settings_for(call)
         route = settings.responses_route
         plan, asked = plan_with_queries(body, raw_path, route)

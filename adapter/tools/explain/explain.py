@@ -12,7 +12,6 @@ from typing import Any
 
 from adapter._exchange.call import exchange
 from adapter._exchange.effects import (
-    Decide,
     Exchange,
     FanOut,
     ReadRequest,
@@ -24,11 +23,14 @@ from adapter._exchange.effects import (
 from adapter._exchange.fallback import REASON_TEXT
 from adapter._exchange.plan import Plan, make_plan
 from adapter._exchange.record import Backend, CallState, Decision, Route
+from adapter._exchange.request_body import RequestBody
+from adapter._http.incoming_request import HttpRequest
 from adapter._routing.call import Call
 from adapter._routing.overrides import Overrides
-from adapter._routing.rollout import ServiceHash, rollout_key
+from adapter._routing.rollout import ServiceHash, rollout_key_gen
 from adapter._routing.router import HEADER, Router, RuleSettings
 from adapter._runtime.call_context import CallContext
+from adapter._runtime.run import drive
 from adapter._settings.settings import Settings
 from adapter._util import fast_json, json_codec
 from adapter.errors import MalformedRequest
@@ -196,7 +198,7 @@ class _PlanDetails:
     plan: Plan
     model_profiles: Any
     emulate: frozenset[str]
-    fallback: frozenset[str]
+    fallback: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,14 @@ def _run_until_sent(
         router, state=CallState(), overrides=overrides, call_sites=origin.call_sites
     )
     raw_path, host = request.url.raw_path, request.url.host
-    call = exchange(context.state, raw_path, host=lambda: host)
-    outcome = _first_request(call, context, request, raw)
+    incoming = HttpRequest(request)
+    call = exchange(
+        context.state,
+        raw_path,
+        lambda body: context.choose_gen(incoming, body),
+        host=lambda: host,
+    )
+    outcome = _first_request(call, raw)
     decision = context.state.decision()
     route = context.state.route
     if decision is None or route is None:  # an invalid value of the header
@@ -242,7 +250,7 @@ def _plan(simulated: _SimulatedCall, body: Any) -> _PlanDetails:
     """Return the plan of a simulated call, with the settings that it used."""
     route = simulated.route
     plan = make_plan(body, route, simulated.raw_path, None, lambda: simulated.host)
-    return _PlanDetails(plan, route.policy.models, route.policy.emulate, route.fallback)
+    return _PlanDetails(plan, route.policy.models, route.policy.emulate, route.settings.fallback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +260,7 @@ class _FirstRequest:
     requests: int = 1
 
 
-def _first_request(
-    call: Exchange, context: CallContext, request: Any, raw: bytes
-) -> _FirstRequest | WholeReply:
+def _first_request(call: Exchange, raw: bytes) -> _FirstRequest | WholeReply:
     """Run an exchange up to its first request, or to its end if it sends none."""
     answer: Any = None
     while True:
@@ -264,8 +270,6 @@ def _first_request(
             refused: WholeReply = end.value  # no other exchange ends before it sends
             return refused
         match effect:
-            case Decide():
-                answer = context.choose_route(effect, request)
             case ReadRequest():
                 answer = raw
             case Recall():
@@ -274,14 +278,14 @@ def _first_request(
                 call.close()
                 return _FirstRequest(effect.body, effect.path)
             case FanOut():
-                first = _first_request(effect.branches[0], context, request, raw)
+                first = _first_request(effect.branches[0], raw)
                 assert isinstance(first, _FirstRequest)
                 for branch in effect.branches:
                     branch.close()
                 call.close()
                 return replace(first, requests=len(effect.branches))
             case _:
-                answer = None  # notes; and flags, which are objects of the program
+                answer = None  # flags, which are objects of the program
 
 
 def _request(raw: bytes, origin: CallOrigin) -> Any:
@@ -299,15 +303,21 @@ def _call(body: Any, origin: CallOrigin) -> Call:
         request.url.raw_path,
         request.url.host,
         origin.call_sites,
-        body,
+        RequestBody.of(body),
     )
+
+
+def _no_effect(effect: object) -> Any:
+    raise AssertionError(f"the body is known: {effect}")
 
 
 def _rollout(settings: Settings, rule_settings: RuleSettings, call: Call) -> Rollout | None:
     if rule_settings.percent is None:
         return None
     caller = (
-        None if rule_settings.sticky_by == "request" else rollout_key(rule_settings.sticky_by, call)
+        None
+        if rule_settings.sticky_by == "request"
+        else drive(rollout_key_gen(rule_settings.sticky_by, call), _no_effect)
     )
     place = ServiceHash(settings.service).bucket(caller) if isinstance(caller, str) else None
     return Rollout(rule_settings.percent, rule_settings.sticky_by, place)

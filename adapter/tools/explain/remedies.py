@@ -54,7 +54,10 @@ def plan_with_queries(body: Any, raw_path: bytes, route: Route) -> tuple[Plan, l
     recording = _RecordingPolicy(
         policy.unsupported, policy.parameters, policy.emulate, policy.models, policy.carry_reasoning
     )
-    plan = make_plan(body, replace(route, policy=recording, on_bug="chat"), raw_path, None)
+    settings: Any = route.settings
+    if route.strict:
+        settings = settings.model_copy(update={"on_internal_error": "chat"})
+    plan = make_plan(body, replace(route, policy=recording, settings=settings), raw_path, None)
     return plan, recording.queried
 
 

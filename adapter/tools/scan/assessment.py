@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from adapter._exchange.plan import Plan
 from adapter._exchange.record import Route
+from adapter._exchange.request_body import RequestBody
 from adapter._routing.call import Call
 from adapter._routing.call_site import call_site_name
 from adapter._routing.overrides import NO_OVERRIDES
@@ -151,7 +152,7 @@ class Assessor:
     def _route(self, body: _Body, call_sites: tuple[str, ...]) -> Route:
         sampled = {**body.known, **body.uncertain}
         ground, _ = self._router.settings_for(
-            Call(None, {}, NO_OVERRIDES, _ENDPOINT, "", call_sites, sampled)
+            Call(None, {}, NO_OVERRIDES, _ENDPOINT, "", call_sites, RequestBody.of(sampled))
         )
         return ground.responses_route
 

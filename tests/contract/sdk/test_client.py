@@ -616,7 +616,7 @@ def test_off_keeps_the_sdks_own_resource_as_long_as_nothing_can_switch_it_on(
 def test_a_call_that_the_settings_decide_is_asked_about_once(
     loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Router, "choose", lambda *_: pytest.fail("it was asked"))
+    monkeypatch.setattr(Router, "choose_gen", lambda *_: pytest.fail("it was asked"))
     loopback.answer = lambda _: Served.of_json(response(item()))
     settings = adapter.Settings(backend="responses", on_bug="raise")
     with adapter.OpenAI(base_url=loopback.base_url, api_key="k", settings=settings) as client:

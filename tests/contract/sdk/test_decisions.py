@@ -274,7 +274,7 @@ def test_it_changes_nothing_about_a_completion(sdk: Sdk, loopback: Loopback) -> 
 
 @pytest.mark.slow
 def test_a_decision_is_dropped_with_its_result(loopback: Loopback) -> None:
-    from adapter._runtime import decisions
+    from adapter._sdk import decisions
 
     loopback.answer = both
     with adapter.OpenAI(
@@ -385,11 +385,11 @@ def test_chunks_of_other_ids_than_the_first(
 def test_what_is_known_by_ids_is_bounded(
     sdk: Sdk, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapter._runtime import decisions
+    from adapter._runtime import known_ids
 
     loopback.answer = both
-    monkeypatch.setattr(decisions, "_BY_ID", {})
-    monkeypatch.setattr(decisions, "_MAX_BY_ID", 3)
+    monkeypatch.setattr(known_ids, "_BY_ID", {})
+    monkeypatch.setattr(known_ids, "_MAX_BY_ID", 3)
     client = sdk.client(loopback)
     streams = [sdk.list(sdk.create(client, stream=True)) for _ in range(5)]
     assert [adapter.decision(chunks[0]) is None for chunks in streams] == [
@@ -399,9 +399,9 @@ def test_what_is_known_by_ids_is_bounded(
         False,
         False,
     ]
-    assert len(decisions._BY_ID) == 3
+    assert len(known_ids._BY_ID) == 3
     # Of calls that have ended only the decision is kept.
-    assert {type(known) for _, known in decisions._BY_ID.values()} == {adapter.Decision}
+    assert {type(known) for _, known in known_ids._BY_ID.values()} == {adapter.Decision}
 
 
 @pytest.mark.parametrize("library", ["Response", "Request"])

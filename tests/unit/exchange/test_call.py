@@ -8,6 +8,7 @@ every way in performs the effects alike in `contract`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,13 +16,11 @@ import pytest
 
 from adapter._exchange.call import exchange, follow_redirect, stored_completion
 from adapter._exchange.effects import (
-    UNREAD,
-    Decide,
+    Effect,
     FlagQuery,
     Forget,
     LearnMissingEndpoint,
     LearnRefusedReasoning,
-    Need,
     Outcome,
     PassThrough,
     ReadFlag,
@@ -36,6 +35,7 @@ from adapter._exchange.effects import (
 )
 from adapter._exchange.endpoints import stored_endpoint
 from adapter._exchange.record import CallState, Hold, Route
+from adapter._exchange.request_body import RequestBody
 from adapter.translation import Loss, Policy, Translation, chat_to_responses
 from tests.support.answers import (
     CALL,
@@ -48,7 +48,7 @@ from tests.support.answers import (
     response,
     short_events,
 )
-from tests.support.scripted import TOOLS, Run, Scripted, perform, route
+from tests.support.scripted import TOOLS, Run, Scripted, no_choice, perform, route
 
 PATH = b"/v1/chat/completions"
 NAMED_CALL = "call_Ab3dEf6hIj9kLm2nOp5qRs8t"
@@ -77,12 +77,25 @@ ALWAYS = Policy(carry_reasoning="always")
 TWO = Policy(emulate=frozenset({"n"}))
 
 
+Choice = Generator[Effect, Any, Route]
+
+
+def choosing(chosen: Route) -> Callable[[RequestBody], Choice]:
+    """Return what chooses this route, without reading anything."""
+
+    def choose_gen(body: RequestBody) -> Choice:
+        return chosen
+        yield
+
+    return choose_gen
+
+
 def run(
     body: Any = CALL, *replies: Any, chosen: Route | None = None, path: bytes = PATH, **script: Any
 ) -> tuple[Run, CallState]:
     """Drive a chat call whose route is known."""
     state = CallState(chosen or route())
-    return perform(exchange(state, path), body=body, replies=replies, **script), state
+    return perform(exchange(state, path, no_choice), body=body, replies=replies, **script), state
 
 
 def error(message: str = "no", **fields: Any) -> dict[str, Any]:
@@ -119,96 +132,96 @@ TABLE = [
     # Where the call goes
     Case("off", [AS_IT_CAME], PassThrough, "chat", "settings", replies=(CHAT_OK,),
          chosen=route(backend="chat"), status=None),
-    Case("a whole reply", ["read request", SENT, "read reply", "log"], WholeReply, "responses",
+    Case("a whole reply", ["read request", SENT, "read reply"], WholeReply, "responses",
          "settings"),
     Case("a stream", ["read request", SENT, "read chunk"], StreamReply, "responses", "settings",
          body=CALL | {"stream": True}, replies=(Scripted.stream(*short_events()),), status=None),
-    Case("a stream that wasn't asked for", ["read request", SENT, "read reply", "log"], WholeReply,
+    Case("a stream that wasn't asked for", ["read request", SENT, "read reply"], WholeReply,
          "responses", "settings", replies=(Scripted.stream(*short_events()),)),
     Case("a whole reply where a stream was asked for",
-         ["read request", SENT, "read reply", "log"], WholeReply, "responses", "settings",
+         ["read request", SENT, "read reply"], WholeReply, "responses", "settings",
          body=CALL | {"stream": True}),
     # What holds it on Chat
-    Case("held by a parameter", ["read request", "log", AS_IT_CAME], PassThrough, "chat",
+    Case("held by a parameter", ["read request", AS_IT_CAME], PassThrough, "chat",
          "unsupported", body=CALL | {"seed": 1}, replies=(CHAT_OK,), status=None,
          losses=("seed: held",)),
-    Case("held by the route", ["read request", "log", AS_IT_CAME], PassThrough, "chat", "signed",
+    Case("held by the route", ["read request", AS_IT_CAME], PassThrough, "chat", "signed",
          replies=(CHAT_OK,), chosen=route(hold=Hold("signed", Loss("$", "held", "why"))),
          status=None, losses=("$: held",)),
-    Case("not JSON", ["read request", "log", AS_IT_CAME], PassThrough, "chat", "not-json",
+    Case("not JSON", ["read request", AS_IT_CAME], PassThrough, "chat", "not-json",
          body=b"{", replies=(CHAT_OK,), status=None, losses=("$: held",)),
-    Case("refused by the policy", ["read request", "log"], WholeReply, "responses", "refused",
+    Case("refused by the policy", ["read request"], WholeReply, "responses", "refused",
          body=CALL | {"seed": 1}, replies=(), chosen=route(policy=Policy(unsupported="error")),
          status=400, losses=("seed: held",)),
-    Case("a Responses-only model has nowhere to stay", ["read request", "log"], WholeReply,
+    Case("a Responses-only model has nowhere to stay", ["read request"], WholeReply,
          "responses", "refused",
          body=CALL | {"model": "gpt-5.4", "reasoning_effort": "high", "tools": TOOLS, "seed": 1},
          replies=(), status=400, losses=("seed: held",)),
-    Case("dropped by the policy", ["read request", SENT, "read reply", "log"], WholeReply,
+    Case("dropped by the policy", ["read request", SENT, "read reply"], WholeReply,
          "responses", "settings", body=CALL | {"seed": 1},
          chosen=route(policy=Policy(unsupported="drop")), losses=("seed: dropped",)),
     # Fallback
     Case("the endpoint is missing",
-         ["read request", SENT, "read reply", "learn missing", "log", AS_IT_CAME], PassThrough,
+         ["read request", SENT, "read reply", "learn missing", AS_IT_CAME], PassThrough,
          "chat", "missing", replies=(NOT_FOUND, CHAT_OK), status=None, losses=("$: held",)),
-    Case("the endpoint is missing, and no fallback", ["read request", SENT, "read reply", "log"],
+    Case("the endpoint is missing, and no fallback", ["read request", SENT, "read reply"],
          WholeReply, "responses", "settings", replies=(NOT_FOUND,),
-         chosen=route(fallback=frozenset()), status=404),
+         chosen=route(fallback=()), status=404),
     Case("the endpoint is missing for a Responses-only model",
-         ["read request", SENT, "read reply", "log"], WholeReply, "responses", "settings",
+         ["read request", SENT, "read reply"], WholeReply, "responses", "settings",
          body=CALL | {"model": "gpt-5.4", "reasoning_effort": "high", "tools": TOOLS},
          replies=(NOT_FOUND,), status=404),
-    Case("a gateway's page", ["read request", SENT, "read reply", "log", AS_IT_CAME], PassThrough,
+    Case("a gateway's page", ["read request", SENT, "read reply", AS_IT_CAME], PassThrough,
          "chat", "blocked", replies=(Scripted(403, b"<html>no</html>", "text/html"), CHAT_OK),
          status=None, losses=("$: held",)),
-    Case("a redirect to a login", ["read request", SENT, "log", AS_IT_CAME], PassThrough, "chat",
+    Case("a redirect to a login", ["read request", SENT, AS_IT_CAME], PassThrough, "chat",
          "blocked", replies=(Scripted(302, b"", "text/html"), CHAT_OK), status=None,
          losses=("$: held",)),
     Case("a redirect that the client follows", ["read request", SENT], PassThrough, "responses",
          "settings", replies=(Scripted(307, b""),), status=None),
     Case("rejected, and Chat takes it",
-         ["read request", SENT, "read reply", AS_IT_CAME, "log"], PassThrough, "chat", "rejected",
-         replies=(BAD, CHAT_OK), chosen=route(fallback=frozenset({"rejected"})), status=None,
+         ["read request", SENT, "read reply", AS_IT_CAME], PassThrough, "chat", "rejected",
+         replies=(BAD, CHAT_OK), chosen=route(fallback=("rejected",)), status=None,
          losses=("$: held",)),
-    Case("rejected, without that fallback", ["read request", SENT, "read reply", "log"],
+    Case("rejected, without that fallback", ["read request", SENT, "read reply"],
          WholeReply, "responses", "settings", replies=(BAD,), status=400),
-    Case("an error of the server is the caller's", ["read request", SENT, "read reply", "log"],
+    Case("an error of the server is the caller's", ["read request", SENT, "read reply"],
          WholeReply, "responses", "settings", replies=(Scripted(500, error("down")),), status=500),
     # Replies that aren't what they seem
-    Case("failed inside a 200", ["read request", SENT, "read reply", "log"], WholeReply,
+    Case("failed inside a 200", ["read request", SENT, "read reply"], WholeReply,
          "responses", "settings",
          replies=(Scripted(200, response(
              status="failed", error={"code": "server_error", "message": "m"})),), status=500),
-    Case("not JSON inside a 200", ["read request", SENT, "read reply", "log"], WholeReply,
+    Case("not JSON inside a 200", ["read request", SENT, "read reply"], WholeReply,
          "responses", "settings", replies=(Scripted(200, b"<html>"),), status=502),
-    Case("a stream that fails at once", ["read request", SENT, "read chunk", "log"],
+    Case("a stream that fails at once", ["read request", SENT, "read chunk"],
          WholeReply, "responses", "settings", body=CALL | {"stream": True},
          replies=(Scripted.stream(opening()[0] + ending(
              "", kind="response.failed", status="failed", output=[],
              error={"code": "rate_limit_exceeded", "message": "slow down"})),), status=429),
     # Reasoning
     Case("reasoning is remembered",
-         ["read request", "recall 0", SENT, "read reply", "remember", "log"], WholeReply,
+         ["read request", "recall 0", SENT, "read reply", "remember"], WholeReply,
          "responses", "settings", replies=(Scripted(200, TOOL_TURN),), chosen=route(policy=ALWAYS)),
-    Case("a history is recalled", ["read request", "recall 1", SENT, "read reply", "log"],
+    Case("a history is recalled", ["read request", "recall 1", SENT, "read reply"],
          WholeReply, "responses", "settings", body=HISTORY, chosen=route(policy=ALWAYS)),
     Case("nothing is recalled where nothing is carried",
-         ["read request", SENT, "read reply", "log"], WholeReply, "responses", "settings",
+         ["read request", SENT, "read reply"], WholeReply, "responses", "settings",
          body=HISTORY, chosen=route(policy=Policy(carry_reasoning="never"))),
     Case("encrypted reasoning is refused",
          ["read request", "recall 0", SENT, "read reply", SENT, "read reply",
-          "learn refused encrypted", "log"], WholeReply, "responses", "settings",
+          "learn refused encrypted"], WholeReply, "responses", "settings",
          replies=(REFUSES_INCLUDE, OK), chosen=route(policy=ALWAYS), losses=("$: dropped",)),
     # Several answers
     Case("two answers",
-         ["read request", "fan out 2", *[SENT, "read reply", "log"] * 2, "log"], WholeReply,
+         ["read request", "fan out 2", *[SENT, "read reply"] * 2], WholeReply,
          "responses", "settings", body=CALL | {"n": 2}, replies=(OK, OK), chosen=route(policy=TWO),
          losses=("n: changed",)),
     # Runs in the background
     Case("a run in the background",
          ["read request", SENT, "read reply", "cancel at /v1/responses/resp_1/cancel", "wait 1",
           "GET /v1/responses/resp_1", "read reply", "wait 1.5", "GET /v1/responses/resp_1",
-          "read reply", "cancel at None", "log"], WholeReply, "responses", "settings",
+          "read reply", "cancel at None"], WholeReply, "responses", "settings",
          body=CALL | {"background": True, "store": True},
          replies=(Scripted(200, response(status="queued")),
                   Scripted(200, response(status="in_progress")), OK),
@@ -253,44 +266,32 @@ def sends(made: Run) -> list[Send]:
 def test_the_route_is_asked_for_first() -> None:
     state = CallState()
     chosen = route(backend="chat", reason="rule")
-    made = perform(exchange(state, PATH), replies=[CHAT_OK], decide=lambda _: chosen)
-    assert made.steps == ["decide", AS_IT_CAME]
+    made = perform(exchange(state, PATH, choosing(chosen)), replies=[CHAT_OK])
+    assert made.steps == [AS_IT_CAME]
     assert state.route is chosen
     assert (state.backend, state.reason) == ("chat", "rule")
 
 
 def test_a_rule_that_needs_the_body_gets_it_once() -> None:
-    def decide(effect: Decide) -> Any:
-        return Need.BODY if effect.body is UNREAD else route()
+    read: list[Any] = []
 
-    made = perform(exchange(CallState(), PATH), body=CALL, replies=[OK], decide=decide)
-    assert made.steps == ["decide", "read request", "decide with body", SENT, "read reply", "log"]
-    assert [one for one in made.effects if isinstance(one, Decide)][1].body == CALL
+    def choose_gen(body: RequestBody) -> Choice:
+        read.append((yield from body.read_gen()))
+        return route()
+
+    made = perform(exchange(CallState(), PATH, choose_gen), body=CALL, replies=[OK])
+    assert made.steps == ["read request", SENT, "read reply"]
+    assert read == [CALL]
 
 
 @pytest.mark.parametrize("answer", ["chat", None], ids=["an answer", "no answer"])
 def test_a_flag_is_asked_before_the_choice(answer: str | None) -> None:
-    query = FlagQuery("who", {"stream": False})
+    def choose_gen(body: RequestBody) -> Choice:
+        flag = yield ReadFlag(FlagQuery("who", {"stream": False}))
+        return route(backend=flag or "responses")
 
-    def decide(effect: Decide) -> Any:
-        return query if effect.flag is UNREAD else route(backend=effect.flag or "responses")
-
-    made = perform(exchange(CallState(), PATH), body=CALL, replies=[OK], decide=decide, flag=answer)
-    assert made.steps[:3] == ["decide", "read flag", "decide with flag"]
-    assert made.steps[3] == (AS_IT_CAME if answer else "read request")
-
-
-def test_a_flag_that_fails_has_no_opinion() -> None:
-    query = FlagQuery("who", {})
-    state = CallState()
-    made = perform(
-        exchange(state, PATH),
-        replies=[CHAT_OK],
-        decide=lambda one: query if one.flag is UNREAD else route(backend="chat", reason=one.flag),
-        failing={ReadFlag: RuntimeError("provider")},
-    )
-    assert made.error is None
-    assert state.reason is None
+    made = perform(exchange(CallState(), PATH, choose_gen), body=CALL, replies=[OK], flag=answer)
+    assert made.steps[:2] == ["read flag", AS_IT_CAME if answer else "read request"]
 
 
 # Retries without what was put in
@@ -351,7 +352,7 @@ def test_a_memory_that_fails_costs_continuity_alone(kind: type, on_bug: str) -> 
     made, _ = run(
         HISTORY if kind is Recall else CALL,
         Scripted(200, TOOL_TURN),
-        chosen=route(policy=ALWAYS, on_bug=on_bug),
+        chosen=route(policy=ALWAYS, on_internal_error=on_bug),
         failing={kind: OSError("store")},
     )
     if on_bug == "raise":
@@ -429,9 +430,9 @@ def test_two_answers_are_two_choices() -> None:
 def test_a_missing_endpoint_is_learned_for_all_or_for_one_model(
     reply: Scripted, model: str | None
 ) -> None:
-    made, _ = run(CALL, reply, CHAT_OK, chosen=route(fallback_expiry=7.0))
+    made, _ = run(CALL, reply, CHAT_OK)
     learned = [one for one in made.effects if isinstance(one, LearnMissingEndpoint)]
-    assert learned == ([] if model == "none" else [LearnMissingEndpoint(7.0, model)])
+    assert learned == ([] if model == "none" else [LearnMissingEndpoint(model)])
 
 
 # Redirects and stored completions

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 
-from adapter._exchange.plan import NOT_JSON, Plan, make_plan, parse_request, plan_for_bug
+from adapter._exchange.plan import Plan, make_plan, plan_for_bug
 from adapter._exchange.record import Hold, Route
+from adapter._exchange.request_body import NOT_JSON, parse_request
 from adapter._util.json_codec import Unwritable
 from adapter.translation import Loss, Policy
 from tests.support.answers import CALL
@@ -108,7 +108,7 @@ def test_a_refusal_begins_with_the_path() -> None:
 )
 @pytest.mark.parametrize("on_bug", ["chat", "raise"])
 def test_the_plan_after_an_internal_error(body: dict[str, Any], on_bug: str) -> None:
-    chosen, bug = replace(route(), on_bug=on_bug), ZeroDivisionError("SECRET")
+    chosen, bug = route(on_internal_error=on_bug), ZeroDivisionError("SECRET")
 
     def plan() -> Plan:
         return plan_for_bug(body, chosen, bug)
@@ -126,7 +126,7 @@ def test_the_plan_after_an_internal_error(body: dict[str, Any], on_bug: str) -> 
 
 
 def test_a_number_that_json_cannot_write_is_no_internal_error() -> None:
-    plan = plan_for_bug(CALL, replace(route(), on_bug="raise"), Unwritable("inf"))
+    plan = plan_for_bug(CALL, route(on_internal_error="raise"), Unwritable("inf"))
     assert (plan.reason, plan.refusal) == ("not-json", None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,9 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.call import exchange
-from adapter._exchange.effects import Decide, FlagQuery, LogCall, ReadFlag, ReadRequest, Send
+from adapter._exchange.effects import Effect, FlagQuery, ReadFlag, ReadRequest, Send
 from adapter._exchange.record import CallState, Route
+from adapter._exchange.request_body import RequestBody
 from adapter._routing import flags
 from adapter._routing.call import Call
 from adapter._routing.overrides import current_overrides
@@ -162,15 +164,16 @@ def run_until_sent(
     to: list[str] = []
     headers = {} if header is None else {HEADER: header}
 
+    def choose_gen(read: RequestBody) -> Generator[Effect, Any, Route]:
+        choice = yield from router.choose_gen(Call(header, headers, overrides, body=read))
+        if until == "chosen":
+            state.route = choice
+            to.append(choice.backend)
+            raise Sent
+        return choice
+
     def perform(effect: Any) -> Any:
         match effect:
-            case Decide(read, answer):
-                choice = router.choose(Call(header, headers, overrides, body=read, flag=answer))
-                if until == "chosen" and isinstance(choice, Route):
-                    state.route = choice
-                    to.append(choice.backend)
-                    raise Sent
-                return choice
             case ReadRequest():
                 return json.dumps(body).encode()
             case ReadFlag():
@@ -178,12 +181,10 @@ def run_until_sent(
             case Send():
                 to.append("chat" if effect.path is None else "responses")
                 raise Sent
-            case LogCall():
-                return None
         raise AssertionError(effect)
 
     try:
-        outcome = drive(exchange(state, b"/v1/chat/completions"), perform)
+        outcome = drive(exchange(state, b"/v1/chat/completions", choose_gen), perform)
     except Sent:
         return Result(to[0], state)
     return Result(None, state, outcome)

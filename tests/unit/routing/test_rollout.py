@@ -14,8 +14,8 @@ import pytest
 
 import adapter
 from adapter import Settings
-from adapter._exchange.effects import FlagQuery, Need
-from adapter._exchange.record import Route
+from adapter._exchange.effects import ReadFlag, ReadRequest
+from adapter._exchange.request_body import RequestBody
 from adapter._routing import rollout
 from adapter._routing.call import Call
 from adapter._routing.overrides import NO_OVERRIDES, Overrides
@@ -23,6 +23,7 @@ from adapter._routing.reload import reloader_of
 from adapter._routing.router import Router
 from adapter._runtime.call_context import start_call
 from tests.support.answers import Sdk, both, error, impatient, sdk
+from tests.support.choosing import choose, first_effect, rollout_key
 from tests.support.http import http
 from tests.support.loopback import Loopback, Reply, Request
 
@@ -46,7 +47,7 @@ def call(
     headers: Any = (),
     path: bytes = b"/v1/chat/completions",
 ) -> Call:
-    return Call(None, http.Headers(headers), overrides, path, body=request)
+    return Call(None, http.Headers(headers), overrides, path, body=RequestBody.of(request))
 
 
 def key_of(
@@ -56,12 +57,11 @@ def key_of(
     headers: Any = (),
 ) -> Any:
     """Return the key of a caller."""
-    return rollout.rollout_key(sticky_by, call(request, overrides, headers))
+    return rollout_key(sticky_by, call(request, overrides, headers))
 
 
 def backend_of(router: Router, request: Any, **more: Any) -> str:
-    choice = router.choose(call(request, **more))
-    assert isinstance(choice, Route)
+    choice = choose(router, call(request, **more))
     assert choice.reason == "rollout"
     return choice.backend
 
@@ -289,7 +289,7 @@ CALLERS: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
 @pytest.mark.parametrize("case", CALLERS)
 def test_the_key_of_a_caller(case: str) -> None:
     sticky_by, request, more, expected = CALLERS[case]
-    assert rollout.rollout_key(sticky_by, call(request, **more)) == expected
+    assert rollout_key(sticky_by, call(request, **more)) == expected
 
 
 UNREAD_CALLS: dict[str, tuple[str, Call, bool]] = {
@@ -305,7 +305,8 @@ UNREAD_CALLS: dict[str, tuple[str, Call, bool]] = {
 @pytest.mark.parametrize("case", UNREAD_CALLS)
 def test_the_body_is_read_only_where_it_must_be(case: str) -> None:
     sticky_by, some, needed = UNREAD_CALLS[case]
-    assert (Router(Settings(rollout=50, sticky_by=sticky_by)).choose(some) is Need.BODY) is needed
+    router = Router(Settings(rollout=50, sticky_by=sticky_by))
+    assert isinstance(first_effect(router, some), ReadRequest) is needed
 
 
 def test_a_rule_has_its_own_share_and_stickiness() -> None:
@@ -392,10 +393,7 @@ def test_nothing_of_a_prompt_is_kept() -> None:
     reader = reloader_of(Settings(rollout=50, flags=provider))
     with adapter.use(conversation="SECRET5"):
         context = start_call(reader)
-        flag = reader.current().choose(call(request, context.overrides))
-    assert isinstance(flag, FlagQuery)
-    asked = call(request)
-    asked.flag = None
-    choice = reader.current().choose(asked)
-    assert isinstance(choice, Route)
+        flag = first_effect(reader.current(), call(request, context.overrides))
+    assert isinstance(flag, ReadFlag)
+    choice = choose(reader.current(), call(request))
     assert "SECRET" not in f"{flag} {choice} {vars(reader)} {vars(reader.current())}"

@@ -14,10 +14,12 @@ import pytest
 import adapter
 from adapter import Settings
 from adapter._exchange.record import Route
+from adapter._exchange.request_body import RequestBody
 from adapter._routing.call import Call
 from adapter._routing.overrides import NO_OVERRIDES, Overrides
 from adapter._routing.router import Router
 from adapter._runtime import call_context
+from tests.support import choosing
 from tests.support.answers import CALL, CHAT, RESPONSES, Sdk, both, paths, response, sdk
 from tests.support.loopback import Loopback
 from tests.support.ways_in import Reply, WayIn, each_way_in
@@ -45,7 +47,8 @@ def choose(
     site: str | None = None,
 ) -> Route:
     overrides = NO_OVERRIDES if tag is None else Overrides(tag=tag)
-    choice = router.choose(
+    return choosing.choose(
+        router,
         Call(
             None,
             {},
@@ -53,11 +56,9 @@ def choose(
             path,
             host,
             (site,) if site else (),
-            body=body() if request is None else request,
-        )
+            body=RequestBody.of(body() if request is None else request),
+        ),
     )
-    assert isinstance(choice, Route)
-    return choice
 
 
 # match, the call, whether the rule matches
@@ -169,7 +170,7 @@ def test_the_first_match_wins_and_no_other_counts() -> None:
 BASE: dict[str, Any] = {
     "backend": "responses", "unsupported": "error", "unsupported_parameters": {"seed": "chat"},
         "drop": ["stop"],
-    "emulate": ["n"], "fallback": ["missing"], "on_internal_error": "raise", "fallback_expiry": 5,
+    "emulate": ["n"], "fallback": ["missing"], "on_internal_error": "raise",
 }  # fmt: skip
 PUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing": ({}, {}),
@@ -196,25 +197,20 @@ def test_a_rule_replaces_and_merges_policies(case: str) -> None:
         got = {name: choice.policy.action_for(name) for name in ("logit_bias", "seed", "n", "stop")}
         got |= {
             "emulate": set(choice.policy.emulate),
-            "fallback": set(choice.fallback),
-            "on_bug": choice.on_bug,
+            "fallback": set(choice.settings.fallback),
+            "on_bug": choice.settings.on_internal_error,
         }
         was = {"logit_bias": "error", "seed": "chat", "n": "error", "stop": "drop",
             "emulate": {"n"}, "fallback": {"missing"},
                "on_bug": "raise"}  # fmt: skip
         assert got == was | expected
-        assert (choice.fallback_expiry, choice.settings_hash, choice.backend) == (
-            5,
-            settings.hash,
-            "responses",
-        )
+        assert (choice.settings_hash, choice.backend) == (settings.hash, "responses")
 
 
 def test_use_adds_to_a_rule() -> None:
     router = Router(Settings(rules=[{"backend": "responses", "drop": ["seed"]}]))
     over = Overrides(drop=("stop",), emulate=("n",), unsupported="error")
-    choice = router.choose(Call(None, {}, over, body=body()))
-    assert isinstance(choice, Route)
+    choice = choosing.choose(router, Call(None, {}, over, body=RequestBody.of(body())))
     assert [choice.policy.action_for(name) for name in ("seed", "stop", "logit_bias")] == [
         "drop",
         "drop",

@@ -12,9 +12,11 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter._exchange.record import CallState, Decision
-
-from .call_context import EXTENSION, CallContext
-from .observation import notify
+from adapter._http.incoming_request import HttpRequest
+from adapter._runtime import known_ids
+from adapter._runtime.call_context import EXTENSION, CallContext
+from adapter._runtime.known_ids import remember_id
+from adapter._runtime.observation import notify
 
 CURRENT_CALL: ContextVar[tuple[Any, CallContext] | None] = ContextVar("adapter.call", default=None)
 """The client that is making a call in this context, and the call's context."""
@@ -54,37 +56,7 @@ def remember(result: Any, state: CallState) -> Any:
     return result
 
 
-_BY_ID: dict[int, tuple[str, CallState | Decision]] = {}
-"""The last calls by the identity of their completion's id.
-
-The SDK passes on that very string from a completion or chunk to what it makes of it. A completion
-with an equal id, from a cache or a mock, has another string.
-"""
-_MAX_BY_ID = 1000
 _ID_EXTENSION = "adapter.name"
-
-
-def remember_id(state: CallState, identifier: Any) -> bool:
-    """Remember a call by the id of its completion or chunk; return whether that is possible."""
-    # Strings of one character or none are shared in the whole process.
-    if type(identifier) is not str or len(identifier) < 2:
-        return False
-    _BY_ID[id(identifier)] = (identifier, state)
-    if state.logged:
-        keep_decision_only(state, identifier)
-    else:
-        state.completion_id = identifier
-    if len(_BY_ID) > _MAX_BY_ID:
-        with suppress(KeyError, StopIteration, RuntimeError):  # another thread removed it
-            del _BY_ID[next(iter(_BY_ID))]
-    return True
-
-
-def keep_decision_only(state: CallState, identifier: str) -> None:
-    """Replace the state of a call that has ended by its decision."""
-    made = state.decision()
-    if made is not None and id(identifier) in _BY_ID:
-        _BY_ID[id(identifier)] = (identifier, made)
 
 
 def remember_chunk_id(response: Any, chunk: Any) -> None:
@@ -145,7 +117,10 @@ def call_failed(context: CallContext, error: BaseException) -> None:
     """Remember an exception that leaves a call, and record the call."""
     if isinstance(error, Exception):
         remember(error, context.state)
-    notify(context, None, status=getattr(error, "status_code", None), error=error)
+    request = None
+    with suppress(Exception):  # the HTTP libraries' errors raise if they have no request
+        request = HttpRequest(error.request)  # type: ignore[attr-defined]
+    notify(context, request, status=getattr(error, "status_code", None), error=error)
 
 
 def decision(result: Any) -> Decision | None:
@@ -172,10 +147,9 @@ def _by_id(result: Any) -> Decision | None:
     Events of `.stream()` and some exceptions of the SDK hold one.
     """
     for holder in (result, *(getattr(result, name, None) for name in ("chunk", "completion"))):
-        identifier = getattr(holder, "id", None)
-        found = _BY_ID.get(id(identifier))
-        if found is not None and found[0] is identifier:
-            return found[1].decision() if isinstance(found[1], CallState) else found[1]
+        found = known_ids.find(getattr(holder, "id", None))
+        if found is not None:
+            return found
     return None
 
 
