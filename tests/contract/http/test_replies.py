@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ import adapter
 from adapter._exchange.stream import BUG_FRAME
 from adapter._http.libraries import HttpLibrary, library_of
 from adapter._runtime.call_context import EXTERNAL_ERROR
+from adapter._runtime.stream_iterators import AsyncStreamIterator, StreamIterator
 from tests.support.answers import CALL, ending, opening, response
 from tests.support.http import http
 
@@ -74,36 +75,43 @@ def test_json_that_is_no_object() -> None:
 
 
 class Performer:
-    """What a body needs of its request's performer."""
+    """What a stream needs of its request's performer."""
 
-    def __init__(self, on_bug: str) -> None:
-        settings = SimpleNamespace(on_bug=on_bug)
+    def __init__(self, on_internal_error: str) -> None:
+        settings = SimpleNamespace(on_internal_error=on_internal_error)
         self.context: Any = SimpleNamespace(router=SimpleNamespace(settings=settings))
         self.ended: list[Any] = []
 
     def stream_ended(self, error: Any = None) -> None:
         self.ended.append(error)
 
+    def perform(self, effect: Any) -> Any:
+        raise AssertionError(effect)
+
 
 class Reader:
     """A reader that fails after its first piece, in code of a module."""
+
+    closed = False
 
     def __init__(self, error: Exception, *, module: str) -> None:
         self.pieces: Iterator[Any] = iter([b"data: a\n\n", error, b"never"])
         self.module = module
 
-    def __next__(self) -> bytes:
-        piece = next(self.pieces)
+    def next_gen(self) -> Generator[Any, Any, list[Any] | None]:
+        piece = next(self.pieces, None)
         if isinstance(piece, Exception):
             exec(_RAISING, {"__name__": self.module, "error": piece})
-        assert isinstance(piece, bytes)
-        return piece
+        return None if piece is None else [piece]
+        yield
 
-    async def __anext__(self) -> bytes:
-        try:
-            return next(self)
-        except StopIteration:
-            raise StopAsyncIteration from None
+    def encode(self, frames: list[Any]) -> bytes:
+        return b"".join(frames)
+
+
+def _body(error: Exception, module: str, performer: Performer, *, asynchronous: bool) -> Any:
+    iterator: Any = AsyncStreamIterator if asynchronous else StreamIterator
+    return _library().body_of(iterator(Reader(error, module=module), performer))
 
 
 _RAISING = compile("raise error", "planted", "exec")
@@ -125,8 +133,7 @@ def _read(body: Any, *, asynchronous: bool) -> list[bytes]:
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_a_bug_ends_a_stream_with_an_error_frame(*, asynchronous: bool) -> None:
     performer = Performer("fall back")
-    cls = _library().AsyncBody if asynchronous else _library().Body
-    body = cls(Reader(ValueError("bug"), module="adapter.planted"), performer)
+    body = _body(ValueError("bug"), "adapter.planted", performer, asynchronous=asynchronous)
     assert _read(body, asynchronous=asynchronous) == [b"data: a\n\n", BUG_FRAME]
     assert performer.ended == ["APIError"]
     assert _read(body, asynchronous=asynchronous) == []
@@ -135,7 +142,7 @@ def test_a_bug_ends_a_stream_with_an_error_frame(*, asynchronous: bool) -> None:
 RAISED: dict[str, tuple[Exception, str, str]] = {
     "a bug, as the settings say": (ValueError("bug"), "adapter.planted", "raise"),
     "the transport's": (_external(), "adapter.planted", "fall back"),
-    "the HTTP library's": (http.ReadError("broken off"), "adapter.planted", "fall back"),
+    "what the HTTP library says": (http.ReadError("broken off"), "httpx2", "fall back"),
     "from the HTTP library's code": (ValueError("its own"), "httpx", "fall back"),
 }
 
@@ -145,8 +152,8 @@ RAISED: dict[str, tuple[Exception, str, str]] = {
 def test_what_a_stream_raises(case: str, *, asynchronous: bool) -> None:
     error, module, on_bug = RAISED[case]
     performer = Performer(on_bug)
-    cls = _library().AsyncBody if asynchronous else _library().Body
+    body = _body(error, module, performer, asynchronous=asynchronous)
     with pytest.raises(type(error)) as raised:
-        _read(cls(Reader(error, module=module), performer), asynchronous=asynchronous)
+        _read(body, asynchronous=asynchronous)
     assert raised.value is error
     assert performer.ended == []
