@@ -1,0 +1,54 @@
+"""The documents' examples run: each page is followed literally in an empty folder."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from adapter._settings.fields import SettingsFields
+
+from .example_pages import ROOT, blocks, follow, needs
+
+FOLLOWED = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "start").glob("*.md")),
+    *sorted((ROOT / "docs" / "guides").glob("*.md")),
+]
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", FOLLOWED, ids=_name)
+def test_its_examples_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = [name for name in needs(text) if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"its examples need {', '.join(missing)}")
+    assert follow(text, tmp_path) == ""
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=_name)
+def test_its_programs_are_python(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.kind == "python":
+            compile(block.text, f"{page.name}, line {block.line}", "exec")
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=_name)
+def test_its_settings_are_some(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.kind == "toml" and not block.left_out:
+            SettingsFields.model_validate(tomllib.loads(block.text))
+
+
+def test_what_is_printed_is_compared(tmp_path: Path) -> None:
+    assert follow("```sh\necho one; echo two\n```\n\n```text\none\nt…\n```\n", tmp_path) == ""
+    wrong = follow("```sh\necho one; echo two\n```\n\n```text\ntwo\none\n```\n", tmp_path)
+    assert "line 1: not printed: one" in wrong
+    assert "exit code 1" in follow("```sh\nfalse\n```\n", tmp_path)
