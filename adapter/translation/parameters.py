@@ -1,6 +1,6 @@
 """The table of all Chat Completions parameters: everything that is a fact about one of them.
 
-The translation, the commands, the settings, the table in MIGRATION.md and a completeness test (its
+The translation, the commands, the settings, the documents' tables and a completeness test (its
 names are the keys of the SDK's TypedDict) read it. See docs/mapping.md#parameters and
 docs/mapping.md#neutral-values.
 """

@@ -24,6 +24,10 @@ from tests.support.answer_forms import AnswerParts, Called
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
 def test_the_schema_of_the_settings_file() -> None:
     path = ROOT / "adapter.schema.json"
     made = json.dumps(settings_schema(), indent=2) + "\n"
@@ -37,11 +41,10 @@ def test_the_schema_of_the_settings_file() -> None:
     }
 
 
-def test_the_schema_is_one_and_takes_the_readmes_example() -> None:
+def test_the_schema_is_one_and_takes_the_documents_example() -> None:
     jsonschema.Draft202012Validator.check_schema(settings_schema())
     check = jsonschema.Draft202012Validator(settings_schema())
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    example = page("reference/settings.md").partition("```toml\n")[2].partition("```")[0]
     data = tomllib.loads(example)
     check.validate(data)
     SettingsFields.model_validate(data)
@@ -57,16 +60,18 @@ def test_every_setting_is_described(name: str) -> None:
     assert settings_schema()["properties"][name]["description"]
 
 
-def test_the_readme_begins_with_the_two_commands() -> None:
+def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.split()) <= 600
     assert re.search(r"^# adapter\n\n[^\n]+\n\n```sh\nmake demo .*\nmake test .*\n```", readme)
 
 
-def test_the_readmes_store_is_one() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n([^`]*class MyStore.*?)```", readme, re.DOTALL)
+def test_the_guides_store_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = page("guides/keep-reasoning.md")
+    (code,) = re.findall(r"```python\n([^`]*class MyStore.*?)```", text, re.DOTALL)
+    monkeypatch.setenv("OPENAI_API_KEY", "made-up")
     names: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "keep-reasoning.md", "exec"), names)
     store = names["MyStore"]()
     adapter.Settings(memory=store)
     store.put("s:c:1", b"1")
@@ -75,7 +80,7 @@ def test_the_readmes_store_is_one() -> None:
     assert asyncio.run(store.aget(["s:c:1"])) == {}
 
 
-# The model's answers to the README's programs: a tool call, one with bad arguments, and then a
+# The model's answers to the guide's programs: a tool call, one with bad arguments, and then a
 # text.
 _ANSWERS = (
     AnswerParts(calls=(Called("get_weather", ('{"city":', '"Oslo"}')),)),
@@ -85,18 +90,17 @@ _ANSWERS = (
 
 
 def readers_programs() -> dict[str, Any]:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("### One reader for both APIs")[2].partition("\n## ")[0]
-    programs = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    text = page("guides/read-both.md")
+    programs = re.findall(r"<!-- file: loop.py.*?```python\n(.*?)```", text, re.DOTALL)
     assert len(programs) == 2
     names: dict[str, Any] = {}
     for program in programs:
-        exec(program, names)  # the README's own
+        exec(program, names)  # the guide's own
     return names
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_the_readmes_tool_loop(api: str) -> None:
+def test_the_guides_tool_loop(api: str) -> None:
     write = answer_forms.completion if api == "chat" else answer_forms.response
     upstream = answer_forms.Upstream(*(json.dumps(write(answer)).encode() for answer in _ANSWERS))
     asked = "How warm is it in Oslo?"
@@ -114,7 +118,7 @@ def test_the_readmes_tool_loop(api: str) -> None:
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_the_readmes_stream(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_guides_stream(api: str, capsys: pytest.CaptureFixture[str]) -> None:
     write = answer_forms.chunks if api == "chat" else answer_forms.events
     show = readers_programs()["show"]
     assert show(write(_ANSWERS[2])).text == capsys.readouterr().out == "21 degrees in Oslo."
@@ -122,9 +126,8 @@ def test_the_readmes_stream(api: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == 'get_weather {"city":"Oslo"}\n'
 
 
-def test_the_readme_names_every_field() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (row,) = re.findall(r"^\| `Turn` \| (.*) \|$", readme, re.MULTILINE)
+def test_the_guide_names_every_field() -> None:
+    (row,) = re.findall(r"^\| `Turn` \| (.*) \|$", page("guides/read-both.md"), re.MULTILINE)
     assert re.findall(r"`([a-z_]+)`", row) == [field.name for field in dataclasses.fields(Turn)]
     assert [field.name for field in dataclasses.fields(ToolCallDone)][:3] == [
         "name",

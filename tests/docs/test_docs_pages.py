@@ -93,7 +93,7 @@ def test_the_logs_shape_reads_a_row(tmp_path: Path) -> None:
     from adapter.tools.logs.rows import LoggedRequest, unwrap
 
     text = (ROOT / "docs" / "guides" / "audit-logs.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(\[\[logs.*?)```", text, re.DOTALL)
     file = tmp_path / "rows.toml"
     file.write_text(example, encoding="utf-8")
     messages = [{"role": "user", "content": "Hi"}]

@@ -105,13 +105,12 @@ def test_any_split_gives_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> No
     assert Summary.merged(Summary.from_json(row["summary"]) for row in rows).to_json() == whole
 
 
-def test_the_readme_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_guides_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run the example on a stub of Spark: a column `value`, partitions, rows of strings."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "audit-logs.md"
+    above, _, below = guide.read_text(encoding="utf-8").partition("rows = lines.mapInArrow")
     code = (
-        readme.partition("mapInArrow")[0].rpartition("```python\n")[2]
-        + "mapInArrow"
-        + readme.partition("mapInArrow")[2].partition("```")[0]
+        above.rpartition("```python\n")[2] + "rows = lines.mapInArrow" + below.partition("```")[0]
     )
     lines = list(traffic.rows(200, 4, traffic.Totals()))
     monkeypatch.setattr(module, "MAX_KEYS", 2_000)
@@ -152,7 +151,7 @@ def test_the_readme_example_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "adapter.toml").write_text('drop = ["seed"]\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"spark": Spark()}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "audit-logs.md", "exec"), names)
     whole = audit_batch(pa.RecordBatch.from_pydict({"body": lines}), Settings(drop=["seed"]))
     assert names["document"]["fates"] == {
         fate: {
