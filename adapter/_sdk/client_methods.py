@@ -103,7 +103,6 @@ def with_call_contexts(adapted_class: Any, cls: Any) -> Any:
     don't come by the adapted `request` (request_context.py).
     """
 
-    @with_signature_of(cls._build_request)
     def build(self: Any, options: Any, *, retries_taken: int = 0) -> Any:
         try:
             native = super(adapted_class, self)._build_request
@@ -116,7 +115,6 @@ def with_call_contexts(adapted_class: Any, cls: Any) -> Any:
             attach_failed(self, request, bug)
         return request
 
-    @with_signature_of(cls._make_status_error_from_response)
     def failed(self: Any, response: Any) -> Any:
         try:
             native = super(adapted_class, self)._make_status_error_from_response
@@ -130,14 +128,21 @@ def with_call_contexts(adapted_class: Any, cls: Any) -> Any:
                 raise
         return error
 
-    adapted_class._build_request, adapted_class._make_status_error_from_response = build, failed
+    _override(adapted_class, cls, "_build_request", build)
+    _override(adapted_class, cls, "_make_status_error_from_response", failed)
     return adapted_class
+
+
+def _override(adapted_class: Any, cls: Any, name: str, method: Any) -> None:
+    """Put a method in place of a private one of the SDK, if the SDK still has it (compat.py)."""
+    native = getattr(cls, name, None)
+    if native is not None:
+        setattr(adapted_class, name, with_signature_of(native)(method))
 
 
 def with_fast_replies(adapted_class: Any, cls: Any) -> Any:
     """Let a class build completions faster than the SDK; `cls` is its base."""
 
-    @with_signature_of(cls._process_response_data)
     def process(self: Any, *, data: Any, cast_to: Any, response: Any) -> Any:
         made, unnamed = None, False
         try:
@@ -163,7 +168,7 @@ def with_fast_replies(adapted_class: Any, cls: Any) -> Any:
                     raise
         return made
 
-    adapted_class._process_response_data = process
+    _override(adapted_class, cls, "_process_response_data", process)
     return adapted_class
 
 

@@ -1,10 +1,10 @@
 """What the adapter uses of the SDK's private parts, in one place.
 
 Each name says which SDK versions have the part (tested: 1.66 to 3.54), and what happens without
-it. Two kinds of private names stand elsewhere: those of methods that an adapted client overrides
-(`_build_request`, `_prepare_request`, `_process_response`, `_process_response_data` and
-`_make_status_error_from_response`, in all versions; without one, no adapted class can be made),
-and `_client`, an SDK client's HTTP client, which `_http` wraps (in all versions).
+it. Two kinds of private names stand elsewhere. Those of methods that an adapted client overrides
+are in all versions: without `_prepare_request` or `_process_response` no adapted class can be made;
+without `_build_request`, `_process_response_data` or `_make_status_error_from_response` the first
+two do their work. `_client`, an SDK client's HTTP client, which `_http` wraps, is in all versions.
 
 Readers of one attribute are `attrgetter`s: they are read in each call, and add no frame to it.
 """
@@ -83,8 +83,17 @@ def is_sdk_resource(cls: type) -> bool:
 
 # Clients and resources
 
-custom_headers_of: Callable[[Any], Any] = attrgetter("_custom_headers")
-"""Return a client's `default_headers` as they were given. In all versions."""
+
+def custom_headers_of(client: Any) -> Any:
+    """Return a client's `default_headers` as they were given.
+
+    In all versions; without them, with the SDK's own headers.
+    """
+    try:
+        return client._custom_headers
+    except AttributeError:
+        return client.default_headers
+
 
 CLIENT = "_client"
 """The attribute of a resource that holds its client. In all versions.
@@ -93,7 +102,7 @@ Without it `create` and `parse` aren't made faster, and the SDK's own methods ru
 """
 
 client_of: Callable[[Any], Any] = attrgetter(CLIENT)
-"""Return a resource's client."""
+"""Return a resource's client. Raise AttributeError where it has none."""
 
 POST = "_post"
 """The attribute of a resource that holds its client's `post`, by which `create` sends. In all
@@ -119,7 +128,9 @@ def processes_natively(client: Any, base: Any) -> bool:
     `base` is the client's class without the adapter's. `_strict_response_validation` and
     `_process_response_data` are in all versions; without them the SDK makes all objects itself.
     """
-    return not client._strict_response_validation and is_sdk_function(base._process_response_data)
+    return not getattr(client, "_strict_response_validation", True) and is_sdk_function(
+        getattr(base, "_process_response_data", None)
+    )
 
 
 # Tokens

@@ -77,8 +77,10 @@ def _prepared_call(
         resource
     ):
         return None
-    messages = given.get("messages")
+    messages, post = given.get("messages"), getattr(resource, POST, None)
     if type(messages) is not list or not is_sdk_function(method) or not messages_have_no_alias():
+        return None
+    if post is None:
         return None
     headers = given.get("extra_headers")
     if headers and any(str(name).lower() == HEADER for name in headers):
@@ -92,7 +94,7 @@ def _prepared_call(
     first = {}
     if type(given.get("model")) is str and writes_model_first(method):
         first, given = {"model": given["model"]}, {**given, "model": openai.NOT_GIVEN}
-    ready = _PreparedMessages(mapped, first, getattr(resource, POST))
+    ready = _PreparedMessages(mapped, first, post)
     resource_copy = object.__new__(cls)
     resource_copy.__dict__.update(resource.__dict__)
     resource_copy.__dict__[POST] = ready.post
@@ -205,7 +207,9 @@ def use_fast_resource(resource: Any) -> None:
     own = _FAST_CLASSES.get(type(resource))
     if own is None:
         return
-    client = client_of(resource)
+    client = getattr(resource, CLIENT, None)
+    if client is None:
+        return
     with INSTALL_LOCK:
         reloader = client.__dict__.get("_adapter_live")
         if reloader is None or reloader.always_chat:  # or uninstalled meanwhile
