@@ -10,28 +10,28 @@ import openai
 from adapter._http.client_transports import INSTALL_LOCK, connect, is_adapted
 from adapter._http.transport import AsyncTransport, Transport
 from adapter._routing.reload import reloader_of
-from adapter._runtime.internal_errors import context_after_bug, raises_bugs
 from adapter._settings.coercion import SettingsLike, settings_of
 
 from . import decisions
 from .client_contents import contents_of, forget_settings
 from .client_methods import (
     SETTINGS,
+    attach_or_mark,
+    begin_call,
     configure,
-    context_or_error,
     copy_client,
+    finish_reply,
     initialize,
-    method_of_class,
-    start_client_call,
+    native_method,
+    next_attempt,
+    remember_result,
     with_call_contexts,
     with_chat_resource,
     with_fast_replies,
 )
 from .compat import SUPPORTED
 from .proxies import client_in
-from .request_context import attach_context, attach_failed
 from .resources import use_fast_resource
-from .response_processing import use_fast_stream
 from .signatures import with_signature_of
 from .tokens import with_tokens
 
@@ -40,7 +40,7 @@ from .tokens import with_tokens
 # there are functions here that make a class, and no mixins.
 
 
-def _sync(cls: Any) -> Any:  # noqa: C901  # a class
+def _sync(cls: Any) -> Any:
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_transport = Transport
 
@@ -63,16 +63,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
 
         @with_signature_of(cls.request)
         def request(self, *args: Any, **kwargs: Any) -> Any:
-            reloader, context = self.__dict__.get("_adapter_live"), None
-            try:
-                native = super().request
-            except TypeError:  # uninstalled, and held from before
-                native, reloader = method_of_class(self, "request"), None
-            if reloader is not None:
-                try:
-                    context = start_client_call(self, reloader, args, kwargs)
-                except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
-                    context = context_after_bug(reloader.router, bug, by_client=True)
+            native, context = begin_call(Adapted, self, args, kwargs)
             if context is None:
                 return native(*args, **kwargs)
             call, result = decisions.CURRENT_CALL.set((self, context)), None
@@ -82,55 +73,26 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
                         result = native(*args, **kwargs)
                         break
                     except BaseException as error:
-                        again: Any = error
-                        try:
-                            context = decisions.current_context(self) or context
-                            again = context_or_error(context, error)
-                        except Exception:  # the caller's error is worth more than its record
-                            if context.router.settings.on_bug == "raise":
-                                raise
+                        again: Any = next_attempt(self, context, error)
                         if again is error:
                             raise
                         if isinstance(again, Exception):
                             raise again from error
                         context = again
-                        decisions.CURRENT_CALL.set((self, context))
             finally:
                 decisions.CURRENT_CALL.reset(call)
-            try:
-                if not decisions.is_known(result, context):
-                    decisions.remember(result, context.state)
-            except Exception:  # the result is worth more than its record
-                if context.router.settings.on_bug == "raise":
-                    raise
+            remember_result(result, context)
             return result
 
         @with_signature_of(cls._prepare_request)
         def _prepare_request(self, request: Any) -> None:
-            try:
-                native = super()._prepare_request
-            except TypeError:  # uninstalled meanwhile
-                native = method_of_class(self, "_prepare_request")
-            native(request)
-            try:
-                attach_context(self, request)  # unless it was attached where it was built
-            except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
-                attach_failed(self, request, bug)
+            native_method(Adapted, self, "_prepare_request")(request)
+            attach_or_mark(self, request)  # unless it was attached where it was built
 
         @with_signature_of(cls._process_response)
         def _process_response(self, **kwargs: Any) -> Any:
-            try:
-                native = super()._process_response
-            except TypeError:  # uninstalled meanwhile
-                return method_of_class(self, "_process_response")(**kwargs)
-            made = native(**kwargs)
-            try:
-                if not decisions.is_known(made):  # completions are, from where they are built
-                    decisions.remember_reply(kwargs["response"], made)
-                use_fast_stream(self, cls, Adapted, made)
-            except Exception:  # the SDK reads it itself
-                if raises_bugs(self):
-                    raise
+            made = native_method(Adapted, self, "_process_response")(**kwargs)
+            finish_reply(self, cls, Adapted, kwargs["response"], made)
             return made
 
     return with_tokens(
@@ -138,7 +100,7 @@ def _sync(cls: Any) -> Any:  # noqa: C901  # a class
     )
 
 
-def _async(cls: Any) -> Any:  # noqa: C901  # a class
+def _async(cls: Any) -> Any:
     class Adapted(cls):  # type: ignore[misc]  # a base that is known at run time
         _adapter_transport = AsyncTransport
 
@@ -161,16 +123,7 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
 
         @with_signature_of(cls.request)
         async def request(self, *args: Any, **kwargs: Any) -> Any:
-            reloader, context = self.__dict__.get("_adapter_live"), None
-            try:
-                native = super().request
-            except TypeError:  # uninstalled, and held from before
-                native, reloader = method_of_class(self, "request"), None
-            if reloader is not None:
-                try:
-                    context = start_client_call(self, reloader, args, kwargs)
-                except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
-                    context = context_after_bug(reloader.router, bug, by_client=True)
+            native, context = begin_call(Adapted, self, args, kwargs)
             if context is None:
                 return await native(*args, **kwargs)
             call, result = decisions.CURRENT_CALL.set((self, context)), None
@@ -180,55 +133,26 @@ def _async(cls: Any) -> Any:  # noqa: C901  # a class
                         result = await native(*args, **kwargs)
                         break
                     except BaseException as error:
-                        again: Any = error
-                        try:
-                            context = decisions.current_context(self) or context
-                            again = context_or_error(context, error)
-                        except Exception:  # the caller's error is worth more than its record
-                            if context.router.settings.on_bug == "raise":
-                                raise
+                        again: Any = next_attempt(self, context, error)
                         if again is error:
                             raise
                         if isinstance(again, Exception):
                             raise again from error
                         context = again
-                        decisions.CURRENT_CALL.set((self, context))
             finally:
                 decisions.CURRENT_CALL.reset(call)
-            try:
-                if not decisions.is_known(result, context):
-                    decisions.remember(result, context.state)
-            except Exception:  # the result is worth more than its record
-                if context.router.settings.on_bug == "raise":
-                    raise
+            remember_result(result, context)
             return result
 
         @with_signature_of(cls._prepare_request)
         async def _prepare_request(self, request: Any) -> None:
-            try:
-                native = super()._prepare_request
-            except TypeError:  # uninstalled meanwhile
-                native = method_of_class(self, "_prepare_request")
-            await native(request)
-            try:
-                attach_context(self, request)  # unless it was attached where it was built
-            except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
-                attach_failed(self, request, bug)
+            await native_method(Adapted, self, "_prepare_request")(request)
+            attach_or_mark(self, request)  # unless it was attached where it was built
 
         @with_signature_of(cls._process_response)
         async def _process_response(self, **kwargs: Any) -> Any:
-            try:
-                native = super()._process_response
-            except TypeError:  # uninstalled meanwhile
-                return await method_of_class(self, "_process_response")(**kwargs)
-            made = await native(**kwargs)
-            try:
-                if not decisions.is_known(made):  # completions are, from where they are built
-                    decisions.remember_reply(kwargs["response"], made)
-                use_fast_stream(self, cls, Adapted, made)
-            except Exception:  # the SDK reads it itself
-                if raises_bugs(self):
-                    raise
+            made = await native_method(Adapted, self, "_process_response")(**kwargs)
+            finish_reply(self, cls, Adapted, kwargs["response"], made)
             return made
 
     return with_tokens(

@@ -17,7 +17,7 @@ from adapter._http.client_transports import INSTALL_LOCK, connect, is_adapted
 from adapter._routing.reload import reloader_of
 from adapter._routing.router import HEADER
 from adapter._runtime.call_context import CallContext, start_call
-from adapter._runtime.internal_errors import raises_bugs
+from adapter._runtime.internal_errors import context_after_bug, raises_bugs
 from adapter._settings.coercion import SettingsLike, settings_of
 
 from . import decisions
@@ -26,7 +26,7 @@ from .errors import restart_after_bug
 from .fast_resource import FastResource
 from .request_context import attach_context, attach_failed, report_failure
 from .resources import use_fast_resource
-from .response_processing import build_completion
+from .response_processing import build_completion, use_fast_stream
 from .signatures import with_signature_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,24 @@ def configure(client: Any, settings: Settings) -> None:
         use_fast_resource(client.__dict__["chat"])
 
 
-def start_client_call(
+def begin_call(
+    adapted_class: Any, client: Any, args: tuple[Any, ...], given: dict[str, Any]
+) -> tuple[Any, CallContext | None]:
+    """Return the native `request`, and the context of the call that it was called for, if any."""
+    reloader = client.__dict__.get("_adapter_live")
+    try:
+        native = super(adapted_class, client).request
+    except TypeError:  # uninstalled, and held from before
+        return method_of_class(client, "request"), None
+    if reloader is None:
+        return native, None
+    try:
+        return native, _start_call(client, reloader, args, given)
+    except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
+        return native, context_after_bug(reloader.router, bug, by_client=True)
+
+
+def _start_call(
     client: Any, reloader: Any, args: tuple[Any, ...], given: dict[str, Any]
 ) -> CallContext | None:
     """Begin a call if `request` was called for one, by its options; return None otherwise."""
@@ -77,6 +94,14 @@ def _names_backend(client: Any, options: Any) -> bool:
             if name.lower() == HEADER:
                 return True
     return False
+
+
+def native_method(adapted_class: Any, client: Any, name: str) -> Any:
+    """Return a client's method as it is without the adapted class."""
+    try:
+        return getattr(super(adapted_class, client), name)
+    except TypeError:  # uninstalled meanwhile
+        return method_of_class(client, name)
 
 
 def method_of_class(client: Any, name: str) -> Any:
@@ -104,23 +129,13 @@ def with_call_contexts(adapted_class: Any, cls: Any) -> Any:
     """
 
     def build(self: Any, options: Any, *, retries_taken: int = 0) -> Any:
-        try:
-            native = super(adapted_class, self)._build_request
-        except TypeError:  # uninstalled meanwhile
-            native = method_of_class(self, "_build_request")
+        native = native_method(adapted_class, self, "_build_request")
         request = native(options, retries_taken=retries_taken)
-        try:
-            attach_context(self, request, retries_taken)
-        except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
-            attach_failed(self, request, bug)
+        attach_or_mark(self, request, retries_taken)
         return request
 
     def failed(self: Any, response: Any) -> Any:
-        try:
-            native = super(adapted_class, self)._make_status_error_from_response
-        except TypeError:  # uninstalled meanwhile
-            native = method_of_class(self, "_make_status_error_from_response")
-        error = native(response)
+        error = native_method(adapted_class, self, "_make_status_error_from_response")(response)
         try:
             report_failure(self, response, error)
         except Exception:  # the caller's error is worth more than its record
@@ -138,6 +153,27 @@ def _override(adapted_class: Any, cls: Any, name: str, method: Any) -> None:
     native = getattr(cls, name, None)
     if native is not None:
         setattr(adapted_class, name, with_signature_of(native)(method))
+
+
+def attach_or_mark(client: Any, request: Any, retry: int | None = None) -> None:
+    """Attach a call context to a request; if that fails, let the request go out as it came."""
+    try:
+        attach_context(client, request, retry)
+    except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
+        attach_failed(client, request, bug)
+
+
+def finish_reply(client: Any, base: Any, adapted_class: Any, response: Any, made: Any) -> None:
+    """Remember the call of what the SDK has made of a reply, and let a stream be read faster."""
+    try:
+        if not isinstance(client, adapted_class):  # uninstalled meanwhile
+            return
+        if not decisions.is_known(made):  # completions are, from where they are built
+            decisions.remember_reply(response, made)
+        use_fast_stream(client, base, adapted_class, made)
+    except Exception:  # the SDK reads it itself
+        if raises_bugs(client):
+            raise
 
 
 def with_fast_replies(adapted_class: Any, cls: Any) -> Any:
@@ -203,12 +239,32 @@ def copy_client(
     return made
 
 
-def context_or_error(context: Any, error: BaseException) -> Any:
+def next_attempt(client: Any, context: CallContext, error: BaseException) -> Any:
     """Report an exception that leaves a call.
 
     Return the context to repeat the call with, or the exception to raise.
     """
-    again = restart_after_bug(context, error)
-    if again is None or isinstance(again, Exception):
-        decisions.call_failed(context, again or error)
-    return error if again is None else again
+    again: Any = error
+    try:
+        context = decisions.current_context(client) or context
+        again = restart_after_bug(context, error)
+        if again is None or isinstance(again, Exception):
+            again = again or error
+            decisions.call_failed(context, again)
+    except Exception:  # the caller's error is worth more than its record
+        if context.router.settings.on_bug == "raise":
+            raise
+        return error
+    if isinstance(again, CallContext):
+        decisions.CURRENT_CALL.set((client, again))
+    return again
+
+
+def remember_result(result: Any, context: CallContext) -> None:
+    """Keep a call's state for as long as its result lives."""
+    try:
+        if not decisions.is_known(result, context):
+            decisions.remember(result, context.state)
+    except Exception:  # the result is worth more than its record
+        if context.router.settings.on_bug == "raise":
+            raise
