@@ -14,7 +14,7 @@ python = @test -n "$(PYTHON)" || { echo "No working Python 3.11 or later found: 
 environment = $(python) -m tests.environments --quiet $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo environment test test-all cover soak matrix frameworks tracers apps lanes packages setup-check bench audit docs docs-serve docs-tables spelling lint types fmt clean
+.PHONY: help demo environment test test-all cover soak matrix frameworks tracers guides apps lanes packages setup-check bench audit docs docs-serve docs-tables spelling lint types fmt clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -56,6 +56,9 @@ frameworks: ## run frameworks on both backends, each in its own environment; ONL
 
 tracers: ## compare what tracers export natively and through the adapter, each in its own environment; ONLY= and ARGS= as above
 	$(python) -m tests.isolated tracers $(ONLY) -- $(ARGS)
+
+guides: ## follow the guides whose examples need packages of their own (FastAPI, Celery); ARGS= goes to pytest
+	$(python) -m tests.isolated guides $(ONLY) -- $(ARGS)
 
 apps: ## run published applications natively and through the adapter, each in its own environment; ONLY= names some
 	$(python) -m tests.apps.run $(ONLY) $(ARGS)

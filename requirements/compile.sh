@@ -35,6 +35,12 @@ for kind in frameworks tracers; do
     done
 done
 
+# What the examples of some guides need, with the packages of dev.txt.
+for wanted in requirements/guides/*.in; do
+    compile --universal pyproject.toml requirements/guides.in "$wanted" --constraint requirements/dev.txt \
+        --output-file "${wanted%.in}.txt"
+done
+
 # One environment for each version of the SDK that is held to. The newest on httpx2 is the main environment.
 for wanted in requirements/lanes/*.in; do
     compile --universal pyproject.toml requirements/lanes.in "$wanted" --output-file "${wanted%.in}.txt"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -19,17 +21,29 @@ FOLLOWED = [
 ]
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
 def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", FOLLOWED, ids=_name)
-def test_its_examples_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+def test_it_is_followed_and_prints_what_it_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = page.read_text(encoding="utf-8")
     missing = [name for name in needs(text) if find_spec(name) is None]
     if missing:
-        pytest.skip(f"its examples need {', '.join(missing)}")
+        pytest.skip(f"its examples need {', '.join(missing)}: make guides")
+    if "redis-server" in text and which("redis-server") is None:
+        pytest.skip("its examples need redis-server")
+    monkeypatch.setenv("PORT", str(_free_port()))
+    monkeypatch.setenv("REDIS_PORT", str(_free_port()))
     assert follow(text, tmp_path) == ""
 
 

@@ -1,0 +1,1 @@
+"""The guides whose examples need packages that the main environment doesn't have."""
