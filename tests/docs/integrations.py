@@ -134,7 +134,7 @@ def _index(text: str) -> str:
             if lane == "opentelemetry" and kind == "tracers":
                 continue
             page = re.escape(page_of(lane).name)
-            versions = ", ".join(shown(kind, lane))
+            versions = "<br>".join(shown(kind, lane))
             text = re.sub(
                 rf"^(\| \[[^\]]+\]\({page}\) \|)[^|]*\|",
                 lambda found, versions=versions: f"{found[1]} {versions} |",

@@ -25,14 +25,12 @@ HELLO = "Hello there"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHILD = """
 import runpy, sys
-from pathlib import Path
-sys.path.append({root!r})  # last: the adapter as users have it
-from tests.support import network
 def refuse(host):
     raise OSError(f"only the loopback may be reached, not {{host!r}}")
-network.block(refuse)
+runpy.run_path({network!r})["block"](refuse)
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
+_NETWORK = str(ROOT / "tests" / "support" / "network.py")  # by its path: it imports nothing of ours
 # A user's own settings and keys must decide nothing.
 _FOREIGN = ("ADAPTER_", "OPENAI_", "PYTEST_", "COV_", "PYTHON")
 
@@ -66,10 +64,16 @@ def answer(request: Request) -> Reply:
     return Reply.of_sse(events) if streamed else Reply.of_json(answers.response())
 
 
-def run(program: str, backend: str, folder: Path, given: Mapping[str, str] | None = None) -> Ran:
-    """Run a program on a backend, with `given` in its environment."""
+def run(
+    program: str,
+    backend: str,
+    folder: Path,
+    given: Mapping[str, str] | None = None,
+    before: str = "",
+) -> Ran:
+    """Run a program on a backend, with `given` in its environment and `before` in its process."""
     file = folder / f"{backend}.py"
-    file.write_text(program, encoding="utf-8")
+    file.write_text(f"{before}\n{program}", encoding="utf-8")
     kept = {name: one for name, one in os.environ.items() if not name.startswith(_FOREIGN)}
     with Loopback(answer) as upstream:
         where = {
@@ -79,7 +83,7 @@ def run(program: str, backend: str, folder: Path, given: Mapping[str, str] | Non
             "ADAPTER_BACKEND": backend,
         }
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _CHILD.format(root=str(ROOT)), str(file)],
+            [sys.executable, "-P", "-c", _CHILD.format(network=_NETWORK), str(file)],
             cwd=folder,
             env={**kept, **where, **(given or {})},
             capture_output=True,

@@ -20,6 +20,17 @@ PROGRAMS = programs(TRACER)
 WRITES_A_FILE = TRACER == "mlflow"
 """It keeps its traces in a database; all others send them."""
 ASKED = b"Say hello."
+_PROVIDERS = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr)))
+trace.set_tracer_provider(provider)
+"""
+BEFORE = {"openinference": _PROVIDERS, "opentelemetry": _PROVIDERS}
+"""What an application sets up that the page takes for granted."""
 
 
 def environment(collector: Loopback, folder: Path) -> dict[str, str]:
@@ -28,7 +39,6 @@ def environment(collector: Loopback, folder: Path) -> dict[str, str]:
     otlp = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": url,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_METRICS_EXPORTER": "none",
     }
     every: dict[str, dict[str, str]] = {
         "agentops": {
@@ -69,7 +79,7 @@ def environment(collector: Loopback, folder: Path) -> dict[str, str]:
             "OPIK_SENTRY_ENABLE": "false",
             "OPIK_CONSOLE_LOGGING_LEVEL": "ERROR",
         },
-        "posthog": {"POSTHOG_HOST": url},
+        "posthog": {"POSTHOG_KEY": "key", "POSTHOG_HOST": url},
         "sentry": {"SENTRY_DSN": url.replace("//", "//key@") + "/1"},
         "traceloop": {
             "TRACELOOP_BASE_URL": url,
@@ -99,10 +109,18 @@ def collector() -> Iterator[Loopback]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_the_pages_program(number: int, backend: str, collector: Loopback, tmp_path: Path) -> None:
-    ran = run(PROGRAMS[number], backend, tmp_path, environment(collector, tmp_path))
+    ran = run(
+        PROGRAMS[number],
+        backend,
+        tmp_path,
+        environment(collector, tmp_path),
+        BEFORE.get(TRACER, ""),
+    )
     assert ran.printed.splitlines()[-1] == HELLO
     assert ran.paths == {BACKENDS[backend]}
-    if WRITES_A_FILE:
+    if TRACER in BEFORE:
+        exported = ran.remarks.encode()
+    elif WRITES_A_FILE:
         exported = (tmp_path / "mlflow.db").read_bytes()
     else:
         exported = b"".join(body_of(one) for one in collector.requests)
