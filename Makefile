@@ -103,7 +103,6 @@ docs-tables: ## write what the documents take from the code: tables, versions, t
 	UPDATE_DOCS=1 $(BIN)/python -m pytest -q -n 0 tests/docs/test_docs.py
 	$(BIN)/python -m tests.docs.tables
 	$(BIN)/python -m tests.docs.integrations
-	$(BIN)/python -m tests.docs.floors
 	$(BIN)/python -m tests.docs.pictures
 
 lint: ## check format, style and the import floors

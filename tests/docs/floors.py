@@ -1,21 +1,20 @@
-"""Draw `docs/floors.svg` from the import contract: `python -m tests.docs.floors` writes it.
+"""Draw the floors from the import contract: `python -m tests.docs.floors` writes the pictures.
 
 A floor is a layer of the contract in `pyproject.toml`; a box is a package or module of `adapter`,
-with the first sentence of its docstring. A test compares the file with what is drawn here.
+with the first sentence of its docstring. `tests/docs/pictures/` has it among the other pictures.
 """
 
 from __future__ import annotations
 
 import ast
-import textwrap
 import tomllib
-from html import escape
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "docs" / "floors.svg"
+from .pictures.svg import MARGIN, SCHEMES, WIDTH, Drawing
 
-WIDTH, FLOOR, GAP, MARGIN = 880, 62, 8, 12
+ROOT = Path(__file__).resolve().parents[2]
+TITLE = "The floors of adapter: a file imports only from the floors below it"
+GAP = 8
 
 
 def floors() -> list[list[str]]:
@@ -41,38 +40,23 @@ def _file(name: str) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def picture() -> str:
-    """Return the picture as SVG."""
-    rows = floors()
-    height = MARGIN * 2 + len(rows) * (FLOOR + GAP) - GAP
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
-        '     font-family="system-ui, sans-serif">',
-        "  <title>The floors of adapter: a file imports only from the floors below it</title>",
-        f'  <rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-    ]
-    for number, names in enumerate(rows):
-        top = MARGIN + number * (FLOOR + GAP)
+def picture(scheme: str) -> str:
+    """Draw the floors, from the top; public packages look different."""
+    it = Drawing(TITLE, SCHEMES[scheme])
+    for names in floors():
         each = (WIDTH - 2 * MARGIN - GAP * (len(names) - 1)) / len(names)
+        tall = 0.0
         for place, name in enumerate(names):
-            out += _box(MARGIN + place * (each + GAP), top, each, name)
-    return "\n".join([*out, "</svg>", ""])
-
-
-def _box(left: float, top: float, width: float, name: str) -> list[str]:
-    fill, edge = ("#eef2f7", "#9aa8bb") if name.startswith("_") else ("#e6f4ea", "#7fb08d")
-    lines = textwrap.wrap(sentence(name), int((width - 24) / 6.4))[:2]
-    return [
-        f'  <rect x="{left:g}" y="{top}" width="{width:g}" height="{FLOOR}" rx="6"',
-        f'        fill="{fill}" stroke="{edge}"/>',
-        f'  <text x="{left + 12:g}" y="{top + 20}" font-size="14" font-weight="600">{name}</text>',
-        *(
-            f'  <text x="{left + 12:g}" y="{top + 37 + 15 * row}" font-size="12" fill="#444">'
-            f"{escape(line)}</text>"
-            for row, line in enumerate(lines)
-        ),
-    ]
+            kind = "theirs" if name.startswith("_") else "ours"
+            # A citation is for readers of the code.
+            words = sentence(name).partition(" (docs/")[0].replace("`", "")
+            left = MARGIN + place * (each + GAP)
+            tall = max(tall, it.box(kind, name, [(words, False)], left=left, width=each))
+        it.height += int(tall) + GAP
+    return it.svg()
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture(), encoding="utf-8")
+    for colours in SCHEMES:
+        path = ROOT / "docs" / "pictures" / f"floors.{colours}.svg"
+        path.write_text(picture(colours), encoding="utf-8")

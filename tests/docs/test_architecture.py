@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from . import floors
+from . import floors, pictures
 
 ROOT = floors.ROOT
 
@@ -62,7 +62,8 @@ def _slug(title: str) -> str:
 
 
 def test_the_picture_of_the_floors_is_the_contracts() -> None:
-    assert floors.PICTURE.read_text(encoding="utf-8") == floors.picture(), (
+    drawn = pictures.FOLDER / "floors.light.svg"
+    assert drawn.read_text(encoding="utf-8") == floors.picture("light"), (
         "write it again: python -m tests.docs.floors"
     )
     assert len(floors.floors()) >= 11
