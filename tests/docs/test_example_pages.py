@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import tomllib
 from importlib.util import find_spec
@@ -59,6 +60,13 @@ def test_its_settings_are_some(page: Path) -> None:
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.kind == "toml" and not block.left_out:
             SettingsFields.model_validate(tomllib.loads(block.text))
+
+
+@pytest.mark.parametrize("page", FOLLOWED[1:], ids=_name)
+def test_a_guide_says_what_you_get_how_to_be_sure_and_how_to_go_back(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# .+\n\n\*\*What you get\*\*: ", text)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[-2:] == ["How to be sure", "How to go back"]
 
 
 def test_what_is_printed_is_compared(tmp_path: Path) -> None:
