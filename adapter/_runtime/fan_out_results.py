@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from adapter._exchange.effects import Effect, Outcome, StreamReply, WholeReply
+from adapter._exchange.effects import Outcome, StreamReply, WholeReply
 from adapter._exchange.merged_stream import StreamMerger
 from adapter._exchange.stream import Frame
 from adapter.errors import StreamTruncated
 
 from .steps import Step
+from .stream_reader import FrameSteps
 
 
 class FanOutItem(NamedTuple):
@@ -112,7 +112,7 @@ class FanOutState:
 
 
 class MergedStreamReader:
-    """Reads the streams of several requests as one; `next_gen` returns its next frames."""
+    """Reads the streams of several requests as one."""
 
     def __init__(self, state: FanOutState, merger: StreamMerger, performer: Any) -> None:
         self._early_items = state.early_items
@@ -123,16 +123,15 @@ class MergedStreamReader:
         self._merger = merger
         self._performer = performer
         self._first = True
-        self._ended = False
         self.closed = False
 
-    def next_gen(self) -> Generator[Effect | Step, Any, list[Frame] | None]:
-        """Return the next bytes of the merged stream, as one frame; None at the end."""
+    def frames_gen(self) -> FrameSteps:
+        """Yield steps, and the bytes of the merged stream that are next, as one frame."""
         try:
-            while not (self._ended or self._finished):
+            while not self._finished:
                 if self.closed:
                     if self._merger.done:  # upstream's streams may not have ended
-                        break
+                        return
                     raise self._performer.upstream.closed_error()
                 if self._whole_bodies:
                     out = self._take_whole()
@@ -145,13 +144,11 @@ class MergedStreamReader:
                 if out:
                     if self._report_end():
                         yield Step.CANCEL_BRANCHES
-                    return [out]
+                    yield [out]
         except Exception as error:
-            self._ended = True
             self._report_end(error)
             yield Step.CANCEL_BRANCHES
             raise
-        return None
 
     def encode(self, frames: list[Frame]) -> bytes:
         """Return frames as bytes, which they are."""

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from adapter._exchange.effects import Effect
 from adapter._exchange.stream import BUG_FRAME, Frame
 
 from .call_context import EXTERNAL_ERROR
 from .internal_errors import is_adapter_error
-from .run import adrive, drive
-from .steps import Step
-from .stream_reader import StreamReader
+from .stream_reader import FrameSteps, StreamReader
 
 
 class Reader(Protocol):
@@ -30,8 +27,8 @@ class Reader(Protocol):
 
     closed: bool
 
-    def next_gen(self) -> Generator[Effect | Step, Any, list[Frame] | None]:
-        """Return the next frames; None at the end."""
+    def frames_gen(self) -> FrameSteps:
+        """Yield effects and steps, and lists of frames: what is next in the stream."""
 
     def encode(self, frames: list[Frame]) -> bytes:
         """Return frames as bytes."""
@@ -45,14 +42,21 @@ class _BaseStreamIterator:
         "_error",
         "_failed",
         "_finished",
+        "_perform",
         "_performer",
         "_returned",
+        "_steps",
+        "_unperformed",
         "reader",
     )
 
     def __init__(self, reader: Reader, performer: Any) -> None:
         self.reader = reader
         self._performer = performer
+        self._perform = performer.perform
+        self._steps = reader.frames_gen()
+        # A step whose performing was cancelled: the next read performs it again.
+        self._unperformed: Any = None
         self._returned: list[Frame] = []
         self._error: Exception | None = None
         self._failed = False  # by a bug of the adapter
@@ -74,10 +78,8 @@ class _BaseStreamIterator:
         self.reader.translator.as_bytes = False
         return True
 
-    def _bytes_gen(self) -> Generator[Effect | Step, Any, bytes | None]:
-        """Return the next bytes; None at the end."""
-        if self._failed:
-            return None
+    def _kept_bytes(self) -> bytes | None:
+        """Return the bytes of what was put back, or raise the kept error; None without either."""
         if self._returned:
             frames, self._returned = self._returned, []
             return self.reader.encode(frames)
@@ -89,8 +91,7 @@ class _BaseStreamIterator:
                 del error
         if isinstance(self.reader, StreamReader):
             self.reader.translator.as_bytes = True
-        read = yield from self.reader.next_gen()
-        return None if read is None else self.reader.encode(read)
+        return None
 
     def keep_until_collected(self, performer: object) -> None:
         """Keep the performer until an abandoned stream is finalised, if it needs that."""
@@ -125,23 +126,46 @@ class StreamIterator(_BaseStreamIterator):
 
     def __next__(self) -> bytes:
         try:
-            data: bytes | None = drive(self._bytes_gen(), self._performer.perform)
+            data = self._kept_bytes()
+            if data is None:
+                frames = None if self._failed else self._next()
+                data = None if frames is None else self.reader.encode(frames)
         except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
             return self._error_frame(bug)
         if data is None:
             raise StopIteration
         return data
 
+    def _next(self) -> list[Frame] | None:
+        """Return the next frames; None at the end."""
+        steps, item = self._steps, self._unperformed
+        try:
+            if item is None:
+                item = next(steps)
+            while type(item) is not list:
+                self._unperformed = item
+                try:
+                    result = self._perform(item)
+                except Exception as error:  # noqa: BLE001  # the reader decides
+                    item = steps.throw(error)
+                else:
+                    item = steps.send(result)
+        except StopIteration:
+            self._unperformed = None
+            return None
+        self._unperformed = None
+        frames: list[Frame] = item
+        return frames
+
     def next_frames(self) -> list[Frame] | None:
         """Return the next frames; None if the rest (the end, an error) must be read as bytes."""
         if not self._reads_frames():
             return None
         try:
-            frames: list[Frame] | None = drive(self.reader.next_gen(), self._performer.perform)
+            return self._next()
         except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
             self._error = error
             return None
-        return frames
 
     def close(self) -> None:
         """Finish the request and close upstream, once."""
@@ -176,25 +200,46 @@ class AsyncStreamIterator(_BaseStreamIterator):
 
     async def __anext__(self) -> bytes:
         try:
-            data: bytes | None = await adrive(self._bytes_gen(), self._performer.perform)
+            data = self._kept_bytes()
+            if data is None:
+                frames = None if self._failed else await self._next()
+                data = None if frames is None else self.reader.encode(frames)
         except Exception as bug:  # noqa: BLE001  # raised there, if the settings say so
             return self._error_frame(bug)
         if data is None:
             raise StopAsyncIteration
         return data
 
+    async def _next(self) -> list[Frame] | None:
+        """Return the next frames; None at the end."""
+        steps, item = self._steps, self._unperformed
+        try:
+            if item is None:
+                item = next(steps)
+            while type(item) is not list:
+                self._unperformed = item
+                try:
+                    result = await self._perform(item)
+                except Exception as error:  # noqa: BLE001  # as above
+                    item = steps.throw(error)
+                else:
+                    item = steps.send(result)
+        except StopIteration:
+            self._unperformed = None
+            return None
+        self._unperformed = None
+        frames: list[Frame] = item
+        return frames
+
     async def next_frames(self) -> list[Frame] | None:
         """Return the next frames; None if the rest (the end, an error) must be read as bytes."""
         if not self._reads_frames():
             return None
         try:
-            frames: list[Frame] | None = await adrive(
-                self.reader.next_gen(), self._performer.perform
-            )
+            return await self._next()
         except Exception as error:  # noqa: BLE001  # the SDK's own reader raises it
             self._error = error
             return None
-        return frames
 
     async def close(self) -> None:
         """Finish the request and close upstream, once."""

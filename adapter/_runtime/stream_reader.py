@@ -19,6 +19,9 @@ from adapter.errors import StreamTruncated
 
 from .steps import Step
 
+FrameSteps = Generator["Effect | Step | list[Frame]", Any, None]
+"""Yields what is to be performed, and, in between, the frames that are next."""
+
 
 class StreamOwner(Protocol):
     """What a stream needs of the performer of its request."""
@@ -37,71 +40,53 @@ class StreamOwner(Protocol):
 
 
 class StreamReader:
-    """Reads one translated stream; `next_gen` returns its next frames.
+    """Reads one translated stream.
 
-    With `drains`, `[DONE]` is held back until upstream has ended.
+    With `drains`, `[DONE]` is held back until upstream has ended. Once `closed` is set, reading
+    raises an exception, unless the answer has ended.
     """
 
-    __slots__ = (
-        "_drains",
-        "_ended",
-        "_error",
-        "_first_frames",
-        "_held",
-        "_is_first",
-        "_owner",
-        "closed",
-        "translator",
-    )
+    __slots__ = ("_drains", "_owner", "_reply", "closed", "translator")
 
     def __init__(self, reply: StreamReply, owner: StreamOwner, *, drains: bool) -> None:
         self.translator = reply.translator
-        self._first_frames = reply.first_frames
-        self._error = reply.error
+        self._reply: StreamReply | None = reply
         self._owner = owner
         self._drains = drains
-        self._held: list[Frame] = []  # `[DONE]`, until upstream has ended
-        self._is_first = True
-        self._ended = False
         self.closed = False
 
-    def next_gen(self) -> Generator[Effect | Step, Any, list[Frame] | None]:
-        """Return the next frames; None at the end."""
+    def frames_gen(self) -> FrameSteps:
+        """Yield effects, and lists of frames: what is next in the stream."""
         translator = self.translator
         try:
+            assert self._reply is not None
+            frames, error = self._reply.first_frames, self._reply.error
+            self._reply = None
+            is_first_piece = has_begun = bool(frames)
             while True:
-                if self._held:
-                    held, self._held = self._held, []
-                    self._error = yield Step.DRAIN  # for those who read on
-                    return held
-                if self._first_frames:
-                    frames, self._first_frames = self._first_frames, []
-                elif self._error is not None:
-                    raise self._error
-                elif self._ended:
-                    return None
-                elif self.closed and not translator.done:
-                    raise self._owner.upstream.closed_error()
-                else:
-                    data = yield READ_CHUNK
-                    if data is not None:
-                        frames = translator.feed(data)
-                    else:
-                        self._ended = True
-                        yield Step.CLOSE  # so that its connection can be used again
-                        frames = [] if translator.done else self._end()
-                if translator.pending_entry is not None or translator.done or self._is_first:
+                if translator.pending_entry is not None or translator.done or is_first_piece:
                     try:
                         yield from self._record_gen()
                     except Exception:  # the answer is worth more than its record
                         if self._owner.strict:
                             raise
-                    if frames and translator.done:
-                        frames = yield from self._last_frames_gen(frames)
+                    if translator.done:
+                        break
                 if frames:
-                    return frames
+                    yield frames
+                if error is not None:
+                    raise error
+                if self.closed:
+                    raise self._owner.upstream.closed_error()
+                data = yield READ_CHUNK
+                is_first_piece, has_begun = not has_begun, True
+                if data is not None:
+                    frames = translator.feed(data)
+                else:
+                    yield Step.CLOSE  # so that its connection can be used again
+                    frames = self._end()
+            yield from self._ending_gen(frames)
         except Exception as error:
-            self._ended, self._error, self._held = True, None, []
             with suppress(Exception):
                 self._owner.stream_ended(error)
             raise
@@ -113,18 +98,28 @@ class StreamReader:
         except StreamTruncated as error:
             raise self._owner.upstream.truncated_error(str(error)) from None
 
-    def _last_frames_gen(self, frames: list[Frame]) -> Generator[Effect | Step, Any, list[Frame]]:
-        """Return the last frames of the answer that can be given now."""
+    def _ending_gen(self, frames: list[Frame]) -> FrameSteps:
+        """Yield the last frames of the answer, and read on to upstream's end for those who do."""
         if self.translator.close_early:
-            self._ended = True
             yield Step.CLOSE  # before the answer's end: the reader may not read on
-        elif self._drains and not self.translator.failed:
-            frames, self._held = frames[:-1], frames[-1:]
-        return frames
+            yield frames
+            return
+        error = None
+        if self._drains and frames and not self.translator.failed:
+            if frames[:-1]:
+                yield frames[:-1]
+            error = yield Step.DRAIN
+            yield frames[-1:]
+        elif frames:
+            yield frames
+        if error is not None:
+            raise error
+        while (yield READ_CHUNK) is not None:
+            pass
+        yield Step.CLOSE
 
     def _record_gen(self) -> Generator[Effect | Step, Any, None]:
         """Remember a turn that is complete, and record progress, before the reader sees it."""
-        self._is_first = False
         entry = self.translator.take_entry()
         try:
             if entry is not None:
