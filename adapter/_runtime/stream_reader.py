@@ -63,6 +63,8 @@ class StreamReader:
             frames, error = self._reply.first_frames, self._reply.error
             self._reply = None
             is_first_piece = has_begun = bool(frames)
+            if error is not None and not frames:
+                raise error
             while True:
                 if translator.pending_entry is not None or translator.done or is_first_piece:
                     try:
@@ -70,7 +72,7 @@ class StreamReader:
                     except Exception:  # the answer is worth more than its record
                         if self._owner.strict:
                             raise
-                    if translator.done:
+                    if translator.done and error is None:
                         break
                 if frames:
                     yield frames

@@ -98,12 +98,11 @@ class Reader:
         self.pieces: Iterator[Any] = iter([b"data: a\n\n", error, b"never"])
         self.module = module
 
-    def next_gen(self) -> Generator[Any, Any, list[Any] | None]:
-        piece = next(self.pieces, None)
-        if isinstance(piece, Exception):
-            exec(_RAISING, {"__name__": self.module, "error": piece})
-        return None if piece is None else [piece]
-        yield
+    def frames_gen(self) -> Generator[Any, Any, None]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                exec(_RAISING, {"__name__": self.module, "error": piece})
+            yield [piece]
 
     def encode(self, frames: list[Any]) -> bytes:
         return b"".join(frames)
