@@ -134,3 +134,30 @@ def test_the_guide_names_every_field() -> None:
         "arguments",
         "parsed",
     ]
+
+
+_COMPARED = {
+    "native Responses (openai SDK)": "native responses",
+    "adapter, our clients or `install`": "SDK client",
+    "adapter, `Transport`": "HTTP transport",
+    "LangChain, `use_responses_api`": "LangChain, use_responses_api",
+}
+"""Rows of the comparison, and who they are in the results of the benchmark."""
+
+
+@pytest.mark.parametrize("row", _COMPARED)
+def test_the_comparison_has_the_figures_of_the_benchmark(row: str) -> None:
+    results = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+    (cells,) = re.findall(
+        rf"^\| {re.escape(row)} \| (.+)$", page("explanation/comparison.md"), re.MULTILINE
+    )
+    measured = (
+        "sync stream of 200 deltas, CPU per delta",
+        "whole answer, 1 message, CPU per call",
+        "whole answer, 100 messages, CPU per call",
+    )
+    for what, shown in zip(measured, cells.split(" | "), strict=False):
+        found = re.findall(
+            rf"^\| {what} \| {_COMPARED[row]} \| [^|]+ \| ([^|]+) \|", results, re.MULTILINE
+        )
+        assert found == ([] if shown == "not measured" else [shown])

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import answers
-from tests.support.loopback import Loopback, Reply, Request
+from tests.support.loopback import Loopback
+
+from .example_pages import server
 
 pytestmark = pytest.mark.slow
 
@@ -63,21 +65,6 @@ EXPECTED = {
     9: ["Where is my parcel? Indeed. stop", "3 calls in 9 files, 3 moves as is"],
 }
 """The output of each step, in order."""
-
-
-def server(request: Request) -> Reply:
-    """Answer on both APIs with the last message."""
-    body = request.json()
-    if not body:
-        return answers.error(400, "missing_required_parameter", param="model")
-    messages = body.get("messages") or body["input"]
-    text = (messages if isinstance(messages, str) else messages[-1]["content"]) + " Indeed."
-    chat = request.path == answers.CHAT
-    if body.get("stream"):
-        return Reply.of_sse(answers.chat_events(text) if chat else answers.events(text))
-    return Reply.of_json(
-        answers.completion(text) if chat else answers.response(answers.message_item(text))
-    )
 
 
 def script() -> str:
