@@ -10,6 +10,7 @@ from adapter._runtime.call_context import EXTENSION
 
 from . import header_fields
 from .libraries import HttpLibrary
+from .urls import with_path
 
 # Framing of the original body, which a rewritten one doesn't have.
 _LENGTH_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -32,7 +33,7 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     ):
         return request
     extensions = {key: value for key, value in request.extensions.items() if key != EXTENSION}
-    url = request.url if send.path is None else request.url.copy_with(raw_path=send.path)
+    url = request.url if send.path is None else with_path(request.url, send.path)
     cls: Any = type(request)
     if send.method is not None:
         headers = header_fields.replaced(
