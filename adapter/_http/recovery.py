@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from adapter._routing.router import HEADER
-from adapter._runtime.call_context import EXTENSION, CallContext, SharedCallContext
+from adapter._runtime.call_context import EXTENSION, CallContext, OffCallContext
 from adapter._runtime.internal_errors import bug_message, context_after_bug, losses_of
 from adapter._runtime.log import log_call
 from adapter.errors import AdapterError
@@ -74,7 +74,7 @@ def recover_before_sending(
         and router.fixed_route.backend == "responses"
     ):
         route = router.fixed_route
-    if context is None or type(context) is SharedCallContext:
+    if context is None or type(context) is OffCallContext:
         context = request.extensions[EXTENSION] = failed
     elif context.state.route is None:
         context.state.route = failed.state.route

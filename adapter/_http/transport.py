@@ -19,7 +19,7 @@ from adapter._runtime.call_context import (
     EXTENSION,
     EXTERNAL_ERROR,
     CallContext,
-    SharedCallContext,
+    OffCallContext,
     context_of,
     start_call,
 )
@@ -82,7 +82,7 @@ class _TransportBase:
     def _context_for(self, request: Any) -> CallContext | None:
         """Return the context of a request to handle; None if it is to be forwarded."""
         context = context_of(request)
-        if type(context) is SharedCallContext:  # a hook has named a backend
+        if type(context) is OffCallContext:  # a hook has named a backend
             context = request.extensions[EXTENSION] = CallContext(context.router, context.by_client)
         if context is None:
             if self._reloader is None or not is_handled(request):
@@ -183,9 +183,9 @@ class Transport(_TransportBase, TransportBases):
         try:
             if inner is None:
                 inner = self._default(library_of(request), SYNC)
-            if type(
-                request.extensions.get(EXTENSION)
-            ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+            if type(request.extensions.get(EXTENSION)) is not OffCallContext or header_fields.has(
+                request.headers, _HEADER
+            ):
                 performer, request = self._performer_for(HttpUpstream, inner, request)
                 if performer is not None:
                     return performer.run()
@@ -214,9 +214,9 @@ class Transport(_TransportBase, TransportBases):
         try:
             if inner is None:
                 inner = self._default(library_of(request), ASYNC)
-            if type(
-                request.extensions.get(EXTENSION)
-            ) is not SharedCallContext or header_fields.has(request.headers, _HEADER):
+            if type(request.extensions.get(EXTENSION)) is not OffCallContext or header_fields.has(
+                request.headers, _HEADER
+            ):
                 performer, request = self._performer_for(AsyncHttpUpstream, inner, request)
                 if performer is not None:
                     return await performer.run()

@@ -66,7 +66,7 @@ class SettingsReloader:
         # The signature of the file when it was last read; None if that doesn't identify its
         # contents. None at first, so that the first call notices any change since then.
         self._seen_signature: Signature | None = None
-        if not self.always_chat and not self.router.forced_to_chat:
+        if not self.is_off and not self.router.forced_to_chat:
             self.router.memory.prepare()
 
     def current(self) -> Router:
@@ -76,9 +76,9 @@ class SettingsReloader:
         return self.router
 
     @property
-    def always_chat(self) -> bool:
+    def is_off(self) -> bool:
         """Whether every call goes to Chat, now and later: no file can change the settings."""
-        return self._path is None and self.router.always_chat
+        return self._path is None and self.router.is_off
 
     def same_source_as(self, settings: Settings) -> bool:
         """Return whether these settings have the same file, arguments and values as ours."""

@@ -45,7 +45,7 @@ class Router:
     """Choose the route of calls under one state of the settings.
 
     `fixed_route` is the route of every call without a header or `use()`; None if it depends on the
-    call. `always_chat`: that route leads to Chat; `forced_to_chat`: a force sends every call there.
+    call. `is_off`: that route leads to Chat; `forced_to_chat`: a force sends every call there.
     `rules` are the settings of each rule, in order.
     """
 
@@ -89,8 +89,8 @@ class Router:
         self.fixed_route = (
             self._default_settings.routes[settings.backend, "settings"] if plain else None
         )
-        self.always_chat = self.fixed_route is not None and self.fixed_route.backend == "chat"
-        self.shared_context: Any = None  # the call context of all calls that pass untouched
+        self.is_off = self.fixed_route is not None and self.fixed_route.backend == "chat"
+        self.off_context: Any = None  # the call context of all calls that pass untouched
         # `native`: the call sites are written for Chat Completions.
         self._force: Backend | None = "chat" if settings.force == "native" else settings.force
         self.forced_to_chat = self._force == "chat"

@@ -131,11 +131,10 @@ def _with_hold(route: Route, request: IncomingRequest, auth: Any) -> Route:
     return route
 
 
-class SharedCallContext(CallContext):
-    """Shared by all calls of a client that is off, so that nothing is allocated for each call.
+class OffCallContext(CallContext):
+    """Shared by all calls of a client that is off and has no observers.
 
-    Off: the settings alone route all calls to Chat, and there are no observers
-    (docs/performance.md#off).
+    So nothing is allocated for each call (docs/performance.md#off).
     """
 
     __slots__ = ()
@@ -152,19 +151,14 @@ def start_call(
     router, overrides = reloader.current(), current_overrides()
     if overrides is FAILED_OVERRIDES:
         raise RuntimeError("the adapter failed in use()")
-    if (
-        router.always_chat
-        and not names_backend
-        and not router.observers
-        and overrides is NO_OVERRIDES
-    ):
-        if router.shared_context is None:
+    if router.is_off and not names_backend and not router.observers and overrides is NO_OVERRIDES:
+        if router.off_context is None:
             assert router.fixed_route is not None
-            router.shared_context = SharedCallContext(
+            router.off_context = OffCallContext(
                 router, by_client, CallState(router.fixed_route, reason=router.fixed_route.reason)
             )
-        shared: CallContext = router.shared_context
-        return shared
+        context: CallContext = router.off_context
+        return context
     if router.needs_call_site:
         sites = call_sites()
         nearest = sites[0] if sites else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 
-from adapter._runtime.call_context import EXTERNAL_ERROR, CallContext, SharedCallContext
+from adapter._runtime.call_context import EXTERNAL_ERROR, CallContext, OffCallContext
 from adapter._runtime.internal_errors import bug_message, context_after_bug, is_adapter_error
 from adapter.errors import AdapterError
 
@@ -37,7 +37,7 @@ def restart_after_bug(context: CallContext, bug: BaseException) -> CallContext |
         or not is_bug(bug)
     ):
         return None
-    if type(context) is SharedCallContext or context.requests_sent or context.restarted:
+    if type(context) is OffCallContext or context.requests_sent or context.restarted:
         return api_error(bug)
     again = context_after_bug(context.router, bug, by_client=True)
     if again is None:

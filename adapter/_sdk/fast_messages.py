@@ -212,7 +212,7 @@ def use_fast_resource(resource: Any) -> None:
         return
     with INSTALL_LOCK:
         reloader = client.__dict__.get("_adapter_live")
-        if reloader is None or reloader.always_chat:  # or uninstalled meanwhile
+        if reloader is None or reloader.is_off:  # or uninstalled meanwhile
             return
         resource.__class__ = own
         _CHANGED.setdefault(client, WeakSet()).add(resource)

@@ -23,7 +23,7 @@ from adapter._runtime.call_context import (
     EXTENSION,
     NO_CALL,
     CallContext,
-    SharedCallContext,
+    OffCallContext,
     context_of,
     start_call,
 )
@@ -49,7 +49,7 @@ def attach_context(client: Any, request: Any, retry: int | None = None) -> None:
         return
     connect(client)  # once more: it may be a shallow copy, or have another HTTP client by now
     call = decisions.current_context(client)
-    if type(call) is SharedCallContext:  # every request passes
+    if type(call) is OffCallContext:  # every request passes
         request.extensions[EXTENSION] = call
         return
     if not is_handled(request):
@@ -67,7 +67,7 @@ def attach_context(client: Any, request: Any, retry: int | None = None) -> None:
     else:  # uninstalled meanwhile
         return
     request.extensions[EXTENSION] = context
-    if type(context) is not SharedCallContext:
+    if type(context) is not OffCallContext:
         context.token = context.token or workload_token(client)
         context.auth = auth_of(client)
         _restore_first_body(request, context)
@@ -103,7 +103,7 @@ def _context_without_call(client: Any, reloader: Any, request: Any, retry: int) 
         context = start_call(
             reloader, names_backend=stored or header_fields.has(request.headers, _HEADER)
         )
-    if body and type(context) is not SharedCallContext:
+    if body and type(context) is not OffCallContext:
         # The last attempt's failure is final; earlier ones end in `report_failure`, or a retry.
         context.by_client = retry < client.max_retries
         _LAST_REQUEST.set((weakref.ref(client), context, retry))
@@ -134,7 +134,7 @@ def attach_failed(client: Any, request: Any, bug: Exception) -> None:
     request.headers.pop(HEADER, None)
     if failed is None:
         request.extensions[EXTENSION] = NO_CALL
-    elif call is None or type(call) is SharedCallContext:
+    elif call is None or type(call) is OffCallContext:
         request.extensions[EXTENSION] = failed
     else:  # which the client holds
         call.state, request.extensions[EXTENSION] = failed.state, call

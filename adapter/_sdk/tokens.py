@@ -6,7 +6,7 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
-from adapter._runtime.call_context import EXTERNAL_ERROR, SharedCallContext
+from adapter._runtime.call_context import EXTERNAL_ERROR, OffCallContext
 from adapter._runtime.internal_errors import raises_bugs
 
 from . import decisions
@@ -79,5 +79,5 @@ def _async(adapted_class: Any, name: str, native: Any) -> Any:
 def _remember_token(client: Any, name: str, token: Any) -> None:
     """Keep a token in the context of the call that the client is making."""
     context = decisions.current_context(client)
-    if context is not None and type(context) is not SharedCallContext and isinstance(token, str):
+    if context is not None and type(context) is not OffCallContext and isinstance(token, str):
         context.token = token if TOKEN_METHODS[name](client.__dict__) else None

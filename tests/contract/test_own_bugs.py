@@ -77,6 +77,9 @@ UNGUARDED = {
     r"_sdk\.client:_a?sync\.<locals>\.Adapted\.(__init__|copy|with_options)":
         "makes a client: it raises",
     r"_sdk\.client_methods:(copy_client|initialize|configure)": "makes a client: it raises",
+    r"_sdk\.client_methods:"
+    r"(attach_or_mark|begin_call|finish_reply|native_method|next_attempt|remember_result)":
+        "what the outermost methods do in sync and async code alike: their bodies are one `try`",
     r"_http\.client_transports:is_adapted": "makes a client: it raises",
     r"_http\.transport:(wrap|_wrapped|_is_client_transport|Transport\.for_client)":
         "makes a client: it raises",
