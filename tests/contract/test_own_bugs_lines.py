@@ -29,16 +29,17 @@ __all__ = ["prepared", "pytestmark"]
 
 OUTERMOST = (
     ("_sdk.client:_sync.<locals>.Adapted.request", "plain"),
-    ("_sdk.client:_sync.<locals>.Adapted._prepare_request", "plain"),
-    ("_sdk.client:_sync.<locals>.Adapted._process_response", "plain stream"),
-    ("_sdk.client_methods:with_call_contexts.<locals>.build", "plain"),
+    ("_sdk.client_methods:attach_or_mark", "plain"),
+    ("_sdk.client_methods:finish_reply", "plain stream"),
+    ("_sdk.client_methods:remember_result", "plain"),
+    ("_sdk.client_methods:next_attempt", "error body"),
     ("_sdk.client_methods:with_call_contexts.<locals>.failed", "error body"),
     ("_sdk.client_methods:with_fast_replies.<locals>.process", "plain"),
     ("_sdk.fast_messages:_FastMethod.__get__", "plain"),
     ("_sdk.fast_messages:_FastMethod.__init__.<locals>.quick", "plain"),
     ("_sdk.streams:read_chunks", "plain stream"),
     ("_http.transport:Transport.handle_request", "plain"),
-    ("_http.bodies:Body.__next__", "plain stream"),
+    ("_runtime.stream_iterators:StreamIterator.__next__", "plain stream"),
     ("_sdk.decisions:decision", "plain"),
 )
 
