@@ -7,7 +7,6 @@ generator returns an outcome: what the caller gets (docs/decisions.md#one-genera
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Any
 
 from adapter._util import json_codec
@@ -123,7 +122,7 @@ def _fall_back_gen(
         yield LearnMissingEndpoint(only)
     loss = Loss("$", "held", reason_text)
     # Retries go to Chat directly.
-    state.route = replace(route, hold=Hold(cause.reason, loss))
+    state.route = route._replace(hold=Hold(cause.reason, loss))
     state.backend, state.reason, state.translation = "chat", cause.reason, None
     state.request_losses, state.reply = (loss,), None
     chat_path = fallback.chat_path_of(raw_path)

@@ -6,7 +6,6 @@ The exchange (call.py) yields effects and is sent their results; it returns an o
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -17,8 +16,7 @@ from .merged_stream import StreamMerger
 from .stream import Frame, StreamTranslator
 
 
-@dataclass(frozen=True, slots=True)
-class FlagQuery:
+class FlagQuery(NamedTuple):
     """A query to the flag provider: the targeting key and the attributes of its context."""
 
     targeting_key: str
@@ -28,16 +26,16 @@ class FlagQuery:
 # Effects
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFlag:
+class ReadFlag(NamedTuple):
     """Query the flag provider. Result: its answer, or None."""
 
     flag: FlagQuery
 
 
-@dataclass(frozen=True, slots=True)
 class ReadRequest:
     """Read the request's body. Result: bytes."""
+
+    __slots__ = ()
 
 
 class Send(NamedTuple):
@@ -52,15 +50,13 @@ class Send(NamedTuple):
     method: Literal["GET", "POST"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait for some seconds, at most until the call times out. Result: whether time is left."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SetCancelPath:
+class SetCancelPath(NamedTuple):
     """Set where to POST if the caller leaves before the exchange ends; None unsets it.
 
     With `cancel_now`, the POST to the path set before is sent at once.
@@ -70,8 +66,7 @@ class SetCancelPath:
     cancel_now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FanOut:
+class FanOut(NamedTuple):
     """Run several exchanges at once. Result: a tuple of their outcomes.
 
     If one fails, the others are cancelled, and the result holds only the outcome of that one.
@@ -80,18 +75,19 @@ class FanOut:
     branches: tuple[Exchange, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class ReadReply:
     """Read the whole reply, decompressed. Result: bytes."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class ReadChunk:
     """Read the next piece of the reply, decompressed. Result: bytes, or None at the end."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class LearnMissingEndpoint:
+
+class LearnMissingEndpoint(NamedTuple):
     """Remember for a while that the server lacks the endpoint, or lacks it for one model."""
 
     model: str | None = None
@@ -112,24 +108,21 @@ class RecallResult(NamedTuple):
     stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(NamedTuple):
     """Get turns from the memory by name. Result: RecallResult, empty while the memory fails."""
 
     model: str
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(NamedTuple):
     """Store a turn in the memory."""
 
     model: str
     entry: MemoryEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(NamedTuple):
     """Delete turns that the API refused from the memory.
 
     When that happens twice within a while, reasoning is no longer sent to that model
@@ -140,8 +133,7 @@ class Forget:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnRefusedReasoning:
+class LearnRefusedReasoning(NamedTuple):
     """Remember for a while what a model at this server refuses.
 
     `encrypted`: encrypted reasoning; `no ids`: reasoning without item ids; `nothing`: it accepted
@@ -183,9 +175,10 @@ class ReplyHead(NamedTuple):
 # Outcomes
 
 
-@dataclass(frozen=True, slots=True)
 class PassThrough:
     """Upstream's reply, unchanged."""
+
+    __slots__ = ()
 
 
 class WholeReply(NamedTuple):
@@ -203,8 +196,7 @@ class WholeReply(NamedTuple):
     failure: UpstreamFailure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamReply:
+class StreamReply(NamedTuple):
     """A stream: its translator, the frames so far, and an early read error for the reader."""
 
     translator: StreamTranslator
@@ -212,16 +204,14 @@ class StreamReply:
     error: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MergedStreamReply:
+class MergedStreamReply(NamedTuple):
     """The streams of several requests, read as one through `merger`."""
 
     parts: tuple[StreamReply | WholeReply, ...]
     merger: StreamMerger
 
 
-@dataclass(frozen=True, slots=True)
-class FallBack:
+class FallBack(NamedTuple):
     """A reply that sends the whole call to Chat Completions (fallback.py)."""
 
     reason: str

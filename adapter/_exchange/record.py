@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
@@ -13,8 +13,7 @@ from adapter.translation.types import Translation
 Backend = Literal["chat", "responses"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """Why a call whose route is the Responses API is kept on Chat: the reason's name and its loss.
 
     A hold that isn't `unconditional` doesn't apply to models that Chat can't serve.
@@ -37,8 +36,7 @@ class CallSettings(Protocol):
         """What happens when the adapter itself fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What the settings say about one call, before the request is translated.
 
     `reason` names the setting that decided (`force`, `header`, `use`, `flag`, `rule`, `rollout`,

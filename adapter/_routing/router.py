@@ -129,7 +129,7 @@ class Router:
         return (
             route
             if call.overrides.keeps_policies
-            else replace(route, policy=_with_overrides(route.policy, call.overrides))
+            else route._replace(policy=_with_overrides(route.policy, call.overrides))
         )
 
     def adapts(self, host: str) -> bool:
@@ -229,7 +229,7 @@ class RuleSettings:
             self.percent, self.fixed = None, (rule.backend, "rule")
         model = None if rule is None else rule.model
         self.routes: dict[tuple[Backend, str], Route] = {
-            (backend, reason): replace(route, backend=backend, reason=reason, model=model)
+            (backend, reason): route._replace(backend=backend, reason=reason, model=model)
             for backend in get_args(Backend)
             for reason in ("force", "header", "use", "flag", "rule", "rollout", "settings", "hosts")
         }

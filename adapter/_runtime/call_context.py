@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapter._exchange.effects import Effect
@@ -119,15 +119,15 @@ def _with_hold(route: Route, request: IncomingRequest, auth: Any) -> Route:
     """
     raw_path = request.raw_path
     if b"?" in raw_path and is_relayed(raw_path):
-        return replace(route, hold=_RELAYED_HOLD)
+        return route._replace(hold=_RELAYED_HOLD)
     loss = request.signature(auth)
     if loss is not None:
-        return replace(route, hold=Hold("unsupported", loss))
+        return route._replace(hold=Hold("unsupported", loss))
     if "missing" in route.settings.fallback and missing_endpoints.any_known():
         base_url = request.base_url
         if missing_endpoints.is_missing(base_url):
-            return replace(route, hold=_MISSING_HOLD)
-        return replace(route, unserved=missing_endpoints.missing_models_of(base_url))
+            return route._replace(hold=_MISSING_HOLD)
+        return route._replace(unserved=missing_endpoints.missing_models_of(base_url))
     return route
 
 

@@ -8,7 +8,6 @@ of the package as possible, since any of it may be what failed.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from adapter._exchange.record import CallState, Hold, Route
@@ -58,7 +57,7 @@ def _chat_context(router: Any, bug: Exception, by_client: bool) -> CallContext:
     losses, fixed_route = losses_of(bug), router.fixed_route
     if fixed_route is not None and fixed_route.backend == "responses":
         # A hold that doesn't apply to Responses-only models.
-        route = replace(fixed_route, hold=Hold("adapter-bug", losses[0], unconditional=False))
+        route = fixed_route._replace(hold=Hold("adapter-bug", losses[0], unconditional=False))
     else:
         route = Route("chat", "adapter-bug", router.settings, Policy(), router.settings.hash)
     return CallContext(

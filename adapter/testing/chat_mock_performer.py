@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from adapter._exchange.effects import Effect, FanOut, Send
@@ -138,4 +137,4 @@ def _without_fallback(route: Route) -> Route:
     fallback = tuple(one for one in settings.fallback if one not in REASON_TEXT)
     hold = None if route.hold is not None and route.hold.reason == "missing" else route.hold
     kept = settings.model_copy(update={"fallback": fallback})
-    return replace(route, settings=kept, hold=hold, unserved=None)
+    return route._replace(settings=kept, hold=hold, unserved=None)

@@ -57,7 +57,7 @@ def plan_with_queries(body: Any, raw_path: bytes, route: Route) -> tuple[Plan, l
     settings: Any = route.settings
     if route.strict:
         settings = settings.model_copy(update={"on_internal_error": "chat"})
-    plan = make_plan(body, replace(route, policy=recording, settings=settings), raw_path, None)
+    plan = make_plan(body, route._replace(policy=recording, settings=settings), raw_path, None)
     return plan, recording.queried
 
 
@@ -80,6 +80,6 @@ def find_remedies(body: Any, raw_path: bytes, route: Route, queried: list[str]) 
         drop |= dict.fromkeys([name for name in new if name not in emulate], "drop")
         parameters = MappingProxyType({**policy.parameters, **drop})
         trial = replace(policy, parameters=parameters, emulate=policy.emulate | emulate)
-        plan, queried = plan_with_queries(body, raw_path, replace(route, policy=trial))
+        plan, queried = plan_with_queries(body, raw_path, route._replace(policy=trial))
         if plan.translation is not None or not new:
             return Remedies(tuple(sorted(emulate)), tuple(sorted(drop)), plan)

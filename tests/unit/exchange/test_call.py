@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -490,6 +489,6 @@ def test_a_call_is_the_same_twice() -> None:
 
 
 def test_the_model_of_a_rule_takes_the_callers_place() -> None:
-    made, state = run(CALL, OK, chosen=replace(route(), model="gpt-4.1"))
+    made, state = run(CALL, OK, chosen=route(model="gpt-4.1"))
     assert made.sent[0]["model"] == "gpt-4.1"
     assert [loss.path for loss in state.request_losses] == ["model"]
