@@ -101,6 +101,7 @@ spelling: ## check the spelling of documents, docstrings and comments; the tests
 docs-tables: ## write what the documents take from the code: tables, versions, the settings' schema, pictures
 	$(call environment,dev)
 	UPDATE_DOCS=1 $(BIN)/python -m pytest -q -n 0 tests/docs/test_docs.py
+	$(BIN)/python -m tests.docs.settings_types
 	$(BIN)/python -m tests.docs.tables
 	$(BIN)/python -m tests.docs.integrations
 	$(BIN)/python -m tests.docs.pictures

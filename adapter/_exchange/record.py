@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from adapter.translation.ledger import Loss
 from adapter.translation.policy import Policy
 from adapter.translation.types import Translation
+
+if TYPE_CHECKING:
+    from .call_settings import CallSettings
 
 Backend = Literal["chat", "responses"]
 
@@ -22,18 +25,6 @@ class Hold(NamedTuple):
     reason: str
     loss: Loss
     unconditional: bool = True
-
-
-class CallSettings(Protocol):
-    """The settings that may differ from call to call (`_settings/fields.py`)."""
-
-    @property
-    def fallback(self) -> tuple[str, ...]:
-        """The reasons for which a reply sends the call to Chat."""
-
-    @property
-    def on_internal_error(self) -> Literal["chat", "raise"]:
-        """What happens when the adapter itself fails."""
 
 
 class Route(NamedTuple):

@@ -1,6 +1,7 @@
 """The arguments of `Settings(...)`, for type checkers.
 
 Each has every type that its setting accepts, which are more than the types of its value.
+Written from `_settings/fields.py` by `make docs-tables`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from adapter._memory.store import Store
-from adapter.translation.policy import CarryReasoning, Unsupported
-
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from adapter._memory.store import Store
     from adapter.telemetry.record import Record
 
-    from .fields import Fallback, Force, OnInternalError, Rule
+    from .fields import Rule
     from .match import Match
-    from .validation import Emulated
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -47,14 +45,14 @@ class CallSettingsArguments(TypedDict, total=False):
     backend: Literal["chat", "responses"]
     rollout: float | str | None
     sticky_by: str
-    unsupported: Unsupported
-    unsupported_parameters: Mapping[str, Unsupported] | str
+    unsupported: Literal["chat", "error", "drop"]
+    unsupported_parameters: Mapping[str, Literal["chat", "error", "drop"]] | str
     drop: str | Iterable[str]
-    emulate: str | Iterable[Emulated]
-    fallback: str | Iterable[Fallback]
-    carry_reasoning: CarryReasoning
-    on_internal_error: OnInternalError
-    on_bug: OnInternalError  # the earlier name of on_internal_error
+    emulate: str | Iterable[Literal["n", "name", "stop", "web_search_options"]]
+    fallback: str | Iterable[Literal["blocked", "missing", "rejected"]]
+    carry_reasoning: Literal["auto", "always", "never"]
+    on_bug: Literal["chat", "raise"]
+    on_internal_error: Literal["chat", "raise"]
 
 
 class RuleArguments(CallSettingsArguments, total=False):
@@ -67,7 +65,7 @@ class RuleArguments(CallSettingsArguments, total=False):
 class Arguments(CallSettingsArguments, total=False):
     """All arguments but `config_file`."""
 
-    force: Force | None
+    force: Literal["chat", "native", "responses"] | None
     allow_header: bool
     hosts: str | Iterable[str]
     service: str

@@ -17,7 +17,7 @@ from adapter._settings.json_schema import _docstrings, settings_schema
 
 from . import code, codes, linked, table
 
-GROUPS = {
+_LISTED = {
     "Which API gets a call": (
         "backend", "force", "allow_header", "hosts", "rollout", "sticky_by", "service", "rules",
         "flags", "flag_timeout",
@@ -34,6 +34,21 @@ GROUPS = {
     ),
     "Models and observers": ("models", "observers"),
 }  # fmt: skip
+
+
+def _with_all(listed: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """Return the groups with every setting: one that isn't listed follows the one before it."""
+    groups = {group: list(names) for group, names in listed.items()}
+    before = ""
+    for name in adapter.Settings.model_fields:
+        if not any(name in names for names in groups.values()):
+            names = next(names for names in groups.values() if before in names)
+            names.insert(names.index(before) + 1, name)
+        before = name
+    return groups
+
+
+GROUPS = _with_all(_LISTED)
 
 OBJECTS = {"flags": "a client of OpenFeature", "observers": "a list of callables"}
 """The settings that are objects, and so can't be written."""

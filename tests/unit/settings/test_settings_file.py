@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import SecretStr
@@ -21,13 +22,14 @@ KEYS = (
     "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=",
 )
 
-# Two values of every setting: as written in TOML, as written in a variable, and as read.
-WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
-    "backend": (('"responses"', "responses", "responses"), ('"chat"', "chat", "chat")),
+Value = tuple[str, str, Any]
+"""A setting's value: as written in TOML, as written in a variable, and as read."""
+
+# Two values of the settings whose types don't say what can be written.
+_BY_HAND: dict[str, tuple[Value, Value]] = {
     "rollout": (("12.5", "12.5", 12.5), ("50", "50", 50.0)),
     "sticky_by": (('"user"', "user", "user"),
         ('"header:X-Tenant"', "header:X-Tenant", "header:X-Tenant")),
-    "unsupported": (('"drop"', "drop", "drop"), ('"error"', "error", "error")),
     "unsupported_parameters": (
         ('{seed = "drop", n = "error"}', "seed=drop, n=error,", {"seed": "drop", "n": "error"}),
         ('{stop = "drop"}', '{"stop": "drop"}', {"stop": "drop"}),
@@ -35,13 +37,11 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     "drop": (('["seed", "stop"]', "seed, stop,", ("seed", "stop")), ('"n"', '["n"]', ("n",))),
     "emulate": (('["n", "stop"]', "n,stop", ("n", "stop")), ('["n"]', "n", ("n",))),
     "fallback": (("[]", "[]", ()), ('["rejected"]', "rejected", ("rejected",))),
-    "on_internal_error": (('"raise"', "raise", "raise"), ('"chat"', "chat", "chat")),
     "hosts": (('["API.openai.com", "*.azure.com"]', "api.openai.com, *.azure.com",
         ("api.openai.com", "*.azure.com")),
               ('"*"', '["*"]', ("*",))),
     "on_bug": (('"raise"', "raise", "raise"), ('"chat"', "chat", "chat")),
     "force": (('"responses"', "responses", "responses"), ('"chat"', "chat", "chat")),
-    "allow_header": (("false", "false", False), ("true", "1", True)),
     "service": (('"billing"', "billing", "billing"), ('"search"', "search", "search")),
     "rules": (
         ('[{backend = "responses", match = {tag = "x"}}]',
@@ -49,9 +49,6 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
          [{"backend": "responses", "match": {"tag": ("x",)}}]),
         ("[{rollout = 5}]", '[{"rollout": 5}]', [{"rollout": 5.0}]),
     ),
-    "flag_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),
-    "fallback_expiry": (("5", "5", 5.0), ("1.5", "1.5", 1.5)),
-    "carry_reasoning": (('"always"', "always", "always"), ('"never"', "never", "never")),
     "memory": (
         ('"memory://?count=5"', "memory://?count=5", "memory://?count=5"),
         ('"sqlite:///x.db"', "sqlite:///x.db", "sqlite:///x.db"),
@@ -61,7 +58,6 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     "memory_scope": (('"one"', "one", "one"), ('"two"', "two", "two")),
     "memory_key": ((f'"{KEYS[0]}"', KEYS[0], (SecretStr(KEYS[0]),)),
         (f'["{KEYS[0]}", "{KEYS[1]}"]', ",".join(KEYS), tuple(map(SecretStr, KEYS)))),
-    "memory_timeout": (("0.2", "0.2", 0.2), ("1", "1", 1.0)),
     "models": (
         ('{"my-*" = {responses_only = true}}', '{"my-*": {"responses_only": true}}',
             {"my-*": {"responses_only": True}}),
@@ -69,11 +65,32 @@ WRITTEN: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
     ),
 }  # fmt: skip
 
+
+def _by_type() -> Iterator[tuple[str, tuple[Value, Value]]]:
+    """Yield two values of each other setting, of which the first isn't its default."""
+    for name, field in SettingsFields.model_fields.items():
+        values = {bool: (False, True), float: (0.2, 1.0)}.get(field.annotation, ())
+        if get_origin(field.annotation) is Literal:
+            values = get_args(field.annotation)
+        if name not in _BY_HAND and values:
+            first, second = sorted(values, key=lambda value, field=field: value == field.default)[
+                :2
+            ]
+            yield name, (_written(first), _written(second))
+
+
+def _written(value: Any) -> Value:
+    written = json.dumps(value)
+    return written, value if isinstance(value, str) else written, value
+
+
+WRITTEN = _BY_HAND | dict(_by_type())
+
 every_setting = pytest.mark.parametrize("name", WRITTEN)
 
 
 def test_every_setting_is_covered() -> None:
-    assert WRITTEN.keys() == SettingsFields.model_fields.keys(), "add the setting to WRITTEN"
+    assert WRITTEN.keys() == SettingsFields.model_fields.keys(), "add the setting to _BY_HAND"
     assert Settings.model_fields.keys() - WRITTEN.keys() == {"flags", "observers"}
 
 
