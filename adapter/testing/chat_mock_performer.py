@@ -20,8 +20,9 @@ from adapter._exchange.record import Route
 from adapter._exchange.request_body import RequestBody
 from adapter._http import transport
 from adapter._http.upstream import AsyncHttpUpstream, HttpUpstream
+from adapter._runtime.base_performer import BasePerformer
 from adapter._runtime.call_context import EXTERNAL_ERROR
-from adapter._runtime.performer import AsyncPerformer, BasePerformer, Performer
+from adapter._runtime.performer import AsyncPerformer, Performer
 from adapter._runtime.run import adrive, drive
 from adapter._runtime.steps import Step
 

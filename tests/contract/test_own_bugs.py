@@ -93,7 +93,7 @@ BOOKKEEPING = re.compile(
     r"telemetry\.|_memory\.|_runtime\.(log|known_ids):|_sdk\.decisions:|_http\.memory_scope:"
     r"|_exchange\.record:CallState\.(decision|reply_losses|usage)"
     r"|_runtime\.observation:(ReplyObserver\.|notify|_body_of|_request_of|UsageExtractor)|_http\.observed_stream:"
-    r"|_runtime\.performer:BasePerformer\."
+    r"|_runtime\.base_performer:BasePerformer\."
     r"(_log|stream_ended|first_piece_received|stream_progressed)"
     r"|_runtime\.stream_reader:StreamReader\._record_gen"
     r"|_exchange\.stream:StreamTranslator\.(_update_entry|take_entry|reader_left)"
@@ -330,7 +330,7 @@ SAMPLE = (
     "_runtime.call_context:start_call",
     "_sdk.request_context:attach_context",
     "_http.messages:outgoing_request",
-    "_runtime.performer:BasePerformer.start_exchange",
+    "_runtime.base_performer:BasePerformer.start_exchange",
     "translation.replies.response_to_chat:response_to_completion",
     "_http.messages:reply_headers",
     "_http.messages:reply_headers",

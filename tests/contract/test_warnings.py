@@ -257,7 +257,7 @@ def test_a_bug_before_routing_is_logged(
     def bug(*_: Any) -> Any:
         raise RuntimeError(CONTENTS)
 
-    monkeypatch.setattr("adapter._runtime.performer.BasePerformer.start_exchange", bug)
+    monkeypatch.setattr("adapter._runtime.base_performer.BasePerformer.start_exchange", bug)
     way_in = WayIn("client", asynchronous=False)
     for _ in range(2):
         assert way_in.create(body(), answer, on_bug="chat").paths == [CHAT]
