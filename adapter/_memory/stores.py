@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Literal
 
 from adapter._util.fork import in_forked_child
 
@@ -27,7 +27,7 @@ def _check_nothing(_: StoreLocation) -> None:
     """Accept every location."""
 
 
-def _check_sqlite(location: StoreLocation) -> None:
+def _check_file(location: StoreLocation) -> None:
     private_files.check(Path(location.place))
 
 
@@ -63,7 +63,13 @@ _CLUSTER_OPTIONS = urls.REDIS_OPTIONS - {"db"}
 _SENTINEL_OPTIONS = urls.REDIS_OPTIONS | urls.SENTINEL_OPTIONS
 
 
-def _redis_kind(options: frozenset[str], example: str = "", *, tls: bool = False) -> StoreKind:
+def _redis_kind(
+    options: frozenset[str],
+    example: str = "",
+    *,
+    tls: bool = False,
+    shared_by: Literal["machine", "machines"] = "machines",
+) -> StoreKind:
     """Return a row for Redis."""
     return StoreKind(
         limits={"age": DAY},
@@ -71,6 +77,7 @@ def _redis_kind(options: frozenset[str], example: str = "", *, tls: bool = False
         locate=urls.locate_redis,
         check=_check_redis,
         make=_make_redis,
+        shared_by=shared_by,
         example=example,
     )
 
@@ -82,19 +89,21 @@ STORES: Mapping[str, StoreKind] = {
         locate=urls.locate_in_memory,
         check=_check_nothing,
         make=_make_in_memory,
+        shared_by="process",
         example="memory://",
     ),
     "sqlite": StoreKind(
         limits={"count": 1_000_000, "bytes": 1024 * _MIB, "age": DAY},
         options=frozenset(),
-        locate=urls.locate_sqlite,
-        check=_check_sqlite,
+        locate=urls.locate_file,
+        check=_check_file,
         make=_make_sqlite,
+        shared_by="machine",
         example="sqlite:///path",
     ),
     "redis": _redis_kind(urls.REDIS_OPTIONS, "redis://…"),
     "rediss": _redis_kind(urls.REDIS_OPTIONS, "rediss://…", tls=True),
-    "unix": _redis_kind(urls.REDIS_OPTIONS, "unix:///path"),
+    "unix": _redis_kind(urls.REDIS_OPTIONS, "unix:///path", shared_by="machine"),
     "redis+cluster": _redis_kind(_CLUSTER_OPTIONS, "redis+cluster://…"),
     "rediss+cluster": _redis_kind(_CLUSTER_OPTIONS, tls=True),
     "redis+sentinel": _redis_kind(_SENTINEL_OPTIONS, "redis+sentinel://…"),

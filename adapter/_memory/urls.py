@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 import pydantic
@@ -71,7 +71,8 @@ class StoreKind:
     `limits` are the bounds (values, bytes, seconds) with their defaults, which a query may
     override; `options` are the other names that a query may hold. `locate` reads the rest of a URL.
     `check` raises ValueError for a location that can't be used; `make` takes the seconds that the
-    store may cost a call. `example` is shown where a URL is none of these.
+    store may cost a call. `shared_by` says who share one store. `example` is shown where a URL is
+    none of these.
     """
 
     limits: Mapping[str, float]
@@ -79,6 +80,7 @@ class StoreKind:
     locate: Callable[[SplitResult, Query, Mapping[str, float]], StoreLocation]
     check: Callable[[StoreLocation], None]
     make: Callable[[StoreLocation, float], Any]
+    shared_by: Literal["process", "machine", "machines"]
     example: str = ""
 
 
@@ -197,13 +199,13 @@ def locate_in_memory(parts: SplitResult, _: Query, bounds: Mapping[str, float]) 
     return _bounded(parts.scheme, "", bounds)
 
 
-def locate_sqlite(parts: SplitResult, _: Query, bounds: Mapping[str, float]) -> StoreLocation:
-    """Read a URL with the scheme `sqlite`; its place is an absolute path."""
+def locate_file(parts: SplitResult, _: Query, bounds: Mapping[str, float]) -> StoreLocation:
+    """Read a URL of a file; its place is an absolute path."""
     if parts.netloc:
-        raise ValueError("expected sqlite:///path, with three slashes")
+        raise ValueError(f"expected {parts.scheme}:///path, with three slashes")
     path = os.fsdecode(unquote_to_bytes(parts.path[1:]))
     if not path:
-        raise ValueError("sqlite:/// needs the path of a file")
+        raise ValueError(f"{parts.scheme}:/// needs the path of a file")
     if path == ":memory:":
         raise ValueError("a store in this process is memory://")
     if "\0" in path:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapter._memory.stores import STORES
 from adapter._memory.urls import store_kind
 from adapter._util import regular_files
 from adapter._util.regular_files import Unreadable
@@ -31,9 +32,10 @@ def memory(environment: Environment) -> Iterator[Finding]:
         yield Finding("memory", "ok", "Nothing is remembered: `carry_reasoning` is never.")
         return
     kind = store_kind(settings.memory)
+    shared_by = STORES[kind].shared_by if kind in STORES else "own"
     several = list(workers(environment))
     many = list(machines(environment))
-    if kind == "memory" and several:
+    if shared_by == "process" and several:
         yield Finding(
             "memory",
             "warning",
@@ -42,23 +44,22 @@ def memory(environment: Environment) -> Iterator[Finding]:
             "Reasoning is lost when a conversation reaches another worker.",
             'Set `memory = "sqlite:///…"` (one machine) or "redis://…" (many).',
         )
-    elif kind in ("memory", "sqlite", "unix") and many:
-        what = "process" if kind == "memory" else "machine"
+    elif shared_by in ("process", "machine") and many:
         yield Finding(
             "memory",
             "note",
-            f"Each {what} has its own memory, and there may be several machines: "
+            f"Each {shared_by} has its own memory, and there may be several machines: "
             f"{'; '.join(many)}.",
             'If a conversation reaches several of them, set `memory = "redis://…"`.',
         )
     else:
-        yield Finding("memory", "ok", _SHARED_BY.get(kind, "A store that machines share."))
+        yield Finding("memory", "ok", _SHARED_BY[shared_by])
 
 
 _SHARED_BY = {
-    "memory": "Each process has its own memory (memory://), with no sign of several workers.",
-    "sqlite": "The processes of this machine share the memory.",
-    "unix": "The processes of this machine share the memory.",
+    "process": "Each process has its own memory (memory://), with no sign of several workers.",
+    "machine": "The processes of this machine share the memory.",
+    "machines": "A store that machines share.",
     "own": "The program's own store.",
 }
 

@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 import adapter
+from adapter._memory import urls
 from adapter._memory.stores import STORES, parse_store_url
 from adapter._memory.urls import StoreLocation, store_kind, without_secrets
 from adapter._settings.json_schema import settings_schema
@@ -348,7 +349,11 @@ def test_kinds() -> None:
     assert without_secrets(SECRETS[0]) == "redis://host:6379/0?age=60"
 
 
-EXAMPLES = {"redis+sentinel": "redis+sentinel://h/shop", "rediss+sentinel": "rediss+sentinel://h/s"}
+EXAMPLES = {
+    "memory": "memory://",
+    "redis+sentinel": "redis+sentinel://h/shop",
+    "rediss+sentinel": "rediss+sentinel://h/s",
+}
 
 
 @pytest.mark.parametrize("scheme", STORES)
@@ -357,11 +362,9 @@ def test_every_kind_of_store_has_its_limits_and_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     kind = STORES[scheme]
-    url = EXAMPLES.get(scheme, f"{scheme}:///{tmp_path / 'x'}")
-    if "+" in scheme or scheme in ("redis", "rediss"):
-        url = EXAMPLES.get(scheme, f"{scheme}://h")
-    elif scheme == "memory":
-        url = "memory://"
+    url = EXAMPLES.get(scheme, f"{scheme}://h")
+    if kind.locate is urls.locate_file or scheme == "unix":
+        url = f"{scheme}:///{tmp_path / 'x'}"
     assert parse_store_url(url).age == kind.limits["age"]
     query = "&".join(f"{name}=7" for name in kind.limits)
     location = parse_store_url(f"{url}?{query}")
