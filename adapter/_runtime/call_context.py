@@ -23,11 +23,10 @@ from adapter._routing.router import HEADER, Router
 from adapter.translation.ledger import Loss
 
 from . import missing_endpoints
+from .protocols import IncomingRequest, Token
 
 if TYPE_CHECKING:
     from adapter._settings.settings import Settings
-
-    from .protocols import IncomingRequest, Token
 
 EXTENSION = "adapter.context"
 """The key of `extensions` under which a request's context is kept."""

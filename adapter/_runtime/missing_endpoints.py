@@ -6,12 +6,10 @@ See docs/decisions.md#fallback.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from adapter._util.expiring_set import ExpiringSet
 
-if TYPE_CHECKING:
-    from .protocols import BaseUrl
+from .protocols import BaseUrl
 
 _MISSING = ExpiringSet()
 

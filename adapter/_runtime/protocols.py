@@ -6,16 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from adapter._exchange.effects import Outcome, ReplyHead, Send
 from adapter._memory.keys import MemoryScope
 from adapter.translation.ledger import Loss
-
-if TYPE_CHECKING:
-    from .observation import ReplyObserver
-    from .stream_iterators import AsyncStreamIterator, StreamIterator
 
 Token = str | Callable[[], str | None]
 """A token that a client fetched for its call, or a function that returns it once it is fetched."""
@@ -97,12 +93,12 @@ class BaseUpstream(Protocol):
         """The status of the reply."""
 
     def make_reply(
-        self, outcome: Outcome, body: bytes | StreamIterator | AsyncStreamIterator
+        self, outcome: Outcome, body: bytes | Iterator[bytes] | AsyncIterator[bytes]
     ) -> Any:
         """Make the reply for the caller, with another body than the server's."""
 
-    def observe(self, observer: ReplyObserver) -> None:
-        """Let the stream of a reply that passes as it is tell an observer what is read."""
+    def observe(self, observer: Any) -> None:
+        """Let the stream of a reply that passes as it is tell a ReplyObserver what is read."""
 
     def native_reply(self) -> Any:
         """Return the reply to the call as it came, if it is whole or unread; else None."""

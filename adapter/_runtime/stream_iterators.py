@@ -13,25 +13,16 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from adapter._exchange.stream import BUG_FRAME, Frame
 
 from .call_context import EXTERNAL_ERROR
+from .fan_out_results import MergedStreamReader
 from .internal_errors import is_adapter_error
-from .stream_reader import FrameSteps, StreamReader
+from .stream_reader import StreamReader
 
-
-class Reader(Protocol):
-    """Reads a stream: of one reply (`StreamReader`), or of several (`MergedStreamReader`)."""
-
-    closed: bool
-
-    def frames_gen(self) -> FrameSteps:
-        """Yield effects and steps, and lists of frames: what is next in the stream."""
-
-    def encode(self, frames: list[Frame]) -> bytes:
-        """Return frames as bytes."""
+Reader = StreamReader | MergedStreamReader
 
 
 class _BaseStreamIterator:
