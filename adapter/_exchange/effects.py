@@ -184,15 +184,13 @@ class PassThrough:
 class WholeReply(NamedTuple):
     """A complete body, with upstream's headers if the call was sent, else with none.
 
-    `value` is the JSON value of the body if nothing else refers to it; `failure` is the failure
-    that upstream reported in a reply with a successful status.
+    `failure` is the failure that upstream reported in a reply with a successful status.
     """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = MappingProxyType({})
-    value: Any = None
     failure: UpstreamFailure | None = None
 
 

@@ -142,7 +142,7 @@ def _translate_whole(
     entry = None
     if make_entry is not None:
         entry = guarded(route, None, _entry_of, make_entry, response, reply.body)
-    return WholeReply(200, fast_json.dumps(reply.body), value=reply.body), entry
+    return WholeReply(200, fast_json.dumps(reply.body)), entry
 
 
 def _entry_of(make_entry: EntryMaker, response: Any, completion: Any) -> MemoryEntry | None:
