@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from adapter.translation.objects.call_types import CALL_TYPES
 from adapter.translation.parameters import CHAT_PARAMETERS
 from adapter.translation.types import Origin, PathMap
 
@@ -125,6 +126,10 @@ _PART = {
 }
 
 
+# The fields of a call's item that Chat has in an object named after the call's kind.
+_CALL_FIELDS = frozenset({"name", *(one.payload for one in CALL_TYPES.values())})
+
+
 def _input(i: int, rest: list[str | int], paths: PathMap) -> str:
     origin = paths.items[i]
     base = f"messages[{origin.message}]"
@@ -147,8 +152,8 @@ def _input(i: int, rest: list[str | int], paths: PathMap) -> str:
     match rest:
         case ["call_id"]:
             return f"{call}.id"
-        case ["name" | "arguments" | "input", *_]:
-            return _join(f"{call}.{'custom' if origin.kind == 'custom_call' else 'function'}", rest)
+        case [str(key), *_] if key in _CALL_FIELDS:
+            return _join(f"{call}.{origin.kind.removesuffix('_call')}", rest)
         case _:
             return _join(call, rest)
 
