@@ -1,6 +1,6 @@
 """Stores on clients of redis-py: for a server, a cluster, sentinels, or the program's own client.
 
-All that is used of redis-py is here, and is public.
+All that is used of redis-py is here and in `redis_server`, and is public.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _ASYNC_ONLY = (
 
 _AS_BYTES: dict[str, Any] = {"NEVER_DECODE": []}  # even if the client decodes responses
 
-_INHERITED: list[Any] = []  # clients of a parent process, which must not be closed here
+INHERITED: list[Any] = []
+"""What a parent process opened, which must not be closed here."""
 
 
 class RedisClientStore(Store):
@@ -88,13 +89,14 @@ class RedisClientStore(Store):
 
     def _get_client(self) -> Any:
         if self._pid != os.getpid():
-            _INHERITED.append(
-                self._client
-            )  # a thread that the child doesn't have may hold its locks
-            self._client, self._pid = None, os.getpid()
+            self._reset_after_fork()
         if self._client is None:
             self._client = self._make()
         return self._client
+
+    def _reset_after_fork(self) -> None:
+        INHERITED.append(self._client)  # a thread that the child doesn't have may hold its locks
+        self._client, self._pid = None, os.getpid()
 
 
 class AsyncRedisClientStore(Store):
@@ -172,15 +174,20 @@ def _collect(found: dict[str, bytes], names: list[str], answers: list[Any]) -> b
 
     An error is raised only if all answers are errors.
     """
-    errors = [answer for answer in answers if isinstance(answer, Exception)]
-    if errors and len(errors) == len(answers):
-        raise errors[0]
+    raise_errors(answers)
     found.update(
         (name, value)
         for name, value in zip(names, answers, strict=True)
         if value and isinstance(value, bytes)
     )
     return sum(map(len, found.values())) > MAX_TOTAL
+
+
+def raise_errors(answers: list[Any]) -> None:
+    """Raise the first answer if all are errors."""
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if errors and len(errors) == len(answers):
+        raise errors[0]
 
 
 def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
@@ -206,10 +213,10 @@ async def _abatches(keys: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
 
 
 def make_store(location: StoreLocation, seconds: float) -> RedisClientStore:
-    """Make the store of a server, of a cluster, or of a server behind sentinels."""
+    """Make the store of a server over TLS, of a cluster, or of a server behind sentinels."""
     library()  # importing it takes more time than a call has
     if not location.hosts:
-        make = _server_client
+        make = server_client
     else:
         make = _sentinel_client if location.service else _cluster_client
     return RedisClientStore(lambda: make(location, seconds), age=location.age)
@@ -241,7 +248,7 @@ def client_timeouts(seconds: float, retries: int = 0) -> dict[str, Any]:
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
 
 
-def _server_client(location: StoreLocation, seconds: float) -> Any:
+def server_client(location: StoreLocation, seconds: float) -> Any:
     return library().Redis.from_url(location.place, **client_timeouts(seconds))
 
 

@@ -54,8 +54,10 @@ def _make_sqlite(location: StoreLocation, seconds: float) -> Any:
 
 
 def _make_redis(location: StoreLocation, seconds: float) -> Any:
-    from . import redis
+    from . import redis, redis_server
 
+    if location.kind in ("redis", "unix"):
+        return redis_server.make_store(location, seconds)
     return redis.make_store(location, seconds)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -197,6 +199,62 @@ def test_a_server_that_hangs(
         service._breaker._open_until = 0.0
         turns = _ask(service, RECALL, asynchronous=asynchronous).turns
     assert turns == {"a": turn()}
+
+
+class Relay:
+    """A server in front of another one, which can pass answers on a byte at a time."""
+
+    def __init__(self, url: str) -> None:
+        self.slow = False
+        host, _, port = url.removeprefix("redis://").partition("/")[0].partition(":")
+        self._behind = host, int(port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listening.getsockname()[1]}/0"
+        self._run(self._accept)
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                behind = socket.create_connection(self._behind)
+                self._run(self._pass_on, client, behind, False)
+                self._run(self._pass_on, behind, client, True)
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError), source, target:
+            while data := source.recv(65536):
+                if answers and self.slow:
+                    for k in range(len(data)):
+                        target.sendall(data[k : k + 1])
+                        time.sleep(0.01)
+                else:
+                    target.sendall(data)
+
+
+@needs_redis
+@each_mode
+def test_a_server_that_sends_a_byte_at_a_time(server: RedisServer, asynchronous: bool) -> None:
+    relay = Relay(server.url)
+    service = _service(relay.url, 0.5)
+    kept = turn(base64.b64encode(os.urandom(1500)).decode())
+    remember = Remember("gpt-5", MemoryEntry("a", kept))
+    _ask(service, remember, asynchronous=asynchronous)
+    relay.slow = True
+    began = time.monotonic()
+    assert _ask(service, RECALL, asynchronous=asynchronous) == RecallResult()
+    assert time.monotonic() - began < 5, "the whole answer would take 20 s"
+    relay.slow = False
+    assert _ask(service, RECALL, asynchronous=asynchronous).turns == {"a": kept}
+    relay.close()
+    service.store.close()
 
 
 @needs_redis

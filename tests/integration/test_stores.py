@@ -310,12 +310,29 @@ def test_redis_opens_a_connection_again_that_the_server_closed(
 ) -> None:
     store = stores.open_store(shared_redis.url, 5)
     store.put("s:c:again", b"1")
-    client = store._get_client()
-    client.client_kill_filter(_id=client.client_id(), skipme=False)
+    (connection,) = store._idle
+    connection.send_command("CLIENT", "ID")
+    store._get_client().client_kill_filter(_id=connection.read_response())
     if mode == "sync":
         assert store.get(["s:c:again"]) == {"s:c:again": b"1"}
     else:
         assert asyncio.run(store.aget(["s:c:again"])) == {"s:c:again": b"1"}
+    store.close()
+
+
+@needs_redis
+def test_redis_serves_sync_calls_in_their_own_thread(
+    shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stores.open_store(shared_redis.url, 5)
+    store.put("s:c:here", b"1")
+    monkeypatch.setattr("adapter._memory.redis_server.THREADS", None)
+    assert store.bounded
+    assert store.get(["s:c:here"]) == {"s:c:here": b"1"}
+    store.put("s:c:here", b"2")
+    assert store.get(["s:c:gone", "s:c:here"]) == {"s:c:here": b"2"}
+    store.delete(["s:c:here"])
+    assert store.get(["s:c:here"]) == {}
     store.close()
 
 
