@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ TRACER = os.environ.get(isolated.UNDER_TEST, "")
 # Tracers have environments of their own: elsewhere there is nothing to collect.
 collect_ignore = [] if TRACER else ["test_records.py", "test_pages.py"]
 
-pytest.register_assert_rewrite("tests.tracers.differing")
+if "tests.tracers.differing" not in sys.modules:  # the documents' tests may have read it before
+    pytest.register_assert_rewrite("tests.tracers.differing")
 
 
 @pytest.fixture(scope="session", autouse=True)
