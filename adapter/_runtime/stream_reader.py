@@ -62,11 +62,13 @@ class StreamReader:
             assert self._reply is not None
             frames, error = self._reply.first_frames, self._reply.error
             self._reply = None
-            is_first_piece = has_begun = bool(frames)
+            has_begun = False  # an event that gives no frame isn't a piece of the answer
             if error is not None and not frames:
                 raise error
             while True:
-                if translator.pending_entry is not None or translator.done or is_first_piece:
+                begins = not has_begun and bool(frames)
+                if begins or translator.pending_entry is not None or translator.done:
+                    has_begun = has_begun or begins
                     try:
                         yield from self._record_gen()
                     except Exception:  # the answer is worth more than its record
@@ -81,7 +83,6 @@ class StreamReader:
                 if self.closed:
                     raise self._owner.upstream.closed_error()
                 data = yield READ_CHUNK
-                is_first_piece, has_begun = not has_begun, True
                 if data is not None:
                     frames = translator.feed(data)
                 else:

@@ -309,6 +309,21 @@ def test_a_stream_left_early(sdk: Sdk, loopback: Loopback, way: str, backend: st
     assert seen[0].first_token is not None
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_events_that_show_nothing_are_no_first_token(
+    sdk: Sdk, loopback: Loopback, way: str
+) -> None:
+    """Such as those that the server sends before the model begins to think."""
+    loopback.answer = lambda _: Reply.of_sse(opening()[:2], ending="close")
+    seen: list[Record] = []
+    client = made(sdk, loopback, way, Settings(backend="responses", observers=[seen.append]))
+    with pytest.raises(CONNECTION_ERRORS):
+        sdk.stream(client)
+    (record,) = seen
+    assert record.error is not None
+    assert record.first_token is None
+
+
 async def test_a_cancelled_call(loopback: Loopback) -> None:
     loopback.answer = lambda _: Reply.of_sse([HOLD])
     seen: list[Record] = []
