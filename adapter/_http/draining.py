@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any
 
 DRAIN_SECONDS = 0.1
@@ -37,23 +37,29 @@ def drain(upstream: Any, source: Iterator[bytes]) -> Exception | None:
     return None
 
 
+_REPLACING = Lock()
+
+
 class _ReadDeadline:
     """Applies a deadline to this thread's reads from a network stream.
 
-    Another thread may have the connection when the block ends.
+    Another thread may have the connection, and a deadline of its own, when the block ends.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._read = stream.read
         self._thread = get_ident()
         self._until = time.monotonic() + DRAIN_SECONDS
 
     def __enter__(self) -> None:
-        self._stream.read = self.read
+        with _REPLACING:
+            self._read, self._replacement = self._stream.read, self.read
+            self._stream.read = self._replacement
 
     def __exit__(self, *_: object) -> None:
-        del self._stream.read
+        with _REPLACING:
+            if self._stream.read is self._replacement:
+                del self._stream.read
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read as the stream does, but no longer than until the deadline."""

@@ -6,12 +6,14 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
 import adapter
+from adapter._http.draining import drain
 from tests.support.answers import (
     CALL,
     KEY,
@@ -337,3 +339,38 @@ def test_several_streams_are_handed_over_with_their_first_events(
     handed_over.set()
     assert finishes(sdk.list(stream)) == ["stop"] * 3
     assert waited == [True] * 3
+
+
+@pytest.mark.parametrize("order", ["inside", "overlapping"])
+def test_two_threads_end_streams_of_one_connection(order: str) -> None:
+    """The second one has the connection as soon as the first one's stream has ended."""
+
+    class NetworkStream:
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            return b"x"
+
+    stream = NetworkStream()
+    extensions = {"http_version": b"HTTP/1.1", "network_stream": stream}
+    reply = SimpleNamespace(extensions=extensions)
+    begun, go_on = threading.Event(), threading.Event()
+    errors: list[Exception | None] = []
+
+    def second_source() -> Iterator[bytes]:
+        yield stream.read(1)
+        begun.set()
+        assert go_on.wait(5)
+
+    def first_source() -> Iterator[bytes]:
+        yield stream.read(1)
+        second.start()
+        assert begun.wait(5)
+        if order == "inside":
+            go_on.set()
+            second.join()
+
+    second = threading.Thread(target=lambda: errors.append(drain(reply, second_source())))
+    errors.append(drain(reply, first_source()))
+    go_on.set()
+    second.join()
+    assert errors == [None, None]
+    assert vars(stream) == {}
