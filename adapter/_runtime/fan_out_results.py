@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from adapter._exchange.effects import Outcome, StreamReply, WholeReply
 from adapter._exchange.merged_stream import StreamMerger
 from adapter._exchange.stream import Frame
+from adapter._util import sse
 from adapter.errors import StreamTruncated
 
 from .steps import Step
@@ -84,17 +85,23 @@ class FanOutState:
     def _broken_stream(self, number: int, started: StreamReply, payload: Any) -> Outcome | None:
         """Return what a single call gives for a stream that breaks off before the others begin."""
         if isinstance(payload, Exception):
+            # Behind the end of an answer it matters to no reader.
+            if self._early_bytes(number).endswith(sse.DONE):
+                return None
             return StreamReply(started.translator, [], payload)
         if isinstance(payload, BaseException):
             raise payload
         if payload is not None and _ERROR_FRAME in payload:
-            frames = b"".join(
-                piece
-                for branch, piece in self.early_items
-                if branch == number and isinstance(piece, bytes)
-            )
-            return WholeReply(200, frames, "text/event-stream")
+            return WholeReply(200, self._early_bytes(number), "text/event-stream")
         return None
+
+    def _early_bytes(self, number: int) -> bytes:
+        """Return what has come of a branch's stream before all others had begun."""
+        return b"".join(
+            piece
+            for branch, piece in self.early_items
+            if branch == number and isinstance(piece, bytes)
+        )
 
     def answer_ended(self, number: int) -> bool:
         """Return whether a branch's answer has ended; upstream's stream may not have."""

@@ -784,6 +784,27 @@ def test_whole_and_streamed_answers_mixed() -> None:
             assert seen.open == 0
 
 
+def test_an_error_behind_the_end_of_an_answer(sdk: Sdk, loopback: Loopback) -> None:
+    """It is no error of the call, also where the other answers haven't begun."""
+    numbers = itertools.count()
+
+    def late() -> Any:
+        time.sleep(0.2)
+        yield from events()
+
+    def answer(_: Asked) -> Answer:
+        return Answer.of_sse(late()) if next(numbers) else Answer.of_sse(events(), ending="close")
+
+    loopback.answer = answer
+    chunks = sdk.stream(sdk.client(loopback, EMULATING), n=N)
+    for index in range(N):
+        of_choice = [
+            choice for chunk in chunks for choice in chunk.choices if choice.index == index
+        ]
+        assert "".join(choice.delta.content or "" for choice in of_choice) == "Hello there"
+        assert of_choice[-1].finish_reason == "stop"
+
+
 def test_raw_replies(sdk: Sdk, loopback: Loopback) -> None:
     loopback.answer = loopback_one_after_another(
         Answer.of_json(response()), Answer.of_sse(events())
