@@ -249,15 +249,17 @@ class BasePerformer:
     def _record(self, outcome: Outcome) -> None:
         """Log and record a call whose reply is whole or passes as it is."""
         whole = isinstance(outcome, WholeReply)
-        if whole or self.state.backend == "chat":  # else a redirect, after which the call goes on
-            self._log()
-        if self._observer is None:
-            return
-        if isinstance(outcome, WholeReply):
-            self._observer.status, self._observer.usage = outcome.status, self.state.usage
-            self._observer.finish()
-        else:
-            self.upstream.observe(self._observer)
+        try:
+            if whole or self.state.backend == "chat":  # else a redirect: the call goes on
+                self._log()
+        finally:
+            if self._observer is None:
+                pass
+            elif isinstance(outcome, WholeReply):
+                self._observer.status, self._observer.usage = outcome.status, self.state.usage
+                self._observer.finish()
+            else:
+                self.upstream.observe(self._observer)
 
     def stream_ended(self, error: BaseException | str | None = None) -> None:
         """Log and record a call whose stream has ended, maybe by an error or the name of one."""
