@@ -48,7 +48,8 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     length = b"Content-Length", str(len(send.body)).encode()
     headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length])
     stream = library.RequestBody(send.body)
-    made = cls(request.method, url, headers=headers, extensions=extensions, stream=stream)
+    made = cls(request.method, url, headers=headers, stream=stream)
+    made.extensions = extensions  # which the constructor would copy
     made.read()  # hooks and mocks look into `content`
     return made
 

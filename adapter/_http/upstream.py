@@ -44,6 +44,11 @@ def _external(error: Exception) -> Exception:
 class BaseHttpUpstream:
     """What the sync and the async upstream share. `transport` sends the requests."""
 
+    __slots__ = (
+        "_chunks", "_context", "_encoded", "_native", "_sent_body", "library", "reply",
+        "request", "transport",
+    )  # fmt: skip
+
     def __init__(
         self, library: HttpLibrary, transport: Any, request: Any, context: CallContext
     ) -> None:
@@ -145,7 +150,8 @@ class BaseHttpUpstream:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
         headers = reply_headers(reply, outcome, library)
         stream = library.ByteStream(body) if isinstance(body, bytes) else library.body_of(body)
-        made = library.Reply(status, headers=headers, stream=stream, extensions=extensions)
+        made = library.Reply(status, headers=headers, stream=stream)
+        made.extensions = extensions  # which the constructor would copy, for as long as it is read
         if isinstance(body, bytes):
             made._context = self._context
         else:
@@ -191,6 +197,7 @@ def _raw_chunks(reply: Any) -> Iterator[bytes]:
 class HttpUpstream(BaseHttpUpstream):
     """An `Upstream` over a sync transport."""
 
+    __slots__ = ()
     _chunks: Iterator[bytes] | None
 
     def send(self, effect: Send) -> ReplyHead:
@@ -257,6 +264,7 @@ class HttpUpstream(BaseHttpUpstream):
 class AsyncHttpUpstream(BaseHttpUpstream):
     """An `AsyncUpstream` over an async transport."""
 
+    __slots__ = ()
     _chunks: AsyncIterator[bytes] | None
 
     async def send(self, effect: Send) -> ReplyHead:

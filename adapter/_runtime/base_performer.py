@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import suppress
-from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -51,10 +50,13 @@ class BasePerformer:
     With `branch` it is one of several requests of a call, which is recorded as a whole.
     """
 
+    __slots__ = (
+        "_branch", "_memory_scope", "_observer", "_started", "cancel_path", "context", "fan_out",
+        "request", "translator", "upstream",
+    )  # fmt: skip
+
     upstream: Any
-    fan_out: Any = None
-    translator: StreamTranslator | None = None  # of the stream under way
-    cancel_path: bytes | None = None  # where to POST if the caller leaves
+    fan_out: Any
     _iterator: type[StreamIterator | AsyncStreamIterator]
     _drains: bool  # whether `[DONE]` is held back until upstream has ended
 
@@ -64,6 +66,10 @@ class BasePerformer:
         self.request = request
         self.upstream = upstream
         self.context = context
+        self.fan_out = None
+        self.translator: StreamTranslator | None = None  # of the stream under way
+        self.cancel_path: bytes | None = None  # where to POST if the caller leaves
+        self._memory_scope: MemoryScope | None = None
         self._started = background_clock.now()
         self._branch = branch
         observed = context.router.observers and not branch
@@ -74,13 +80,15 @@ class BasePerformer:
         """The state of the call."""
         return self.context.state
 
-    @cached_property
+    @property
     def memory_scope(self) -> MemoryScope:
         """The scope of the memory that the call uses."""
-        context = self.context
-        return self.request.memory_scope(
-            context.overrides.conversation, context.token, context.router.memory.tenants
-        )
+        if self._memory_scope is None:
+            context = self.context
+            self._memory_scope = self.request.memory_scope(
+                context.overrides.conversation, context.token, context.router.memory.tenants
+            )
+        return self._memory_scope
 
     @property
     def strict(self) -> bool:

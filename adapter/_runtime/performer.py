@@ -37,8 +37,9 @@ from .stream_iterators import AsyncStreamIterator, StreamIterator
 class Performer(BasePerformer):
     """Performs a request in sync code."""
 
+    __slots__ = ()
     upstream: Upstream
-    fan_out: FanOutThreads | None = None
+    fan_out: FanOutThreads | None
     _iterator = StreamIterator
     _drains = True
 
@@ -122,8 +123,9 @@ class Performer(BasePerformer):
 class AsyncPerformer(BasePerformer):
     """Performs a request in async code."""
 
+    __slots__ = ()
     upstream: AsyncUpstream
-    fan_out: FanOutTasks | None = None
+    fan_out: FanOutTasks | None
     _iterator = AsyncStreamIterator
     _drains = False
 

@@ -244,13 +244,13 @@ class AsyncStreamIterator(_BaseStreamIterator):
         if self._finalizer is not None:
             self._finalizer.detach()
 
-    def call_when_collected(self, function: Callable[[], object]) -> None:
+    def call_when_collected(self, function: Callable[..., object], *args: object) -> None:
         """Call a function in the event loop when the stream is left without being closed."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # not asyncio's
-        self._finalizer = weakref.finalize(self, _call_in_loop, loop, function)
+        self._finalizer = weakref.finalize(self, _call_in_loop, loop, function, *args)
         self._finalizer.atexit = False
 
     def keep_until_collected(self, performer: object) -> None:
@@ -261,9 +261,11 @@ class AsyncStreamIterator(_BaseStreamIterator):
         since the stream's first events are read before its headers are returned; closed before the
         response is, they would fail ("already running").
         """
-        self.call_when_collected(lambda: performer)
+        self.call_when_collected(id, performer)  # any function: the call holds the performer
 
 
-def _call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+def _call_in_loop(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object
+) -> None:
     with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(function)
+        loop.call_soon_threadsafe(function, *args)
