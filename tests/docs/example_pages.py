@@ -98,25 +98,29 @@ def script(page: list[Block]) -> str:
     return "\n".join(lines)
 
 
-def follow(markdown: str, folder: Path) -> str:
-    """Follow a page in a folder against a server on the loopback; return what is wrong with it."""
-    page = blocks(markdown)
-    environment = {
+def environment(base_url: str) -> dict[str, str]:
+    """Return the environment of a reader's shell, with a server that stands in for the API."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("ADAPTER_", "OPENAI_", "PYTEST_", "COV_"))
     }
+    return kept | {
+        "PATH": f"{BIN}{os.pathsep}{kept['PATH']}",
+        "OPENAI_API_KEY": answers.KEY,
+        "OPENAI_BASE_URL": base_url,
+        "COLUMNS": "400",
+    }
+
+
+def follow(markdown: str, folder: Path) -> str:
+    """Follow a page in a folder against a server on the loopback; return what is wrong with it."""
+    page = blocks(markdown)
     with Loopback(server) as upstream:
-        environment |= {
-            "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
-            "OPENAI_API_KEY": answers.KEY,
-            "OPENAI_BASE_URL": upstream.base_url,
-            "COLUMNS": "400",
-        }
         done = subprocess.run(
             ["bash", "-c", script(page)],
             cwd=folder,
-            env=environment,
+            env=environment(upstream.base_url),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -160,7 +160,7 @@ def _value(hint: Any) -> str:
     if origin is Mapping:
         return f"Mapping[{', '.join(map(_value, parts))}]"
     if origin is not None:
-        raise NotImplementedError(f"a setting of type {hint}")
+        raise TypeError(f"{hint} has no source text here: give the setting a row of ACCEPTED")
     if hint is NoneType:
         return "None"
     return "Any" if hint is Any else str(hint.__name__)

@@ -6,23 +6,19 @@ loopback with both endpoints, which repeats the user's message.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import answers
 from tests.support.loopback import Loopback
 
-from .example_pages import server
+from .example_pages import environment, server
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 GUIDE = (ROOT / "MIGRATION.md").read_text(encoding="utf-8")
 
 _STEP = re.compile(r"^### (\d+)\. (.*)$", re.MULTILINE)
@@ -96,22 +92,11 @@ def test_the_steps_are_numbered_and_have_a_check_and_a_rollback() -> None:
 
 
 def test_followed_literally_in_an_empty_folder(tmp_path: Path) -> None:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("ADAPTER_", "OPENAI_", "PYTEST_", "COV_"))
-    }
     with Loopback(server) as upstream:
-        environment |= {
-            "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
-            "OPENAI_API_KEY": answers.KEY,
-            "OPENAI_BASE_URL": upstream.base_url,
-            "COLUMNS": "400",
-        }
         done = subprocess.run(
             ["bash", "-c", script()],
             cwd=tmp_path,
-            env=environment,
+            env=environment(upstream.base_url),
             capture_output=True,
             text=True,
             timeout=300,

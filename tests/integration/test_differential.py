@@ -13,7 +13,7 @@ import adapter
 from tests.servers.process import Server
 from tests.support.comparing import Comparison, compare
 from tests.support.differences import DIFFERENCES
-from tests.support.real_server import KEY
+from tests.support.real_server import KEY, ONE_REQUEST_A_CONNECTION
 from tests.support.scenarios import (
     ANSWERS,
     FIND_ORDER,
@@ -285,7 +285,12 @@ def test_nothing_stayed_on_chat(results: dict[str, Any]) -> None:
 
 def test_a_history_may_change_sides_at_every_turn(server: Server) -> None:
     messages = user("Where is my order 1042?")
-    options = {"base_url": server.base_url, "api_key": KEY, "max_retries": 0}
+    options = {
+        "base_url": server.base_url,
+        "api_key": KEY,
+        "max_retries": 0,
+        "default_headers": ONE_REQUEST_A_CONNECTION,
+    }
     texts = []
     with adapter.OpenAI(settings=SETTINGS, **options) as client:
         for backend in ("chat", "responses", "chat"):
