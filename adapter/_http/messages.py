@@ -46,10 +46,12 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
             request.method, url, headers=headers, extensions=extensions, stream=request.stream
         )
     length = b"Content-Length", str(len(send.body)).encode()
-    headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length])
-    stream = library.RequestBody(send.body)
-    made = cls(request.method, url, headers=headers, stream=stream)
-    made.extensions = extensions  # which the constructor would copy
+    made = cls(request.method, url, stream=library.RequestBody(send.body))
+    # Both would be copied by the constructor, and the encoding of the headers found out again.
+    made.headers = header_fields.replaced(
+        request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length]
+    )
+    made.extensions = extensions
     made.read()  # hooks and mocks look into `content`
     return made
 

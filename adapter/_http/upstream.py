@@ -148,10 +148,10 @@ class BaseHttpUpstream:
         extensions = {} if reply is None else reply.extensions
         if reply is not None and status != reply.status_code:
             extensions = {key: value for key, value in extensions.items() if key != "reason_phrase"}
-        headers = reply_headers(reply, outcome, library)
         stream = library.ByteStream(body) if isinstance(body, bytes) else library.body_of(body)
-        made = library.Reply(status, headers=headers, stream=stream)
-        made.extensions = extensions  # which the constructor would copy, for as long as it is read
+        made = library.Reply(status, stream=stream)
+        # Both would be copied by the constructor, for as long as the reply is read.
+        made.headers, made.extensions = reply_headers(reply, outcome, library), extensions
         if isinstance(body, bytes):
             made._context = self._context
         else:
