@@ -131,10 +131,11 @@ class StreamReader:
             self._owner.stream_progressed(self.translator)
 
     def encode(self, frames: list[Frame]) -> bytes:
-        """Return frames as bytes."""
+        """Return frames as bytes, and empty the list."""
         translator = self.translator
         failed_before = translator.failed
         data = translator.encode(frames)
+        frames.clear()  # the generator holds the list until the stream's next piece is asked for
         if translator.failed and not failed_before:  # a chunk that can't be written
             with suppress(Exception):
                 self._owner.stream_ended("APIError")  # which the SDK raises
