@@ -48,9 +48,7 @@ def outgoing_request(request: Any, send: Send, library: HttpLibrary) -> Any:
     length = b"Content-Length", str(len(send.body)).encode()
     made = cls(request.method, url, stream=library.RequestBody(send.body))
     # Both would be copied by the constructor, and the encoding of the headers found out again.
-    made.headers = header_fields.replaced(
-        request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length]
-    )
+    made.headers = header_fields.replaced(request.headers, _OWN_HEADERS | _LENGTH_HEADERS, [length])
     made.extensions = extensions
     made.read()  # hooks and mocks look into `content`
     return made
