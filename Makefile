@@ -106,7 +106,7 @@ docs-tables: ## write what the documents take from the code: tables, versions, t
 	$(BIN)/python -m tests.docs.integrations
 	$(BIN)/python -m tests.docs.pictures
 
-lint: ## check format, style and the import floors
+lint: ## check format, style and the import layers
 	$(call environment,dev)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

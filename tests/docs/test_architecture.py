@@ -1,4 +1,4 @@
-"""The picture of the floors agrees with the contract; citations lead to existing headings."""
+"""The picture of the layers agrees with the contract; citations lead to existing headings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from . import floors, pictures
+from . import layers, pictures
 
-ROOT = floors.ROOT
+ROOT = layers.ROOT
 
 # Names of documents outside the repository that were once cited.
 OUTSIDE = re.compile(
@@ -61,18 +61,18 @@ def _slug(title: str) -> str:
     return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip())
 
 
-def test_the_picture_of_the_floors_is_the_contracts() -> None:
-    drawn = pictures.FOLDER / "floors.light.svg"
-    assert drawn.read_text(encoding="utf-8") == floors.picture("light"), (
-        "write it again: python -m tests.docs.floors"
+def test_the_picture_of_the_layers_is_the_contracts() -> None:
+    drawn = pictures.FOLDER / "layers.light.svg"
+    assert drawn.read_text(encoding="utf-8") == layers.picture("light"), (
+        "write it again: python -m tests.docs.layers"
     )
-    assert len(floors.floors()) >= 11
+    assert len(layers.layers()) >= 11
 
 
 def test_every_floor_is_in_the_picture() -> None:
     there = {path.parent.name for path in (ROOT / "adapter").glob("*/__init__.py")}
     there |= {path.stem for path in (ROOT / "adapter").glob("*.py")} - {"__init__", "__main__"}
-    assert {name for names in floors.floors() for name in names} == there
+    assert {name for names in layers.layers() for name in names} == there
 
 
 def test_no_citation_leads_out_of_the_repository() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from adapter.translation.server_profiles import SERVER_PROFILES
 
-from . import floors
+from . import layers
 
 _TAG = re.compile(r"# dialect: ([^(\n]+)")
 _FILE = re.compile(r"`(adapter/[\w/]+\.py)`")
@@ -23,8 +23,8 @@ def _names(text: str) -> Iterator[str]:
 def _tags() -> set[tuple[str, str]]:
     """Return each tag's server and file."""
     return {
-        (name, path.relative_to(floors.ROOT).as_posix())
-        for path in (floors.ROOT / "adapter").rglob("*.py")
+        (name, path.relative_to(layers.ROOT).as_posix())
+        for path in (layers.ROOT / "adapter").rglob("*.py")
         for found in _TAG.finditer(path.read_text(encoding="utf-8"))
         for name in _names(found[1])
     }
@@ -32,7 +32,7 @@ def _tags() -> set[tuple[str, str]]:
 
 def _rows() -> set[tuple[str, str]]:
     """Return each row's servers and files."""
-    page = (floors.ROOT / "docs" / "wire-facts.md").read_text(encoding="utf-8")
+    page = (layers.ROOT / "docs" / "wire-facts.md").read_text(encoding="utf-8")
     section = page.partition("\n## Dialects\n")[2].partition("\n## ")[0]
     rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| ")]
     return {

@@ -22,7 +22,7 @@ from tests.support import answers
 from .site_hook import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLLOWED = ("docs/start/", "docs/guides/", "docs/integrations/", "MIGRATION.md", "FRAMEWORKS.md")
+FOLLOWED = ("docs/start/", "docs/guides/", "docs/integrations/", "MIGRATION.md")
 EXPLAINING = [
     page
     for page in (*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in PAGES))

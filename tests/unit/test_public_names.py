@@ -153,7 +153,7 @@ with adapter.OpenAI(api_key="unused", settings=adapter.Settings(backend="respons
     client.chat.completions.create
 adapter.AsyncOpenAI(api_key="unused")
 adapter.Transport()
-floors = ("adapter.tools", "adapter.testing", "adapter.kit")
-print([name for name in sys.modules if name.startswith(floors)])
+layers = ("adapter.tools", "adapter.testing", "adapter.kit")
+print([name for name in sys.modules if name.startswith(layers)])
 """
     assert run("-c", code) == "[]\n"

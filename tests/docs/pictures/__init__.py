@@ -26,14 +26,14 @@ def results(scheme: str) -> str:
     return plot(rows_of(text), scheme)
 
 
-def _floors(scheme: str) -> str:
-    from tests.docs import floors  # it draws with this package
+def _layers(scheme: str) -> str:
+    from tests.docs import layers  # it draws with this package
 
-    return floors.picture(scheme)
+    return layers.picture(scheme)
 
 
 PICTURES: dict[str, Callable[[str], str]] = {
-    "floors": _floors,
+    "layers": _layers,
     "call": call.picture,
     "moves": moves.picture,
     "demo": terminal.picture,

@@ -1,6 +1,6 @@
-"""Draw the floors from the import contract: `python -m tests.docs.floors` writes the pictures.
+"""Draw the layers from the import contract: `python -m tests.docs.layers` writes the pictures.
 
-A floor is a layer of the contract in `pyproject.toml`; a box is a package or module of `adapter`,
+A layer is one of the contract in `pyproject.toml`; a box is a package or module of `adapter`,
 with the first sentence of its docstring. `tests/docs/pictures/` has it among the other pictures.
 """
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from .pictures.svg import MARGIN, SCHEMES, WIDTH, Drawing
 
 ROOT = Path(__file__).resolve().parents[2]
-TITLE = "The floors of adapter: a file imports only from the floors below it"
+TITLE = "The layers of adapter: a file imports only from the layers below it"
 GAP = 8
 
 
-def floors() -> list[list[str]]:
-    """Return the names on each floor of the contract that exist, from the top."""
+def layers() -> list[list[str]]:
+    """Return the names on each layer of the contract that exist, from the top."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
-    layers = next(one["layers"] for one in contracts if one.get("containers") == ["adapter"])
-    named = [[name.strip(" ()") for name in layer.split("|")] for layer in layers]
+    contract = next(one["layers"] for one in contracts if one.get("containers") == ["adapter"])
+    named = [[name.strip(" ()") for name in layer.split("|")] for layer in contract]
     return [there for names in named if (there := [name for name in names if _file(name)])]
 
 
@@ -41,9 +41,9 @@ def _file(name: str) -> Path | None:
 
 
 def picture(scheme: str) -> str:
-    """Draw the floors, from the top; public packages look different."""
+    """Draw the layers, from the top; public packages look different."""
     it = Drawing(TITLE, SCHEMES[scheme])
-    for names in floors():
+    for names in layers():
         each = (WIDTH - 2 * MARGIN - GAP * (len(names) - 1)) / len(names)
         tall = 0.0
         for place, name in enumerate(names):
@@ -58,5 +58,5 @@ def picture(scheme: str) -> str:
 
 if __name__ == "__main__":
     for colours in SCHEMES:
-        path = ROOT / "docs" / "pictures" / f"floors.{colours}.svg"
+        path = ROOT / "docs" / "pictures" / f"layers.{colours}.svg"
         path.write_text(picture(colours), encoding="utf-8")
