@@ -69,7 +69,7 @@ def test_the_picture_of_the_layers_is_the_contracts() -> None:
     assert len(layers.layers()) >= 11
 
 
-def test_every_floor_is_in_the_picture() -> None:
+def test_every_layer_is_in_the_picture() -> None:
     there = {path.parent.name for path in (ROOT / "adapter").glob("*/__init__.py")}
     there |= {path.stem for path in (ROOT / "adapter").glob("*.py")} - {"__init__", "__main__"}
     assert {name for names in layers.layers() for name in names} == there
